@@ -1,0 +1,1 @@
+export { type LabClock, labClock } from './clock.ts';
