@@ -1,1 +1,8 @@
+export {
+  ExpressionError,
+  type ExpressionStatus,
+  evaluateCondition,
+  evaluateTemplate,
+  evaluateValue,
+} from './expressions.ts';
 export type * from './job.ts';
