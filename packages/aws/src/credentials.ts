@@ -1,0 +1,358 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { AwsCredentialIdentity } from '@aws-sdk/client-ec2';
+import { type Inputs, type Log, messageOf, UserError } from '@lockkeeper/action';
+import type { Clock } from '@lockkeeper/wait';
+
+type Env = Record<string, string | undefined>;
+
+export interface AwsSettings {
+  region: string;
+  /** '' = the SDK's default chain. */
+  roleToAssume: string;
+}
+
+/** The inputs `region` and `role-to-assume`; without the first the environment's region counts. */
+export function readAwsInputs(inputs: Inputs, env: Env): AwsSettings {
+  const given = inputs.text('region');
+  const region = given || env.AWS_REGION || env.AWS_DEFAULT_REGION || '';
+  if (!region)
+    inputs.problem(
+      'region',
+      'is required; expected a region such as ap-northeast-2, here or in AWS_REGION of the environment',
+    );
+  else if (!/^[a-z]{2}(-[a-z]+)+-\d{1,2}$/.test(region))
+    inputs.reject('region', region, 'a region such as ap-northeast-2');
+  const roleToAssume = inputs.matching(
+    'role-to-assume',
+    /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/,
+    'the ARN of a role, such as arn:aws:iam::123456789012:role/deploy',
+  );
+  return { region, roleToAssume };
+}
+
+const endpointVariable = /^AWS_(ENDPOINT_URL(_[A-Z0-9_]+)?|IGNORE_CONFIGURED_ENDPOINT_URLS)$/;
+const proxyVariables = [
+  'HTTPS_PROXY',
+  'https_proxy',
+  'HTTP_PROXY',
+  'http_proxy',
+  'ALL_PROXY',
+  'all_proxy',
+  'NO_PROXY',
+  'no_proxy',
+] as const;
+
+/** Where AWS is reached: the endpoint and proxy variables of an environment. Goes into state. */
+export type AwsRoute = Record<string, string>;
+
+/** The variables that decide where AWS calls go, as main saw them. */
+export function awsRoute(env: Env): AwsRoute {
+  const route: AwsRoute = {};
+  for (const [name, value] of Object.entries(env))
+    if (value && (endpointVariable.test(name) || (proxyVariables as readonly string[]).includes(name)))
+      route[name] = value;
+  return route;
+}
+
+/**
+ * Gives the environment back the route that main used: a step in between can have set other variables for
+ * all later steps and posts. Warns of each that differed. The SDK reads these from the environment itself.
+ */
+export function takeRoute(route: AwsRoute, env: Env, log: Log): void {
+  const now = awsRoute(env);
+  for (const name of new Set([...Object.keys(route), ...Object.keys(now)])) {
+    if (route[name] === now[name]) continue;
+    log.warning(
+      `${name} was changed after this action started; what it was then is used again: ${route[name] === undefined ? 'not set' : withoutPassword(route[name])}`,
+    );
+    if (route[name] === undefined) delete env[name];
+    else env[name] = route[name];
+  }
+}
+
+function logRoute(env: Env, log: Log): void {
+  for (const [name, value] of Object.entries(awsRoute(env)))
+    log.info(`AWS is reached by ${name}=${withoutPassword(value)}`);
+}
+
+/** A proxy's URL may carry user and password. */
+function withoutPassword(value: string): string {
+  return value.replace(/\/\/[^/@]*@/, '//***@');
+}
+
+export interface AwsOptions {
+  region: string;
+  /** ARN; '' or undefined = the SDK's default chain. */
+  roleToAssume?: string;
+  /** A fresh OIDC token of this job for the audience. */
+  idToken: (audience: string) => Promise<string>;
+  /** Shown in CloudTrail; made to fit STS's rules. */
+  sessionName: string;
+  env: Env;
+  clock: Clock;
+  log: Log;
+  mask: (secret: string) => void;
+}
+
+export type CredentialProvider = () => Promise<AwsCredentialIdentity>;
+
+/** What every SDK client of ours is made with: `new EC2Client(config)`. */
+export interface AwsConfig {
+  region: string;
+  /** Missing = the SDK's default chain. */
+  credentials?: CredentialProvider;
+  retryMode: 'standard';
+  maxAttempts: number;
+  requestHandler: {
+    connectionTimeout: number;
+    requestTimeout: number;
+    throwOnRequestTimeout: true;
+    httpAgent: HttpAgent;
+    httpsAgent: HttpsAgent;
+  };
+}
+
+/**
+ * The SDK client configuration of an action: the default chain, or a role taken with this job's OIDC token
+ * and taken anew when its session nears the end. Endpoints (AWS_ENDPOINT_URL*) are read by the SDK from the
+ * environment, the web identity call to STS included; proxies are honoured by the agents. Both are logged.
+ */
+export function awsConfig(options: AwsOptions): AwsConfig {
+  const { region, roleToAssume, env, log } = options;
+  logRoute(env, log);
+  const proxyEnv = Object.fromEntries(
+    proxyVariables.filter((name) => env[name]).map((name) => [name, env[name]]),
+  );
+  const agent = { keepAlive: true, maxSockets: 50, proxyEnv };
+  const config: AwsConfig = {
+    region,
+    retryMode: 'standard',
+    // The default is 3; a throttled account needs more patience than that, and a deploy has it.
+    maxAttempts: 6,
+    requestHandler: {
+      connectionTimeout: 5_000,
+      requestTimeout: 20_000,
+      throwOnRequestTimeout: true,
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent(agent),
+    },
+  };
+  if (roleToAssume) config.credentials = webIdentityCredentials({ ...options, roleToAssume }, config);
+  return config;
+}
+
+// As the SDK's own clients count: what ends within five minutes is as good as ended.
+const nearTheEnd = 5 * 60_000;
+
+/** Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end. */
+export function renewing(
+  obtain: () => Promise<AwsCredentialIdentity>,
+  clock: Pick<Clock, 'now'>,
+): CredentialProvider {
+  let current: Promise<{ credentials: AwsCredentialIdentity; renewAt: number }> | undefined;
+  const fetch = async () => {
+    const startedAt = clock.now();
+    const credentials = await obtain();
+    const end = credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
+    // A session of less than ten minutes (a lab, a strict role) is renewed at half its life.
+    return { credentials, renewAt: Math.max(end - nearTheEnd, startedAt + (end - startedAt) / 2) };
+  };
+  return async () => {
+    const held = await current?.catch(() => undefined);
+    if (!held || clock.now() >= held.renewAt) current = fetch();
+    return (await current!).credentials;
+  };
+}
+
+function webIdentityCredentials(
+  { roleToAssume, idToken, sessionName, clock, log, mask }: AwsOptions & { roleToAssume: string },
+  { region, requestHandler, maxAttempts }: AwsConfig,
+): CredentialProvider {
+  return renewing(async () => {
+    let token: string;
+    try {
+      token = await idToken('sts.amazonaws.com');
+    } catch (error) {
+      throw new UserError(
+        `role-to-assume needs this job's OIDC token, and GitHub gave none: ${messageOf(error)}`,
+        {
+          next: 'add to the job: permissions: { id-token: write, contents: read }',
+          cause: error,
+        },
+      );
+    }
+    mask(token);
+    const { fromWebToken } = await import('@aws-sdk/credential-provider-web-identity');
+    try {
+      const credentials = await fromWebToken({
+        roleArn: roleToAssume,
+        roleSessionName: sessionName.replace(/[^\w+=,.@-]/g, '-').slice(0, 64),
+        webIdentityToken: token,
+        clientConfig: { region, requestHandler, maxAttempts },
+      })();
+      mask(credentials.accessKeyId);
+      mask(credentials.secretAccessKey);
+      if (credentials.sessionToken) mask(credentials.sessionToken);
+      log.info(
+        `role ${roleToAssume} taken${credentials.expiration ? ` until ${credentials.expiration.toISOString()}` : ''}`,
+      );
+      return credentials;
+    } catch (error) {
+      throw explainAwsError(error, {
+        action: 'sts:AssumeRoleWithWebIdentity',
+        resource: roleToAssume,
+        subject: subjectOf(token),
+      });
+    }
+  }, clock);
+}
+
+/** Who the token says we are: the `sub` claim, which a trust policy must name. Not a secret; the token is. */
+function subjectOf(token: string): string | undefined {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
+    const subject = (claims as { sub?: unknown }).sub;
+    return typeof subject === 'string' ? subject : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const denied = new Set([
+  'UnauthorizedOperation',
+  'AccessDenied',
+  'AccessDeniedException',
+  'Client.UnauthorizedOperation',
+]);
+const expired = new Set(['ExpiredToken', 'ExpiredTokenException', 'RequestExpired']);
+const unknownKey = new Set([
+  'AuthFailure',
+  'InvalidClientTokenId',
+  'UnrecognizedClientException',
+  'SignatureDoesNotMatch',
+  'InvalidSignatureException',
+  'InvalidAccessKeyId',
+]);
+const throttled = new Set([
+  'Throttling',
+  'ThrottlingException',
+  'ThrottledException',
+  'RequestLimitExceeded',
+  'RequestThrottled',
+  'RequestThrottledException',
+  'TooManyRequestsException',
+  'EC2ThrottledException',
+  'SlowDown',
+]);
+
+/** The wire's error code; the SDK gives it as `name` for errors it does not model, with `Exception` added for some it does. */
+export function awsErrorCode(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const code = (error as { Code?: unknown }).Code;
+  return typeof code === 'string' ? code : error.name;
+}
+
+/** Whether AWS refused for want of a permission. */
+export function isDenied(error: unknown): boolean {
+  return denied.has(awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
+}
+
+/** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
+export function readRefusal(message: string): { principal?: string; action?: string; resource?: string } {
+  return {
+    principal: /User: (\S+)/.exec(message)?.[1],
+    action: /perform: ([\w-]+:\w+)/.exec(message)?.[1],
+    resource: /on resource: (\S+?)\.?(?:\s|$)/.exec(message)?.[1],
+  };
+}
+
+/**
+ * What a failed AWS call means for the user. A refusal names the missing IAM action and the resource,
+ * from AWS's own words where it gives them (it does not always), else from what we asked for.
+ */
+export function explainAwsError(
+  error: unknown,
+  call: {
+    /** The IAM action, e.g. `ec2:RevokeSecurityGroupIngress`. */
+    action: string;
+    /** Id or ARN; `*` for calls that IAM grants only on everything. */
+    resource: string;
+    /** The `sub` of the OIDC token, for a refused role. */
+    subject?: string;
+  },
+): UserError {
+  if (error instanceof UserError) return error;
+  const code = awsErrorCode(error);
+  const said = messageOf(error).replace(/\s*Encoded authorization failure message:.*$/s, '');
+  const make = (message: string, next?: string) => new UserError(message, { next, cause: error });
+
+  if (call.action === 'sts:AssumeRoleWithWebIdentity') {
+    const subject = call.subject ? ` this job's subject is ${call.subject}` : '';
+    if (denied.has(code))
+      return make(
+        `AWS refused the role ${call.resource}:${subject || ` ${said}`}`,
+        `let the role's trust policy accept exactly this subject, audience sts.amazonaws.com, from the provider token.actions.githubusercontent.com`,
+      );
+    if (
+      /^(InvalidIdentityToken|IDPRejectedClaim|InvalidIdentityTokenException|IDPRejectedClaimException)/.test(
+        code,
+      )
+    )
+      return make(
+        `AWS does not accept GitHub's token for ${call.resource}: ${said}`,
+        'add the identity provider token.actions.githubusercontent.com with the audience sts.amazonaws.com to the account (IAM → Identity providers)',
+      );
+  }
+  if (isDenied(error)) {
+    const { principal, action = call.action, resource = call.resource } = readRefusal(said);
+    return make(
+      `not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`,
+      `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`,
+    );
+  }
+  if (expired.has(code))
+    return make(
+      `the AWS credentials have expired (${call.action} on ${call.resource})`,
+      'use role-to-assume, which renews them; a session that another step made usually lasts an hour',
+    );
+  if (unknownKey.has(code))
+    return make(
+      `AWS does not accept these credentials (${call.action}): ${said}`,
+      'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key',
+    );
+  if (throttled.has(code) || /Rate exceeded/i.test(said))
+    return make(
+      `AWS throttles ${call.action} in this account and region, also after several tries: ${said}`,
+      'run the job again; the limit is shared by everything that calls this API in the account and region',
+    );
+  if (code === 'CredentialsProviderError' || /Could not load credentials|Credential is missing/i.test(said))
+    return make(
+      'no AWS credentials were found',
+      'set role-to-assume (and permissions: id-token: write), or run aws-actions/configure-aws-credentials in an earlier step, or give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in env',
+    );
+  const network = networkCause(error);
+  if (network)
+    return make(
+      `AWS could not be reached for ${call.action}: ${network}`,
+      'check the region, AWS_ENDPOINT_URL* and the proxy variables of this runner',
+    );
+  return make(
+    `${call.action} on ${call.resource} failed: ${code && !said.includes(code) ? `${code}: ` : ''}${said}`,
+  );
+}
+
+function networkCause(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    const code = (at as { code?: unknown }).code;
+    if (at.name === 'TimeoutError') return at.message;
+    if (
+      typeof code === 'string' &&
+      /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EPIPE|CERT_|DEPTH_ZERO|UNABLE_TO|ERR_TLS)/.test(
+        code,
+      )
+    )
+      return messageOf(at);
+  }
+  return undefined;
+}
