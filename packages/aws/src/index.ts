@@ -1,3 +1,4 @@
+export { AwsCallError, type CallFailureKind } from './call.ts';
 export {
   type AwsConfig,
   type AwsRoute,
@@ -11,3 +12,23 @@ export {
   readAwsInputs,
   takeRoute,
 } from './credentials.ts';
+export { type Instance, instances } from './instances.ts';
+export { targetGroups } from './load-balancing.ts';
+export {
+  type IngressRule,
+  type Opening,
+  openSecurityGroups,
+  type Permission,
+  ruleDescription,
+  type SecurityGroups,
+} from './security-group.ts';
+export {
+  type LoadBalancer,
+  type TargetGroup,
+  type TargetGroups,
+  type TargetHealth,
+  type TargetRef,
+  type TargetState,
+  type Threshold,
+  targetGroupName,
+} from './target-group.ts';

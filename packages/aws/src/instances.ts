@@ -1,0 +1,50 @@
+import { DescribeInstancesCommand, EC2Client, type EC2ClientConfig } from '@aws-sdk/client-ec2';
+import { callAws } from './call.ts';
+
+/** An instance as far as one must know it to reach it. Addresses are '' where it has none. */
+export interface Instance {
+  id: string;
+  /** `running`, `stopped`, … */
+  state: string;
+  zone: string;
+  publicIp: string;
+  privateIp: string;
+  publicDns: string;
+  privateDns: string;
+  /** Name of the Auto Scaling group it belongs to, from the tag that Auto Scaling itself sets; '' when none. */
+  autoScalingGroup: string;
+}
+
+/** Instances by their ids, over the EC2 API. Throws AwsCallError; InvalidInstanceID.NotFound names the id. */
+export function instances(
+  config: EC2ClientConfig,
+  { signal }: { signal?: AbortSignal } = {},
+): { describe(ids: readonly string[]): Promise<Map<string, Instance>>; close(): void } {
+  const client = new EC2Client(config);
+  return {
+    async describe(ids) {
+      if (ids.length === 0) return new Map();
+      const { Reservations = [] } = await callAws(
+        'ec2:DescribeInstances',
+        ids.join(', '),
+        (abortSignal) =>
+          client.send(new DescribeInstancesCommand({ InstanceIds: [...ids] }), { abortSignal }),
+        { signal },
+      );
+      const found = Reservations.flatMap(({ Instances = [] }) => Instances).map(
+        (one): Instance => ({
+          id: one.InstanceId ?? '',
+          state: one.State?.Name ?? '',
+          zone: one.Placement?.AvailabilityZone ?? '',
+          publicIp: one.PublicIpAddress ?? '',
+          privateIp: one.PrivateIpAddress ?? '',
+          publicDns: one.PublicDnsName ?? '',
+          privateDns: one.PrivateDnsName ?? '',
+          autoScalingGroup: one.Tags?.find(({ Key }) => Key === 'aws:autoscaling:groupName')?.Value ?? '',
+        }),
+      );
+      return new Map(found.map((one) => [one.id, one]));
+    },
+    close: () => client.destroy(),
+  };
+}
