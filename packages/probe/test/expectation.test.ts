@@ -1,0 +1,153 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  type Answer,
+  type Expectation,
+  observe,
+  parseStatus,
+  parseVersionSource,
+  sameVersion,
+} from '../src/index.ts';
+
+const ok: Expectation = { status: [[200, 200]] };
+const answer = (part: Partial<Answer>): Answer => ({
+  answered: true,
+  at: 0,
+  ms: 5,
+  address: '127.0.0.1:80',
+  status: 200,
+  headers: {},
+  body: '',
+  truncated: false,
+  ...part,
+});
+
+it.each([
+  ['200', [[200, 200]]],
+  [
+    '200-299, 301',
+    [
+      [200, 299],
+      [301, 301],
+    ],
+  ],
+  ['20', undefined],
+  ['200-', undefined],
+  ['ok', undefined],
+])('reads the status %j', (text, ranges) => expect(parseStatus(text)).toEqual(ranges));
+
+it.each([
+  ['json:build.commit', { kind: 'json', path: 'build.commit' }],
+  ['header:X-Version', { kind: 'header', name: 'x-version' }],
+  ['body:v(\\d+)', { kind: 'body', pattern: /v(\d+)/ }],
+  ['body:(', undefined],
+  ['version', undefined],
+])('reads the version source %j', (text, source) => expect(parseVersionSource(text)).toEqual(source));
+
+it.each([
+  ['a1b2c3d', 'a1b2c3d4e5f60718293a4b5c6d7e8f9012345678', true],
+  ['a1b2c3d4e5f60718293a4b5c6d7e8f9012345678', 'a1b2c3d', true],
+  ['1.2', '1.2.3', false],
+  ['abc', 'abcdef0123456789abcdef0123456789abcdef01', false],
+  ['v2', 'v2', true],
+])('takes %s and %s for the same version: %s', (a, b, same) => expect(sameVersion(a, b)).toBe(same));
+
+describe('observe', () => {
+  it.each<[string, Partial<Answer>, Partial<Expectation>, string | undefined]>([
+    ['the right status', {}, {}, undefined],
+    ['another status', { status: 503 }, {}, 'answered 503, expected 200'],
+    [
+      'a redirect',
+      { status: 302, headers: { location: 'https://x/home' } },
+      {},
+      'answered 302, expected 200: redirected to https://x/home; redirects are not followed',
+    ],
+    [
+      'a login page',
+      { status: 302, headers: { location: 'https://x/login?next=/' } },
+      {},
+      'answered 302, expected 200: redirected to a login page (https://x/login)',
+    ],
+    [
+      'a Cloudflare challenge',
+      { status: 403, headers: { 'cf-mitigated': 'challenge' } },
+      {},
+      'answered 403, expected 200: Cloudflare challenges this client; allow the runner, or ask the origin with resolve',
+    ],
+    [
+      'an empty load balancer',
+      { status: 503, headers: { server: 'awselb/2.0' } },
+      {},
+      'answered 503, expected 200: the load balancer has no target to ask',
+    ],
+    [
+      'a refused Host',
+      { status: 400, body: 'DisallowedHost at /health' },
+      {},
+      "answered 400, expected 200: the app refuses this Host (Django's ALLOWED_HOSTS?)",
+    ],
+    [
+      'the right JSON',
+      { body: '{"database":true,"list":[{"n":1}]}' },
+      {
+        json: [
+          ['database', 'true'],
+          ['list[0].n', '1'],
+        ],
+      },
+      undefined,
+    ],
+    [
+      'a false database at 200',
+      { body: '{"status":"healthy","database":false}' },
+      { json: [['database', 'true']] },
+      'database is false, expected true',
+    ],
+    [
+      'a missing path',
+      { body: '{}' },
+      { json: [['database', 'true']] },
+      'database is missing, expected true',
+    ],
+    [
+      'a body that is not JSON',
+      { body: '<html>' },
+      { json: [['a', '1']] },
+      expect.stringMatching(/^the body is not JSON \(.*\): "<html>"$/) as never,
+    ],
+    [
+      'a body that does not match',
+      { body: 'sorry\n' },
+      { body: /fine/ },
+      'the body does not match /fine/: "sorry\\n"',
+    ],
+    [
+      'the old version',
+      { body: '{"version":"v1"}' },
+      { version: 'v2', versionFrom: { kind: 'json', path: 'version' } },
+      'serves v1, expected v2',
+    ],
+    [
+      'no version',
+      { body: '{}' },
+      { version: 'v2', versionFrom: { kind: 'json', path: 'version' } },
+      'no version at json:version, expected v2',
+    ],
+    [
+      'the version in a header',
+      { headers: { 'x-version': 'v2' } },
+      { version: 'v2', versionFrom: { kind: 'header', name: 'x-version' } },
+      undefined,
+    ],
+  ])('%s', (_, part, expectation, problem) =>
+    expect(observe(answer(part), { ...ok, ...expectation }).problem).toEqual(problem),
+  );
+
+  it('keeps the version of a bad answer too', () =>
+    expect(
+      observe(answer({ status: 503, body: '{"version":"v2"}' }), {
+        ...ok,
+        version: 'v2',
+        versionFrom: { kind: 'json', path: 'version' },
+      }),
+    ).toMatchObject({ outcome: 'bad', version: 'v2', rightVersion: true }));
+});
