@@ -17,6 +17,8 @@ export interface TargetRecord {
   readonly phase: TargetPhase;
   /** Lab time of the last change of phase. */
   readonly since: number;
+  /** Lab time at which this registration was healthy for the first time: slow start counts from there. */
+  readonly firstHealthyAt?: number;
   /** Checks passed and failed in a row. */
   readonly passed: number;
   readonly failed: number;
@@ -59,7 +61,9 @@ export function afterCheck(
   const failed = result.ok ? 0 : target.failed + 1;
   const next = { ...target, passed, failed, ...(result.ok ? {} : { lastFailure: result }) };
   const phase = phaseAfter(target.phase, passed, failed, thresholds);
-  return phase === target.phase ? next : { ...next, phase, since: now };
+  if (phase === target.phase) return next;
+  const firstHealthyAt = target.firstHealthyAt ?? (phase === 'healthy' ? now : undefined);
+  return { ...next, phase, since: now, ...(firstHealthyAt === undefined ? {} : { firstHealthyAt }) };
 }
 
 function phaseAfter(phase: TargetPhase, passed: number, failed: number, thresholds: Thresholds): TargetPhase {
