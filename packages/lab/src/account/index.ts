@@ -1,0 +1,23 @@
+export {
+  Account,
+  type AccountSettings,
+  type Instance,
+  type InstanceState,
+  type LoadBalancer,
+  type Principal,
+  type Role,
+  type RoleTrust,
+  type SecurityGroup,
+  type SecurityGroupRule,
+} from './account.ts';
+export type { Call } from './calls.ts';
+export type { Fault, FaultKind, FaultMatch, Faults } from './faults.ts';
+export {
+  type AccessRequest,
+  checkPolicy,
+  evaluate,
+  type PolicyDocument,
+  type PolicyStatement,
+} from './iam.ts';
+export { type OidcEndpoint, OidcIssuer, type TokenGrant, type TokenRequest } from './oidc.ts';
+export { type AwsEndpoint, serveAws } from './server.ts';
