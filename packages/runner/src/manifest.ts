@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { checkTemplate, ExpressionError } from './expressions.ts';
 import type { Phase } from './job.ts';
 
 /** An action.yml that the runner would refuse to load, or that this one cannot run. */
@@ -37,25 +38,12 @@ const runsKeys = new Set(['using', 'main', 'pre', 'pre-if', 'post', 'post-if']);
 /** What the runner starts with Node 24 since Node 20 was removed from it (2026-09-16). */
 const nodeVersions = new Set(['node12', 'node16', 'node20', 'node24']);
 /** The contexts that the default of an input may read. */
-const defaultContexts = new Set(['github', 'strategy', 'matrix', 'job', 'runner']);
+export const defaultContexts = ['github', 'strategy', 'matrix', 'job', 'runner'] as const;
 
 function record(value: unknown): Record<string, unknown> | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)
     : undefined;
-}
-
-/** Named values that an expression reads: identifiers that are no function, property, number or literal. */
-function namedValues(template: string): string[] {
-  return [...template.matchAll(/\$\{\{([\s\S]*?)\}\}/g)].flatMap(([, expression]) =>
-    [
-      ...expression!
-        .replace(/'(?:[^']|'')*'/g, "''")
-        .matchAll(/(?<![\w.-])([a-zA-Z_][\w-]*)(?!\s*\()(?![\w-])/g),
-    ]
-      .map(([, name]) => name!)
-      .filter((name) => !['true', 'false', 'null', 'NaN', 'Infinity'].includes(name)),
-  );
 }
 
 /**
@@ -120,13 +108,14 @@ export function parseManifest(text: string, file: string): Manifest {
     const input: ManifestInput = { name };
     if (declared.default !== undefined) {
       input.default = declared.default === null ? '' : String(declared.default);
-      for (const context of namedValues(input.default)) {
-        if (!defaultContexts.has(context)) {
-          throw new ManifestError(
-            file,
-            `the default of input '${name}' reads '${context}'; expected one of ${[...defaultContexts].join(', ')}`,
-          );
-        }
+      try {
+        checkTemplate(input.default, defaultContexts);
+      } catch (error) {
+        if (!(error instanceof ExpressionError)) throw error;
+        throw new ManifestError(
+          file,
+          `the default of input '${name}': ${error.message}; it may read ${defaultContexts.join(', ')}`,
+        );
       }
     }
     if (typeof declared.deprecationMessage === 'string') {
