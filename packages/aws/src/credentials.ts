@@ -1,6 +1,5 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import type { AwsCredentialIdentity } from '@aws-sdk/client-ec2';
 import { type Inputs, type Log, messageOf, UserError } from '@lockkeeper/action';
 import type { Clock } from '@lockkeeper/wait';
 
@@ -95,7 +94,14 @@ export interface AwsOptions {
   mask: (secret: string) => void;
 }
 
-export type CredentialProvider = () => Promise<AwsCredentialIdentity>;
+export interface AwsCredentials {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken?: string;
+  expiration?: Date;
+}
+
+export type CredentialProvider = () => Promise<AwsCredentials>;
 
 /** What every SDK client of ours is made with: `new EC2Client(config)`. */
 export interface AwsConfig {
@@ -132,7 +138,7 @@ export function awsConfig(options: AwsOptions): AwsConfig {
     maxAttempts: 6,
     requestHandler: {
       connectionTimeout: 5_000,
-      requestTimeout: 20_000,
+      requestTimeout: 10_000,
       throwOnRequestTimeout: true,
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent(agent),
@@ -147,10 +153,10 @@ const nearTheEnd = 5 * 60_000;
 
 /** Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end. */
 export function renewing(
-  obtain: () => Promise<AwsCredentialIdentity>,
+  obtain: () => Promise<AwsCredentials>,
   clock: Pick<Clock, 'now'>,
 ): CredentialProvider {
-  let current: Promise<{ credentials: AwsCredentialIdentity; renewAt: number }> | undefined;
+  let current: Promise<{ credentials: AwsCredentials; renewAt: number }> | undefined;
   const fetch = async () => {
     const startedAt = clock.now();
     const credentials = await obtain();
@@ -267,6 +273,19 @@ export function readRefusal(message: string): { principal?: string; action?: str
   };
 }
 
+/** A failed AWS call in words, and what kind of failure it is. */
+export class AwsError extends UserError {
+  /** `denied`, `credentials` and `missing` do not mend themselves by trying again. */
+  readonly kind: 'denied' | 'credentials' | 'missing' | 'throttled' | 'network' | 'other';
+  /** AWS's own error code, such as `InvalidGroup.NotFound`. */
+  readonly code: string;
+  constructor(kind: AwsError['kind'], message: string, options: { next?: string; cause: unknown }) {
+    super(message, options);
+    this.kind = kind;
+    this.code = awsErrorCode(options.cause);
+  }
+}
+
 /**
  * What a failed AWS call means for the user. A refusal names the missing IAM action and the resource,
  * from AWS's own words where it gives them (it does not always), else from what we asked for.
@@ -285,12 +304,14 @@ export function explainAwsError(
   if (error instanceof UserError) return error;
   const code = awsErrorCode(error);
   const said = messageOf(error).replace(/\s*Encoded authorization failure message:.*$/s, '');
-  const make = (message: string, next?: string) => new UserError(message, { next, cause: error });
+  const make = (kind: AwsError['kind'], message: string, next?: string) =>
+    new AwsError(kind, message, { next, cause: error });
 
   if (call.action === 'sts:AssumeRoleWithWebIdentity') {
     const subject = call.subject ? ` this job's subject is ${call.subject}` : '';
     if (denied.has(code))
       return make(
+        'denied',
         `AWS refused the role ${call.resource}:${subject || ` ${said}`}`,
         `let the role's trust policy accept exactly this subject, audience sts.amazonaws.com, from the provider token.actions.githubusercontent.com`,
       );
@@ -300,6 +321,7 @@ export function explainAwsError(
       )
     )
       return make(
+        'credentials',
         `AWS does not accept GitHub's token for ${call.resource}: ${said}`,
         'add the identity provider token.actions.githubusercontent.com with the audience sts.amazonaws.com to the account (IAM → Identity providers)',
       );
@@ -307,37 +329,44 @@ export function explainAwsError(
   if (isDenied(error)) {
     const { principal, action = call.action, resource = call.resource } = readRefusal(said);
     return make(
+      'denied',
       `not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`,
       `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`,
     );
   }
   if (expired.has(code))
     return make(
+      'credentials',
       `the AWS credentials have expired (${call.action} on ${call.resource})`,
       'use role-to-assume, which renews them; a session that another step made usually lasts an hour',
     );
   if (unknownKey.has(code))
     return make(
+      'credentials',
       `AWS does not accept these credentials (${call.action}): ${said}`,
       'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key',
     );
   if (throttled.has(code) || /Rate exceeded/i.test(said))
     return make(
+      'throttled',
       `AWS throttles ${call.action} in this account and region, also after several tries: ${said}`,
       'run the job again; the limit is shared by everything that calls this API in the account and region',
     );
   if (code === 'CredentialsProviderError' || /Could not load credentials|Credential is missing/i.test(said))
     return make(
+      'credentials',
       'no AWS credentials were found',
       'set role-to-assume (and permissions: id-token: write), or run aws-actions/configure-aws-credentials in an earlier step, or give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in env',
     );
   const network = networkCause(error);
   if (network)
     return make(
+      'network',
       `AWS could not be reached for ${call.action}: ${network}`,
       'check the region, AWS_ENDPOINT_URL* and the proxy variables of this runner',
     );
   return make(
+    'other',
     `${call.action} on ${call.resource} failed: ${code && !said.includes(code) ? `${code}: ` : ''}${said}`,
   );
 }

@@ -1,6 +1,7 @@
 export { AwsCallError, type CallFailureKind } from './call.ts';
 export {
   type AwsConfig,
+  AwsError,
   type AwsRoute,
   type AwsSettings,
   awsConfig,

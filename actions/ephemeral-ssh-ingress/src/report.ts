@@ -1,0 +1,105 @@
+import { code, table } from '@lockkeeper/action';
+import type { Opening } from '@lockkeeper/aws';
+import type { Closing, Held } from './ingress.ts';
+
+const how: Record<Held['how'], string> = {
+  created: 'opened by this step',
+  joined: 'shared with another run',
+  foreign: 'was open already, not ours',
+};
+
+/** The section that main adds to the job summary. */
+export function openSummary(held: Held[], expiresAt: string, swept: string[]): string {
+  return [
+    '### Ephemeral SSH ingress',
+    '',
+    `🔓 Open until this job ends, at the latest until ${expiresAt}.`,
+    '',
+    table(
+      ['Group', 'Port', 'Address', 'Rule', 'How'],
+      held.map((one) => [
+        code(one.groupId),
+        String(one.port),
+        code(one.cidr),
+        code(one.ruleId),
+        how[one.how],
+      ]),
+    ),
+    ...(swept.length > 0 ? ['', `Expired rules closed on the way: ${swept.map(code).join(', ')}`] : []),
+    '',
+  ].join('\n');
+}
+
+/** What a dry run would open. */
+export function planSummary(openings: Opening[], expiresAt: string): string {
+  return [
+    '### Ephemeral SSH ingress (dry run)',
+    '',
+    `Would open until ${expiresAt}; nothing was changed.`,
+    '',
+    table(
+      ['Group', 'Port', 'Address'],
+      openings.map(({ groupId, port, cidr }) => [code(groupId), String(port), code(cidr)]),
+    ),
+    '',
+  ].join('\n');
+}
+
+const outcomes: Record<Closing['results'][number]['outcome'], string> = {
+  closed: 'closed',
+  gone: 'was closed already',
+  kept: 'left open: other runs still hold a lease',
+  'not-ours': 'left as it is: not ours any more',
+  foreign: 'left as it is: not ours',
+};
+
+export const outcomeInWords = (outcome: keyof typeof outcomes) => outcomes[outcome];
+
+/** The section that post adds. */
+export function closeSummary(closing: Closing, commands: string[]): string {
+  const rows = [
+    ...closing.results.map(({ opening, ruleId, outcome }) => [opening, ruleId, outcomes[outcome]] as const),
+    ...closing.failures.map(({ opening, ruleId }) => [opening, ruleId, '**STILL OPEN**'] as const),
+  ];
+  return [
+    '### Ephemeral SSH ingress: after the job',
+    '',
+    closing.failures.length > 0 ? '❌ Not everything could be closed.' : '🔒 Nothing of this step is open.',
+    '',
+    table(
+      ['Group', 'Port', 'Address', 'Rule', 'Result'],
+      rows.map(([opening, ruleId, result]) => [
+        code(opening.groupId),
+        String(opening.port),
+        code(opening.cidr),
+        ruleId ? code(ruleId) : '',
+        result,
+      ]),
+    ),
+    ...(commands.length > 0 ? ['', 'Close by hand:', '', '```sh', ...commands, '```'] : []),
+    '',
+  ].join('\n');
+}
+
+/** The section of `mode: close` and `mode: sweep`. */
+export function endedSummary(
+  title: string,
+  line: string,
+  rows: Array<[rule: string, group: string, result: string]>,
+): string {
+  return [
+    `### Ephemeral SSH ingress: ${title}`,
+    '',
+    line,
+    '',
+    ...(rows.length > 0
+      ? [
+          table(
+            ['Rule', 'Group', 'Result'],
+            rows.map(([rule, group, result]) => [code(rule), code(group), result]),
+          ),
+          '',
+        ]
+      : []),
+  ].join('\n');
+}
