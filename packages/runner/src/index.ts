@@ -1,4 +1,5 @@
 export { type EnvironmentLayers, stepEnvironment } from './environment.ts';
+export { defaultEvent, type RunFacts } from './event.ts';
 export {
   ExpressionError,
   type ExpressionStatus,
@@ -12,6 +13,13 @@ export { loadManifest, type Manifest, ManifestError } from './manifest.ts';
 export { encodings, SecretMasker } from './mask.ts';
 export { nodePath } from './node-path.ts';
 export {
+  type JobReport,
+  renderReport,
+  type StandInUse,
+  type StepReport,
+  type WorkflowResult,
+} from './report.ts';
+export {
   type ActionResult,
   type ActionRun,
   type LogMoment,
@@ -19,3 +27,15 @@ export {
   pushContext,
   runAction,
 } from './run-action.ts';
+export { type IdTokenRequest, type RunOptions, runWorkflow, type WorkflowEvent } from './run-workflow.ts';
+export { WorkflowError } from './source.ts';
+export { type ActionStandIn, loadStandIns, type StandIns } from './stand-in.ts';
+export {
+  loadWorkflow,
+  parseUses,
+  permits,
+  type Uses,
+  type Workflow,
+  type WorkflowJob,
+  type WorkflowStep,
+} from './workflow.ts';

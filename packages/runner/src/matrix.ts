@@ -63,3 +63,17 @@ function same(one: unknown, other: unknown): boolean {
 function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** Reads an evaluated `matrix:`; a text says what is wrong with it. */
+export function matrixFrom(value: unknown): Matrix | string {
+  if (!isMap(value)) return 'the matrix is not a map of names to lists';
+  const { include = [], exclude = [], ...axes } = value;
+  for (const [name, values] of Object.entries(axes)) {
+    if (!Array.isArray(values)) return `the matrix axis "${name}" is not a list`;
+    if (values.length === 0) return `the matrix axis "${name}" has no values`;
+  }
+  for (const [name, list] of Object.entries({ include, exclude })) {
+    if (!Array.isArray(list) || !list.every(isMap)) return `"${name}" of the matrix is not a list of maps`;
+  }
+  return { axes: axes as Matrix['axes'], include: include as Leg[], exclude: exclude as Leg[] };
+}
