@@ -18,7 +18,7 @@ export interface IngressInputs extends AwsSettings {
 }
 
 /** Reads and judges every input; throws all problems at once, before anything is contacted. */
-export function parseInputs(inputs: Inputs, env: Record<string, string | undefined>): IngressInputs {
+export function parseInputs(inputs: Inputs, env: Record<string, string | undefined> = {}): IngressInputs {
   const mode = inputs.choice('mode', ['open', 'close', 'sweep']);
   const groupIds = [...new Set(inputs.list('security-group-id'))];
   for (const id of groupIds)
