@@ -188,6 +188,7 @@ class Roll {
     const delayOf = (host: HostRecord) =>
       Math.max(...host.memberships.map(({ group }) => groups.get(group)!.deregistrationDelay));
     const longest = Math.max(...hosts.map(delayOf));
+    /** When no connection was first seen; Infinity while there are some; undefined where it cannot be told. */
     const quietSince = new Map<string, number | undefined>();
     const open = new Map<string, number>();
     const nextLook = { at: 0, attempt: 0 };
@@ -219,7 +220,8 @@ class Roll {
               }
               const total = counts.reduce<number>((sum, one) => sum + one!, 0);
               open.set(host.id, total);
-              if (total > 0 || quietSince.get(host.id) === undefined) quietSince.set(host.id, now);
+              const before = quietSince.get(host.id) ?? Number.POSITIVE_INFINITY;
+              quietSince.set(host.id, total > 0 ? Number.POSITIVE_INFINITY : Math.min(before, now));
               this.#say(
                 `${host.id} open`,
                 `${host.id}: ${total === 0 ? 'no connection is open' : `${total} ${total === 1 ? 'connection is' : 'connections are'} open`}`,
@@ -246,7 +248,7 @@ class Roll {
         const verdict = judgeDrain(settings.drain, {
           delay: delayOf(host),
           sinceDraining: clock.now() - this.#drainingFrom(host.id),
-          idleFor: since === undefined ? undefined : clock.now() - since,
+          idleFor: since === undefined ? undefined : Math.max(0, clock.now() - since),
           open: open.get(host.id) ?? 0,
           gone: look !== undefined && targets.every((target) => target?.state !== 'draining'),
         });
