@@ -280,7 +280,7 @@ export const ec2: Operations = {
     turn.authorize('ec2:DescribeInstances', [{ arn: '*' }]);
     const filters = readFilters(
       query,
-      (name) => name in instanceFilters || name === 'tag-key' || /^tag:/.test(name),
+      (name) => Object.hasOwn(instanceFilters, name) || name === 'tag-key' || /^tag:/.test(name),
     );
     turn.endDryRun();
     for (const id of ids) findInstance(turn, id);

@@ -77,7 +77,7 @@ export function checkPolicy(policy: PolicyDocument): void {
     }
     for (const operator of Object.keys(statement.Condition ?? {})) {
       const { comparison } = parseOperator(operator);
-      if (!(comparison in comparisons) && comparison !== 'Null') {
+      if (!Object.hasOwn(comparisons, comparison) && comparison !== 'Null') {
         throw new TypeError(`${where}: condition operator ${operator} is not supported`);
       }
     }

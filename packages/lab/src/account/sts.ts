@@ -1,4 +1,4 @@
-import { like, type PolicyDocument } from './iam.ts';
+import { checkPolicy, like, type PolicyDocument } from './iam.ts';
 import type { OidcIssuer } from './oidc.ts';
 import { AwsError } from './query.ts';
 import type { Operations } from './turn.ts';
@@ -78,8 +78,10 @@ export function sts(oidc: OidcIssuer | undefined): Operations {
 function sessionPolicy(text: string | undefined): PolicyDocument | undefined {
   if (text === undefined || text === '') return undefined;
   try {
-    return JSON.parse(text) as PolicyDocument;
-  } catch {
-    throw new AwsError('MalformedPolicyDocument', 'This policy contains invalid Json');
+    const policy = JSON.parse(text) as PolicyDocument;
+    checkPolicy(policy);
+    return policy;
+  } catch (error) {
+    throw new AwsError('MalformedPolicyDocument', error instanceof Error ? error.message : String(error));
   }
 }
