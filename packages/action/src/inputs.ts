@@ -57,8 +57,13 @@ export class Inputs {
   /** Masked in the log before it is returned: whole, each line, and what its base64 decodes to, from 8 characters on. */
   secret(name: string): string {
     const value = this.raw(name);
-    for (const part of secretParts(value)) this.#source.mask(part);
+    this.mask(value);
     return value;
+  }
+
+  /** Masks a part of an input that is secret, such as one header's value. */
+  mask(secret: string): void {
+    for (const part of secretParts(secret)) this.#source.mask(part);
   }
 
   /** One a line, or comma-separated. */

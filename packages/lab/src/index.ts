@@ -1,1 +1,7 @@
+export * from './account/index.ts';
+export * from './balancer/index.ts';
 export { type LabClock, labClock } from './clock.ts';
+export * from './host/index.ts';
+export { egress, type Lab, type LabHost, type LabSettings, openLab } from './lab.ts';
+export * from './registry.ts';
+export * from './slack.ts';

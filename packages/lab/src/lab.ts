@@ -1,0 +1,253 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import ssh2 from 'ssh2';
+import {
+  Account,
+  type AwsEndpoint,
+  type OidcEndpoint,
+  OidcIssuer,
+  type PolicyDocument,
+  serveAws,
+} from './account/index.ts';
+import { type Balancer, openBalancer, TargetGroup } from './balancer/index.ts';
+import { type LabClock, labClock } from './clock.ts';
+import { type Host, openHost } from './host/index.ts';
+import { type IpLookup, openIpLookup } from './ip-lookup.ts';
+import { openRegistry, type Registry } from './registry.ts';
+import { type SampleApp, sampleApp } from './sample-app/index.ts';
+import { openSlack, type Slack } from './slack.ts';
+
+export interface LabSettings {
+  /** How many times as fast as real time AWS's own durations pass: health-check interval, drain, expiry. */
+  scale: number;
+  seed: number;
+  /** Instances behind the load balancer. */
+  hosts: number;
+  /** Who may assume the deploy role, and what it may do. */
+  repository: string;
+  policy: PolicyDocument;
+  /** Lab seconds; AWS's default is 300. */
+  deregistrationDelay?: number;
+  /** Lab seconds between health checks; AWS's default is 30. */
+  healthInterval?: number;
+  /** Lab ms for which the balancer still sends new requests to a target just deregistered. */
+  lingerMs?: number;
+}
+
+/** Where a runner appears from to the world: a label on connections from loopback, no traffic goes there. */
+export const egress = '20.102.35.7';
+
+const appPort = 8000;
+/** Held on a host's address for as long as a lab uses it, so that labs side by side keep apart. */
+const claimPort = 7347;
+
+/** A stand-in AWS account with its hosts, load balancer, registry and Slack, all on loopback. */
+export interface Lab {
+  readonly clock: LabClock;
+  readonly account: Account;
+  readonly group: TargetGroup;
+  readonly balancer: Balancer;
+  readonly hosts: LabHost[];
+  readonly registry: Registry;
+  readonly slack: Slack;
+  readonly app: SampleApp;
+  readonly securityGroupId: string;
+  readonly roleArn: string;
+  /** What a user of this account would set as the repository's variables and secrets. */
+  vars(): Record<string, string>;
+  secrets(): Record<string, string>;
+  /** What a self-hosted runner may have in its own environment. */
+  runnerEnv(): Record<string, string>;
+  idToken(request: {
+    subject: string;
+    claims: Record<string, string>;
+  }): Promise<{ requestUrl: string; requestToken: string }>;
+  /** Puts a version of the sample app into the registry; answers its digest. */
+  pushApp(version: string, environment?: Record<string, string>): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface LabHost {
+  readonly instanceId: string;
+  readonly host: Host;
+}
+
+/** Opens the lab with `v1` of the sample app serving on every host, in rotation and healthy. */
+export async function openLab(settings: LabSettings, version = 'v1'): Promise<Lab> {
+  const opened: Array<() => unknown> = [];
+  const close = async () => {
+    for (const end of opened.splice(0).reverse()) await end();
+  };
+  try {
+    const clock = labClock(settings.scale);
+    opened.push(() => clock.close());
+    const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-lab-'));
+    opened.push(() => rm(directory, { recursive: true, force: true }));
+
+    const registry = await openRegistry();
+    opened.push(() => registry.close());
+    const slack = await openSlack();
+    opened.push(() => slack.close());
+    const lookup: IpLookup = await openIpLookup(egress);
+    opened.push(() => lookup.close());
+
+    const account = new Account({ clock, seed: settings.seed });
+    const securityGroup = account.addSecurityGroup({ vpc: 'custom' });
+    const role = account.addRole({
+      arn: `arn:aws:iam::${account.accountId}:role/deploy`,
+      trust: { subjects: [`repo:${settings.repository}:*`], audience: 'sts.amazonaws.com' },
+      policy: settings.policy,
+    });
+    const oidc = await OidcIssuer.create({ clock });
+    const tokens: OidcEndpoint = await oidc.serve();
+    opened.push(() => tokens.close());
+    const aws: AwsEndpoint = await serveAws(account, { oidc });
+    opened.push(() => aws.close());
+
+    const loadBalancer = account.addLoadBalancer({ name: 'web' });
+    const interval = (settings.healthInterval ?? 30) * 1000;
+    const group = new TargetGroup({
+      clock,
+      name: 'web',
+      port: appPort,
+      loadBalancerArns: [loadBalancer.arn],
+      // The timeout is real work on this computer, so it gets all of the interval's time.
+      healthCheck: {
+        path: '/health/',
+        intervalMs: interval,
+        timeoutMs: interval,
+        healthyThreshold: 2,
+        unhealthyThreshold: 3,
+      },
+      attributes: { 'deregistration_delay.timeout_seconds': String(settings.deregistrationDelay ?? 300) },
+    });
+    account.addTargetGroup(group);
+
+    const keys = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'deploy' });
+    const app = sampleApp(registry);
+    const digest = await app.push(version);
+
+    const addresses = await claimAddresses(settings.hosts, opened);
+    const sshPort = await freePort(addresses);
+    const hosts: LabHost[] = [];
+    for (const [n, address] of addresses.entries()) {
+      const instance = account.addInstance({
+        publicIp: address,
+        privateIp: address,
+        securityGroupIds: [securityGroup.id],
+      });
+      const host = await openHost({
+        name: `host-${n + 1}`,
+        address,
+        sshPort,
+        user: { name: 'deploy', publicKey: keys.public },
+        directory: join(directory, `host-${n + 1}`),
+        registry,
+        sourceOf: (remote) => (remote.startsWith('127.') ? egress : remote),
+        allows: (source) => account.allows(instance.securityGroupIds, sshPort, source),
+      });
+      opened.push(() => host.close());
+      opened.push(account.onRulesChanged(() => void host.updateAccess()));
+      hosts.push({ instanceId: instance.id, host });
+    }
+    await Promise.all(hosts.map(({ host }) => app.install(host, { version, digest })));
+
+    const balancer = await openBalancer({
+      clock,
+      group,
+      lingerMs: settings.lingerMs ?? 1000 * settings.scale,
+      resolve: (id, port) => {
+        const found = hosts.find(({ instanceId }) => instanceId === id);
+        return found && { host: found.host.address, port };
+      },
+    });
+    opened.push(() => balancer.close());
+    group.register(hosts.map(({ instanceId }) => ({ id: instanceId })));
+    await allHealthy(group, hosts.length, clock);
+
+    return {
+      clock,
+      account,
+      group,
+      balancer,
+      hosts,
+      registry,
+      slack,
+      app,
+      securityGroupId: securityGroup.id,
+      roleArn: role.arn,
+      vars: () => ({
+        AWS_REGION: account.region,
+        AWS_ROLE_ARN: role.arn,
+        SECURITY_GROUP_ID: securityGroup.id,
+        TARGET_GROUP_ARN: group.arn,
+        APP_URL: balancer.url,
+        SSH_USER: 'deploy',
+        SSH_PORT: String(sshPort),
+        SSH_KNOWN_HOSTS: hosts.map(({ host }) => host.hostKey.knownHostsLine).join('\n'),
+        PROJECT_DIRECTORY: '~/app',
+        IMAGE: `${registry.url}/${app.repository}`,
+        IP_LOOKUP_URL: lookup.urls.join('\n'),
+      }),
+      secrets: () => ({ SSH_PRIVATE_KEY: keys.private, SLACK_WEBHOOK_URL: slack.webhookUrl }),
+      runnerEnv: () => ({ AWS_ENDPOINT_URL: aws.url }),
+      idToken: async ({ subject, claims }) => tokens.grant({ subject, claims }),
+      pushApp: (next, environment) => app.push(next, environment),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Addresses that no other lab on this computer uses, kept until this one closes. */
+async function claimAddresses(count: number, opened: Array<() => unknown>): Promise<string[]> {
+  const claimed: string[] = [];
+  for (let n = 254; n > 100 && claimed.length < count; n--) {
+    const server = await listen(`127.77.0.${n}`, claimPort).catch(inUse);
+    if (!server) continue;
+    opened.push(() => new Promise((resolve) => server.close(resolve)));
+    claimed.push(`127.77.0.${n}`);
+  }
+  if (claimed.length < count)
+    throw new Error(`no ${count} free host addresses: how many labs run on this computer?`);
+  return claimed.reverse();
+}
+
+/** A port that is free on all of them: the workflow knows one SSH port for every host. */
+async function freePort(addresses: string[]): Promise<number> {
+  for (let port = 2222; port < 2322; port++) {
+    const servers = await Promise.all(addresses.map((address) => listen(address, port).catch(inUse)));
+    await Promise.all(servers.map((server) => server && new Promise((resolve) => server.close(resolve))));
+    if (servers.every(Boolean)) return port;
+  }
+  throw new Error(`no port from 2222 to 2321 is free on ${addresses.join(', ')}`);
+}
+
+function listen(address: string, port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(port, address, () => resolve(server));
+  });
+}
+
+function inUse(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'EADDRINUSE') throw error;
+}
+
+async function allHealthy(group: TargetGroup, count: number, clock: LabClock): Promise<void> {
+  const end = clock.now() + 600_000;
+  for (;;) {
+    const health = group.health();
+    if (health.length === count && health.every(({ state }) => state === 'healthy')) return;
+    if (clock.now() > end)
+      throw new Error(
+        `the lab's own app did not become healthy: ${health.map((t) => `${t.id} ${t.state} ${t.reason ?? ''}`).join(', ')}`,
+      );
+    await clock.sleep(1000);
+  }
+}

@@ -1,0 +1,58 @@
+import { type FaultName, faults } from './fault.ts';
+
+export interface RehearsalArguments {
+  /** As the user typed it, or the reference workflow. */
+  workflow: string;
+  realTime: boolean;
+  fail?: FaultName;
+  seed: number;
+  /** One line an event instead of a live picture. */
+  plain: boolean;
+}
+
+/** A mistake of who typed the command: one line and exit status 2. */
+export class UsageError extends Error {}
+
+export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--seed N] [--plain]
+
+Runs a workflow file on this computer, in a stand-in AWS account under load, and tells what users would have seen.
+The default is workflows-examples/rolling-alb.yml.
+
+  --real-time   AWS's own durations at their real pace (a deregistration delay takes 300 s)
+  --fail NAME   what goes wrong:
+${Object.entries(faults)
+  .map(([name, { what }]) => `                  ${name.padEnd(13)} ${what}`)
+  .join('\n')}
+  --seed N      the same seed gives the same ids and the same load (default 1)
+  --plain       lines instead of the live picture
+
+Exit status: 0 when every guarantee held, also when the deploy was made to fail; 1 when one was broken; 2 for a mistake of yours.`;
+
+/** Reads the command line; undefined asks for the usage. Throws UsageError. */
+export function parseArguments(argv: readonly string[]): RehearsalArguments | undefined {
+  const result: RehearsalArguments = { workflow: '', realTime: false, seed: 1, plain: false };
+  const rest = argv.filter((argument) => argument !== '--');
+  for (let i = 0; i < rest.length; i++) {
+    const [name, inline] = rest[i]!.split(/=(.*)/s, 2) as [string, string | undefined];
+    const value = () => inline ?? rest[++i] ?? '';
+    if (name === '--help' || name === '-h') return undefined;
+    if (name === '--real-time') result.realTime = true;
+    else if (name === '--plain') result.plain = true;
+    else if (name === '--fail') {
+      const fault = value();
+      if (!Object.hasOwn(faults, fault))
+        throw new UsageError(`--fail: "${fault}" is not a fault; expected ${Object.keys(faults).join(', ')}`);
+      result.fail = fault as FaultName;
+    } else if (name === '--seed') {
+      const seed = value();
+      if (!/^\d{1,9}$/.test(seed)) throw new UsageError(`--seed: "${seed}" is not a whole number`);
+      result.seed = Number(seed);
+    } else if (name.startsWith('-'))
+      throw new UsageError(`${name} is not an option; see pnpm rehearse --help`);
+    else if (result.workflow)
+      throw new UsageError(`one workflow at a time: "${result.workflow}" or "${rest[i]}"`);
+    else result.workflow = rest[i]!;
+  }
+  result.workflow ||= 'workflows-examples/rolling-alb.yml';
+  return result;
+}

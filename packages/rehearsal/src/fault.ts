@@ -1,0 +1,81 @@
+import type { Lab } from '@lockkeeper/lab';
+
+/** What a step's line or process tells a fault that waits for its moment. */
+export interface Moment {
+  lab: Lab;
+  /** The step's name. */
+  step: string;
+  line: string;
+  /** The step's own process, while it runs. */
+  pid?: number;
+}
+
+export interface Fault {
+  /** For the usage and the report. */
+  what: string;
+  /** Environment baked into the new image. */
+  image?: Record<string, string>;
+  /** Before the workflow starts. */
+  prepare?: (lab: Lab) => void;
+  /** Once, at the first line of an action's step that matches. */
+  at?: { line: RegExp; strike: (moment: Moment) => void };
+  /** How the workflow must end. */
+  conclusion: 'failure' | 'success';
+  /** Which release must serve at the end; `one` where either may, but the same everywhere. */
+  serves: 'old' | 'new' | 'one';
+}
+
+/** Everything a rehearsal can be told to have go wrong. */
+export const faults = {
+  'bad-image': {
+    what: 'the new image crashes at start',
+    image: { SICK: 'crash' },
+    conclusion: 'failure',
+    serves: 'old',
+  },
+  'sick-release': {
+    what: 'the new release answers its health check with 503',
+    image: { SICK: '503' },
+    conclusion: 'failure',
+    serves: 'old',
+  },
+  kill: {
+    what: 'the process of rolling-alb-deploy is killed (-9) while its first target drains',
+    at: {
+      line: /draining/,
+      strike: ({ pid }) => {
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      },
+    },
+    conclusion: 'failure',
+    serves: 'old',
+  },
+  'drop-ssh': {
+    what: 'every SSH connection is reset while the first target drains',
+    at: {
+      line: /draining/,
+      strike: ({ lab }) => {
+        for (const { host } of lab.hosts) host.dropConnections('reset');
+      },
+    },
+    conclusion: 'success',
+    serves: 'new',
+  },
+  deny: {
+    what: 'the role may not deregister targets',
+    prepare: (lab) => {
+      const role = lab.account.roles.get(lab.roleArn)!;
+      role.policy = {
+        ...role.policy,
+        Statement: [
+          ...[role.policy.Statement].flat(),
+          { Effect: 'Deny', Action: 'elasticloadbalancing:DeregisterTargets', Resource: '*' },
+        ],
+      };
+    },
+    conclusion: 'failure',
+    serves: 'old',
+  },
+} satisfies Record<string, Fault>;
+
+export type FaultName = keyof typeof faults;

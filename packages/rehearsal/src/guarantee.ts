@@ -1,0 +1,93 @@
+/** What was so when a rehearsal had ended. */
+export interface Facts {
+  conclusion: string;
+  /** How the workflow had to end. */
+  expectedConclusion: string;
+  /** Rules of the security group, beyond those it began with. */
+  openRules: string[];
+  /** Hosts whose SSH port answers. */
+  openPorts: string[];
+  /** Per target: its state at the balancer, and the version its host serves. */
+  targets: Array<{ id: string; state: string; version: string }>;
+  registeredBefore: string[];
+  expectedVersions: string[];
+  requests: number;
+  failed: number;
+  firstFailure?: string;
+  /** Where a secret showed: `log of deploy`, `summary of deploy`, `Slack`. */
+  leaks: string[];
+  slackMessages: number;
+  /** The workflow has a step that sends to Slack. */
+  tellsSlack: boolean;
+  /** Words with which the failed job and Slack explain themselves; '' when they do not. */
+  explanation: string;
+  survivors: string[];
+}
+
+export interface Guarantee {
+  name: string;
+  held: boolean;
+  /** What was seen, in words. */
+  seen: string;
+}
+
+/** The five guarantees, held against what was seen. */
+export function judgeGuarantees(facts: Facts): Guarantee[] {
+  const open = [
+    ...facts.openRules.map((rule) => `rule ${rule}`),
+    ...facts.openPorts.map((host) => `SSH on ${host}`),
+  ];
+  const registered = facts.targets.map(({ id }) => id).sort();
+  const missing = facts.registeredBefore.filter((id) => !registered.includes(id));
+  const sick = facts.targets.filter(({ state }) => state !== 'healthy');
+  const versions = [...new Set(facts.targets.map(({ version }) => version))];
+  const wrong = facts.targets.filter(({ version }) => !facts.expectedVersions.includes(version));
+  const broken = [
+    ...missing.map((id) => `${id} is not registered`),
+    ...sick.map(({ id, state }) => `${id} is ${state}`),
+    ...wrong.map(
+      ({ id, version }) => `${id} serves ${version}, expected ${facts.expectedVersions.join(' or ')}`,
+    ),
+    ...(versions.length > 1 ? [`${versions.length} versions serve: ${versions.join(', ')}`] : []),
+    ...facts.survivors.map((process) => `a process was left: ${process}`),
+  ];
+  const told = facts.conclusion === 'success' || facts.explanation !== '';
+  const untold = [
+    ...(facts.conclusion === facts.expectedConclusion
+      ? []
+      : [`the workflow ended as ${facts.conclusion}, expected ${facts.expectedConclusion}`]),
+    ...(facts.tellsSlack && facts.slackMessages !== 1
+      ? [`${facts.slackMessages} messages reached Slack, expected 1`]
+      : []),
+    ...(told ? [] : ['nothing says why it failed']),
+  ];
+  return [
+    guarantee('Nothing left open', open, 'no rule, no port'),
+    guarantee(
+      'Nothing left broken',
+      broken,
+      `${registered.length} of ${facts.registeredBefore.length} targets healthy, all serve ${versions[0]}`,
+    ),
+    guarantee(
+      'Nothing dropped',
+      facts.failed === 0 && facts.requests > 0
+        ? []
+        : [
+            `${facts.failed} of ${facts.requests} requests failed${facts.firstFailure ? `, the first: ${facts.firstFailure}` : ''}`,
+          ],
+      `${facts.requests} requests, 0 failed`,
+    ),
+    guarantee(
+      'Nothing leaked',
+      facts.leaks.map((place) => `a secret shows in the ${place}`),
+      'no secret in log, summary, output or Slack',
+    ),
+    guarantee('Nobody guesses', untold, facts.explanation || 'log, summary and Slack agree'),
+  ];
+}
+
+const guarantee = (name: string, problems: string[], good: string): Guarantee => ({
+  name,
+  held: problems.length === 0,
+  seen: problems.length === 0 ? good : problems.join('; '),
+});

@@ -1,0 +1,361 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type Lab,
+  type Load,
+  type LoadReport,
+  openLab,
+  type PolicyDocument,
+  startLoad,
+} from '@lockkeeper/lab';
+import {
+  loadStandIns,
+  loadWorkflow,
+  nodePath,
+  runWorkflow,
+  type WorkflowEvent,
+  type WorkflowResult,
+} from '@lockkeeper/runner';
+import { type Fault, type FaultName, faults } from './fault.ts';
+import { type Facts, type Guarantee, judgeGuarantees } from './guarantee.ts';
+import { builtInStandIns } from './stand-ins.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const actionsFolder = join(root, 'actions');
+const repository = 'acme/app';
+
+export interface RehearsalSettings {
+  workflow: string;
+  realTime: boolean;
+  fail?: FaultName;
+  seed: number;
+  signal?: AbortSignal;
+  onEvent?: (event: RehearsalEvent) => void;
+}
+
+export type RehearsalEvent =
+  | { kind: 'said'; text: string }
+  | { kind: 'lab-opened'; lab: Lab; load: Load }
+  | { kind: 'struck'; fault: FaultName }
+  | { kind: 'workflow'; event: WorkflowEvent };
+
+/** A period in which a target was not in rotation. */
+export interface Absence {
+  target: string;
+  /** Real milliseconds since the load began. */
+  from: number;
+  ms: number;
+}
+
+export interface Rehearsal {
+  workflow: WorkflowResult;
+  load: LoadReport;
+  guarantees: Guarantee[];
+  facts: Facts;
+  absences: Absence[];
+  slack: Lab['slack']['messages'];
+  /** How the hosts ran their containers, and what that proves. */
+  engine: string;
+  scale: number;
+  fail?: FaultName;
+  ms: number;
+}
+
+/** Runs a workflow file in a lab of its own, under load, and holds what happened against the guarantees. */
+export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> {
+  const began = performance.now();
+  const emit = settings.onEvent ?? (() => {});
+  // Whatever is wrong with the files is told before anything is started.
+  const workflow = await loadWorkflow(settings.workflow);
+  const standIns = await loadStandIns(workflow);
+  const fault: Fault | undefined = settings.fail && faults[settings.fail];
+  const sha = commitOf(settings.seed);
+
+  emit({ kind: 'said', text: 'opening the lab: two hosts behind a load balancer, v1 serving' });
+  const scale = settings.realTime ? 1 : 20;
+  const lab = await openLab({ scale, seed: settings.seed, hosts: 2, repository, policy: shippedPolicy() });
+  const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-rehearsal-'));
+  let load: Load | undefined;
+  try {
+    const registeredBefore = lab.group.health().map(({ id }) => id);
+    const rulesBefore = new Set(
+      lab.account.securityGroups.get(lab.securityGroupId)!.rules.map(({ id }) => id),
+    );
+    fault?.prepare?.(lab);
+    load = startLoad({
+      url: lab.balancer.url,
+      rps: 50,
+      seed: settings.seed,
+      slowMs: 2000,
+      cutAtDrainEnd: (port) => lab.balancer.cutAtDrainEnd(port),
+    });
+    const loadBegan = lab.clock.now();
+    emit({ kind: 'lab-opened', lab, load });
+
+    const secrets = { ...lab.secrets(), GITHUB_TOKEN: 'ghs_rehearsal0123456789abcdefghijklmn' };
+    const result = await runWorkflow(workflow, {
+      secrets,
+      vars: { ...lab.vars(), ...(settings.realTime ? {} : quickVars) },
+      settings: {
+        node: nodePath,
+        env: {
+          PATH: process.env.PATH ?? '/usr/bin:/bin',
+          HOME: directory,
+          LANG: 'C.UTF-8',
+          ...lab.runnerEnv(),
+        },
+        workspace: join(directory, 'work'),
+        temp: join(directory, 'temp'),
+        toolCache: join(directory, 'tools'),
+        name: 'rehearsal',
+      },
+      github: { repository, sha, ref: 'refs/heads/main', actor: 'octocat' },
+      eventPayload: {
+        head_commit: {
+          id: sha,
+          message: 'Show the new release\n\nAs rehearsed.',
+          author: { name: 'Octo Cat' },
+        },
+      },
+      resolveAction: resolver(lab, sha, fault),
+      standIns,
+      idToken: ({ subject, claims }) => lab.idToken({ subject, claims }),
+      cancel: settings.signal,
+      onEvent: watcher(lab, settings, fault, emit),
+    });
+
+    emit({ kind: 'said', text: 'the workflow has ended; waiting for what is still in flight' });
+    // A few seconds more, so that what breaks only after the end is seen too.
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const served = await load.stop();
+    const facts = await gather({
+      lab,
+      result,
+      served,
+      settings,
+      fault,
+      sha,
+      registeredBefore,
+      rulesBefore,
+      secrets,
+    });
+    return {
+      workflow: result,
+      load: served,
+      guarantees: judgeGuarantees(facts),
+      facts,
+      absences: absencesOf(lab, loadBegan),
+      slack: lab.slack.messages,
+      engine: `${lab.hosts[0]!.host.engine.description}`,
+      scale,
+      fail: settings.fail,
+      ms: performance.now() - began,
+    };
+  } finally {
+    await load?.stop();
+    await lab.close();
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** What a user sets to be quick where AWS's own durations are quick: nothing but the actions' pauses. */
+const quickVars = { DRAIN_SETTLE: '2s', STABILITY_WINDOW: '2s', GATE_INTERVAL: '500ms' };
+
+/** The IAM policies that the actions ship, for this lab's account: the rehearsal proves that they suffice. */
+export function shippedPolicy(): PolicyDocument {
+  const statements = readdirSync(actionsFolder)
+    .map((name) => join(actionsFolder, name, 'iam-policy.json'))
+    .filter((path) => existsSync(path))
+    .flatMap((path) => {
+      const text = readFileSync(path, 'utf8')
+        .replace(/\bREGION\b/g, '*')
+        .replace(/\bACCOUNT(_ID)?\b/g, '*');
+      return (JSON.parse(text.replace(/sg-ID|\bSECURITY_GROUP_ID\b|NAME\/ID/g, '*')) as PolicyDocument)
+        .Statement;
+    });
+  // Each file names its statements for itself.
+  return {
+    Version: '2012-10-17',
+    Statement: statements.map(({ Sid: _, ...statement }) => statement),
+  } as PolicyDocument;
+}
+
+const commitOf = (seed: number) => {
+  let state = seed >>> 0 || 1;
+  return Array.from({ length: 40 }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return ((state >>> 16) & 15).toString(16);
+  }).join('');
+};
+
+function resolver(lab: Lab, sha: string, fault: Fault | undefined) {
+  const standIns = builtInStandIns({
+    build: (version) => lab.pushApp(version, version === sha ? fault?.image : {}),
+  });
+  return (uses: string) => {
+    const own = /^(?:\.\/|lockkeeper\/lockkeeper\/)actions\/([^@/]+)(?:@.+)?$/.exec(uses);
+    if (own) {
+      const directory = join(actionsFolder, own[1]!);
+      return existsSync(join(directory, 'action.yml')) ? { directory } : undefined;
+    }
+    const standIn = standIns[uses.split('@')[0]!];
+    return standIn && { standIn };
+  };
+}
+
+function watcher(
+  lab: Lab,
+  settings: RehearsalSettings,
+  fault: Fault | undefined,
+  emit: (event: RehearsalEvent) => void,
+) {
+  const processes = new Map<string, number>();
+  let struck = false;
+  return (event: WorkflowEvent) => {
+    emit({ kind: 'workflow', event });
+    if (event.kind === 'process-started') processes.set(`${event.job} ${event.index}`, event.pid);
+    if (
+      event.kind !== 'line' ||
+      !fault?.at ||
+      struck ||
+      event.phase !== 'main' ||
+      !fault.at.line.test(event.text)
+    )
+      return;
+    struck = true;
+    emit({ kind: 'struck', fault: settings.fail! });
+    fault.at.strike({
+      lab,
+      step: event.name,
+      line: event.text,
+      pid: processes.get(`${event.job} ${event.index}`),
+    });
+  };
+}
+
+async function gather({
+  lab,
+  result,
+  served,
+  settings,
+  fault,
+  sha,
+  registeredBefore,
+  rulesBefore,
+  secrets,
+}: {
+  lab: Lab;
+  result: WorkflowResult;
+  served: LoadReport;
+  settings: RehearsalSettings;
+  fault: Fault | undefined;
+  sha: string;
+  registeredBefore: string[];
+  rulesBefore: Set<string>;
+  secrets: Record<string, string>;
+}): Promise<Facts> {
+  const rules = lab.account.securityGroups
+    .get(lab.securityGroupId)!
+    .rules.filter(({ id }) => !rulesBefore.has(id));
+  const port = Number(lab.vars().SSH_PORT);
+  const open = await Promise.all(
+    lab.hosts.map(async ({ host }) => ((await answers(host.address, port)) ? host.address : undefined)),
+  );
+  const health = lab.group.health();
+  const targets = await Promise.all(
+    health.map(async ({ id, port: appPort, state }) => {
+      const host = lab.hosts.find(({ instanceId }) => instanceId === id)!.host;
+      return { id, state, version: await versionAt(`http://${host.address}:${appPort}/health/`) };
+    }),
+  );
+  const jobs = Object.values(result.jobs);
+  const failed = jobs.flatMap(({ steps }) => steps).filter(({ conclusion }) => conclusion === 'failure');
+  const serves = { old: ['v1'], new: [sha], one: ['v1', sha] }[fault?.serves ?? 'new'];
+  const first = served.failures[0];
+  return {
+    conclusion: result.conclusion,
+    expectedConclusion: fault?.conclusion ?? 'success',
+    openRules: rules.map(({ id, cidr }) => `${id} (${cidr})`),
+    openPorts: open.filter((address) => address !== undefined),
+    targets,
+    registeredBefore,
+    expectedVersions: serves,
+    requests: served.requests,
+    failed: served.failed,
+    ...(first
+      ? { firstFailure: `${first.kind} after ${(first.at / 1000).toFixed(1)} s: ${first.reason}` }
+      : {}),
+    leaks: leaksIn(result, lab, secrets),
+    slackMessages: lab.slack.messages.length,
+    tellsSlack: readFileSync(settings.workflow, 'utf8').includes('actions/slack-notify'),
+    explanation:
+      failed
+        .flatMap(({ annotations }) => annotations)
+        .find(({ level }) => level === 'error')
+        ?.message.split('\n')[0] ?? '',
+    survivors: jobs.flatMap(({ survivors }) => survivors.map(({ command }) => command)),
+  };
+}
+
+/** Where a secret, or a line of one, can be read. */
+function leaksIn(result: WorkflowResult, lab: Lab, secrets: Record<string, string>): string[] {
+  const parts = Object.values(secrets)
+    .flatMap((secret) => [secret, ...secret.split('\n')])
+    .map((part) => part.trim())
+    .filter((part) => part.length >= 8 && !/^-----(BEGIN|END) [A-Z ]+-----$/.test(part));
+  const places = Object.values(result.jobs).flatMap((job) => [
+    [`log of ${job.id}`, job.log.join('\n')] as const,
+    [`summary of ${job.id}`, job.summary] as const,
+    [`outputs of ${job.id}`, JSON.stringify([job.outputs, job.steps.map(({ outputs }) => outputs)])] as const,
+  ]);
+  return [...places, ['Slack message', JSON.stringify(lab.slack.messages)] as const]
+    .filter(([, text]) => parts.some((part) => text.includes(part)))
+    .map(([place]) => place);
+}
+
+function answers(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 500 });
+    const end = (open: boolean) => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('timeout', () => end(false));
+    socket.once('error', () => end(false));
+  });
+}
+
+async function versionAt(url: string): Promise<string> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(3000) });
+    return ((await response.json()) as { version?: string }).version ?? 'an unknown version';
+  } catch {
+    return 'nothing';
+  }
+}
+
+/** From each target's last healthy moment to its next one. */
+export function absencesOf(lab: Pick<Lab, 'group' | 'clock'>, since: number): Absence[] {
+  const gone = new Map<string, number>();
+  const absences: Absence[] = [];
+  for (const { id, state, at } of lab.group.history.filter((change) => change.at >= since)) {
+    const from = gone.get(id);
+    if (state === 'healthy' && from !== undefined) {
+      absences.push({
+        target: id,
+        from: (from - since) / lab.clock.scale,
+        ms: (at - from) / lab.clock.scale,
+      });
+      gone.delete(id);
+    } else if (state !== 'healthy' && from === undefined) gone.set(id, at);
+  }
+  const now = lab.clock.now();
+  for (const [target, from] of gone)
+    absences.push({ target, from: (from - since) / lab.clock.scale, ms: (now - from) / lab.clock.scale });
+  return absences;
+}
