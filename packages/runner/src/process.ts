@@ -210,6 +210,7 @@ export function runProcess(spec: ProcessSpec): Promise<ProcessEnd> {
     child.stdin!.on('error', () => undefined);
     child.stdin!.end();
     child.on('exit', (code, signal) => {
+      if (settled) return;
       gone = { code, signal };
       if (open === 0) settle({});
       else after(graceMs, () => settle({ heldPipes: true }));
