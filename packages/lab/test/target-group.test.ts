@@ -1,5 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { TargetGroup, TargetGroupError, type TargetGroupSettings } from '../src/balancer/index.ts';
+import {
+  outOfRotation,
+  TargetGroup,
+  TargetGroupError,
+  type TargetGroupSettings,
+} from '../src/balancer/index.ts';
 import type { CheckResult } from '../src/balancer/target-state.ts';
 import { fakeLabClock } from './fake-lab-clock.ts';
 
@@ -289,4 +294,28 @@ it('tells every change of state with its time, oldest first', () => {
     ['draining', 2000],
     ['unused', 302_000],
   ]);
+});
+
+describe('time out of rotation', () => {
+  it('is from the deregistration to the first check passed after the return', () => {
+    const { clock, group, healthy } = lab({ attributes: { 'deregistration_delay.timeout_seconds': '60' } });
+    healthy();
+    healthy('i-b');
+    clock.advance(5000);
+    group.deregister([{ id: 'i-a' }]);
+    clock.advance(70_000);
+    healthy();
+    clock.advance(5000);
+    expect(outOfRotation(group.history, clock.now())).toEqual({ 'i-a:8000': 72_000, 'i-b:8000': 0 });
+  });
+
+  it('lasts until now for a target that did not come back, and leaves out one that was never in', () => {
+    const { clock, group, healthy, check } = lab();
+    healthy();
+    group.register([{ id: 'i-b' }]);
+    check(refused);
+    check(refused);
+    clock.advance(9000);
+    expect(outOfRotation(group.history, clock.now())).toEqual({ 'i-a:8000': 9000 });
+  });
 });

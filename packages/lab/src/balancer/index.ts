@@ -16,6 +16,7 @@ export {
   type LoadSettings,
   startLoad,
 } from './load.ts';
+export { outOfRotation } from './out-of-rotation.ts';
 export {
   type HealthCheckSettings,
   keyOf,
