@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import ssh2 from 'ssh2';
 import {
   Account,
@@ -16,7 +17,7 @@ import { type LabClock, labClock } from './clock.ts';
 import { type Host, openHost } from './host/index.ts';
 import { type IpLookup, openIpLookup } from './ip-lookup.ts';
 import { openRegistry, type Registry } from './registry.ts';
-import { type SampleApp, sampleApp } from './sample-app/index.ts';
+import { databaseImage, sampleImage, sampleProject } from './sample-app/index.ts';
 import { openSlack, type Slack } from './slack.ts';
 
 export interface LabSettings {
@@ -52,7 +53,8 @@ export interface Lab {
   readonly hosts: LabHost[];
   readonly registry: Registry;
   readonly slack: Slack;
-  readonly app: SampleApp;
+  /** What runs the hosts' containers, and what that proves. */
+  readonly engine: string;
   readonly securityGroupId: string;
   readonly roleArn: string;
   /** What a user of this account would set as the repository's variables and secrets. */
@@ -64,8 +66,8 @@ export interface Lab {
     subject: string;
     claims: Record<string, string>;
   }): Promise<{ requestUrl: string; requestToken: string }>;
-  /** Puts a version of the sample app into the registry; answers its digest. */
-  pushApp(version: string, environment?: Record<string, string>): Promise<string>;
+  /** Puts a version of the sample app into the registry, ill as SICK in its server.mjs says; answers its digest. */
+  pushApp(version: string, sick?: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -126,8 +128,9 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
     account.addTargetGroup(group);
 
     const keys = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'deploy' });
-    const app = sampleApp(registry);
-    const digest = await app.push(version);
+    const pushApp: Lab['pushApp'] = (next, sick) =>
+      registry.push(sampleImage({ version: next, ...(sick === undefined ? {} : { sick }) }));
+    await Promise.all([registry.push(databaseImage()), pushApp(version)]);
 
     const addresses = await claimAddresses(settings.hosts, opened);
     const sshPort = await freePort(addresses);
@@ -152,7 +155,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       opened.push(account.onRulesChanged(() => void host.updateAccess()));
       hosts.push({ instanceId: instance.id, host });
     }
-    await Promise.all(hosts.map(({ host }) => app.install(host, { version, digest })));
+    await Promise.all(hosts.map(({ host }) => startApp(host, sampleProject({ registry, tag: version }))));
 
     const balancer = await openBalancer({
       clock,
@@ -175,7 +178,8 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       hosts,
       registry,
       slack,
-      app,
+      engine:
+        'a small built-in engine that runs the services as processes; no proof of how Docker or Compose itself behaves',
       securityGroupId: securityGroup.id,
       roleArn: role.arn,
       vars: () => ({
@@ -188,19 +192,39 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         SSH_PORT: String(sshPort),
         SSH_KNOWN_HOSTS: hosts.map(({ host }) => host.hostKey.knownHostsLine).join('\n'),
         PROJECT_DIRECTORY: '~/app',
-        IMAGE: `${registry.url}/${app.repository}`,
+        IMAGE: `${registry.url}/app`,
         IP_LOOKUP_URL: lookup.urls.join('\n'),
       }),
       secrets: () => ({ SSH_PRIVATE_KEY: keys.private, SLACK_WEBHOOK_URL: slack.webhookUrl }),
       runnerEnv: () => ({ AWS_ENDPOINT_URL: aws.url }),
       idToken: async ({ subject, claims }) => tokens.grant({ subject, claims }),
-      pushApp: (next, environment) => app.push(next, environment),
+      pushApp,
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Lays the project's files into ~/app and brings it up, as whoever set the host up by hand would have. */
+async function startApp(host: Host, files: Record<string, string>): Promise<void> {
+  const directory = join(host.home, 'app');
+  await mkdir(directory, { recursive: true });
+  for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
+  let said = '';
+  const code = await host.engine.run({
+    argv: ['compose', 'up', '-d'],
+    cwd: directory,
+    env: { HOME: host.home },
+    signal: new AbortController().signal,
+    stdin: () => Readable.from([]),
+    out: async () => {},
+    err: async (text) => {
+      said += text;
+    },
+  });
+  if (code !== 0) throw new Error(`the lab's own app did not start on ${host.name}: ${said}`);
 }
 
 /** Addresses that no other lab on this computer uses, kept until this one closes. */

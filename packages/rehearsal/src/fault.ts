@@ -13,8 +13,8 @@ export interface Moment {
 export interface Fault {
   /** For the usage and the report. */
   what: string;
-  /** Environment baked into the new image. */
-  image?: Record<string, string>;
+  /** How the new image is ill, as SICK of the lab's sample app. */
+  sick?: string;
   /** Before the workflow starts. */
   prepare?: (lab: Lab) => void;
   /** Once, at the first line of an action's step that matches. */
@@ -29,13 +29,13 @@ export interface Fault {
 export const faults = {
   'bad-image': {
     what: 'the new image crashes at start',
-    image: { SICK: 'crash' },
+    sick: 'crash',
     conclusion: 'failure',
     serves: 'old',
   },
   'sick-release': {
     what: 'the new release answers its health check with 503',
-    image: { SICK: '503' },
+    sick: '503',
     conclusion: 'failure',
     serves: 'old',
   },

@@ -150,7 +150,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       facts,
       absences: absencesOf(lab, loadBegan),
       slack: lab.slack.messages,
-      engine: `${lab.hosts[0]!.host.engine.description}`,
+      engine: lab.engine,
       scale,
       fail: settings.fail,
       ms: performance.now() - began,
@@ -194,7 +194,7 @@ const commitOf = (seed: number) => {
 
 function resolver(lab: Lab, sha: string, fault: Fault | undefined) {
   const standIns = builtInStandIns({
-    build: (version) => lab.pushApp(version, version === sha ? fault?.image : {}),
+    build: (version) => lab.pushApp(version, version === sha ? fault?.sick : undefined),
   });
   return (uses: string) => {
     const own = /^(?:\.\/|lockkeeper\/lockkeeper\/)actions\/([^@/]+)(?:@.+)?$/.exec(uses);
