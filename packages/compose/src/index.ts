@@ -1,6 +1,7 @@
-export { connections } from './connections.ts';
-export { type HostOutcome, deployRelease } from './deploy-release.ts';
+export { deployRelease, type HostOutcome } from './deploy-release.ts';
+export { secretValues } from './env-file.ts';
 export { readReleaseInputs } from './inputs.ts';
+export { Locked } from './lock.ts';
 export type {
   ReleaseImage,
   Result,
@@ -10,6 +11,7 @@ export type {
   StagedRelease,
   Verdict,
 } from './outcome.ts';
-export { openProject, Project, type ProjectContext } from './project.ts';
-export { releaseId } from './release-id.ts';
+export { openProject, type Project, type ProjectContext } from './project.ts';
+export { type Recovered, recoverHost } from './recover-host.ts';
+export { releaseId, releaseIdPattern, releaseNonce } from './release-id.ts';
 export type { HealthProbe, ReleaseSettings } from './settings.ts';

@@ -1,12 +1,12 @@
 export { connect } from './connection.ts';
 export { type HostTrust, parseHostTrust } from './host-trust.ts';
-export { checkHostName, readSshInputs } from './inputs.ts';
+export { checkHostName, isHostName, readSshInputs } from './inputs.ts';
 export { parsePrivateKey } from './private-key.ts';
 export {
-  CommandTimedOut,
   type CommandResult,
+  CommandTimedOut,
   ConnectionLost,
-  quoted,
+  commandLine,
   type RunOptions,
   type Shell,
 } from './shell.ts';

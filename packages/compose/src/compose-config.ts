@@ -1,0 +1,79 @@
+import * as v from 'valibot';
+
+const schema = v.object({
+  name: v.string(),
+  services: v.record(
+    v.string(),
+    v.object({
+      image: v.optional(v.string()),
+      build: v.nullish(v.unknown()),
+      depends_on: v.nullish(v.record(v.string(), v.object({ condition: v.optional(v.string()) }))),
+      environment: v.nullish(
+        v.record(v.string(), v.nullable(v.union([v.string(), v.number(), v.boolean()]))),
+      ),
+      deploy: v.nullish(v.object({ replicas: v.optional(v.number()) })),
+      scale: v.optional(v.number()),
+      volumes: v.nullish(v.array(v.object({ type: v.optional(v.string()), source: v.optional(v.string()) }))),
+    }),
+  ),
+});
+
+export interface ServiceConfig {
+  /** The reference that the file names; undefined for a service that is only built. */
+  image?: string;
+  builds: boolean;
+  dependsOn: string[];
+  replicas: number;
+  /** Absolute paths of what is mounted from the host. */
+  mounts: string[];
+}
+
+/** A project as `docker compose config --format json` prints it. It holds secrets: never show it. */
+export interface ComposeConfig {
+  name: string;
+  services: Record<string, ServiceConfig>;
+}
+
+/** Throws when the text is not Compose's JSON. */
+export function parseConfig(json: string): ComposeConfig {
+  const { name, services } = v.parse(schema, JSON.parse(json));
+  return {
+    name,
+    services: Object.fromEntries(
+      Object.entries(services).map(([service, data]) => [
+        service,
+        {
+          image: data.image,
+          builds: data.build != null,
+          dependsOn: Object.keys(data.depends_on ?? {}),
+          replicas: data.deploy?.replicas ?? data.scale ?? 1,
+          mounts: (data.volumes ?? []).flatMap(({ type, source }) =>
+            type === 'bind' && source?.startsWith('/') ? [source] : [],
+          ),
+        },
+      ]),
+    ),
+  };
+}
+
+/** `docker compose config --hash '*'`: a line `service hash` each. */
+export function parseHashes(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter((words): words is [string, string] => words.length === 2 && /^[0-9a-f]{64}$/.test(words[1]!)),
+  );
+}
+
+/** The named services (all when none is named) and what they depend on, each once. */
+export function withDependencies(config: ComposeConfig, services: readonly string[]): string[] {
+  const found = new Set<string>();
+  const visit = (service: string) => {
+    if (found.has(service) || !config.services[service]) return;
+    found.add(service);
+    config.services[service].dependsOn.forEach(visit);
+  };
+  (services.length > 0 ? services : Object.keys(config.services)).forEach(visit);
+  return [...found];
+}

@@ -1,0 +1,112 @@
+import { type Log, messageOf, UserError } from '@lockkeeper/action';
+import type { Shell } from '@lockkeeper/ssh';
+import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
+import * as scripts from './host-scripts.ts';
+import { must } from './host-state.ts';
+
+/** Without a sign of life for so long (the host's clock, seconds) a lock may be taken over. */
+const expiry = 90;
+const beatEvery = 15_000;
+
+/** Another run holds the host and did not finish within `lock-timeout`. */
+export class Locked extends UserError {
+  override readonly name = 'Locked';
+}
+
+/** This run's lock on a project: no two deploys at once. It says that it lives until it is released. */
+export class Lock {
+  readonly #shell: Shell;
+  readonly #directory: string;
+  readonly #token: string;
+  #timer: NodeJS.Timeout | undefined;
+  /** Set when somebody else took the lock over: nothing may be changed any more. */
+  lost = false;
+
+  private constructor(shell: Shell, directory: string, token: string) {
+    this.#shell = shell;
+    this.#directory = directory;
+    this.#token = token;
+  }
+
+  /** Waits up to `timeout` for the lock. Throws `Locked` that names its holder. */
+  static async take(
+    shell: Shell,
+    {
+      directory,
+      token,
+      owner,
+      timeout,
+      log,
+      clock,
+      signal,
+    }: {
+      directory: string;
+      token: string;
+      owner: string;
+      timeout: number;
+      log: Log;
+      clock: Clock;
+      signal?: AbortSignal;
+    },
+  ): Promise<Lock> {
+    const deadline = new Deadline(clock, timeout);
+    let told = '';
+    for (;;) {
+      const { stdout } = await must(
+        shell,
+        scripts.takeLock,
+        { args: [directory, token, String(expiry)], stdin: owner, signal },
+        'cannot take the deploy lock',
+      );
+      const [answer = '', holder = ''] = stdout.split('\n');
+      if (answer.startsWith('taken')) {
+        if (answer === 'taken over') log.warning(`${shell.name}: took over the lock of a run that is gone`);
+        const lock = new Lock(shell, directory, token);
+        lock.#beat(log);
+        return lock;
+      }
+      const [, age = '0', alive] = answer.split(' ');
+      const who = `${holder || 'another run'}, last sign of life ${age} s ago${alive === 'yes' ? ', a step of it is running' : ''}`;
+      if (deadline.passed())
+        throw new Locked(`${shell.name} is locked by ${who}; waited ${formatDuration(deadline.elapsed())}`, {
+          next: 'wait for that run, or raise lock-timeout',
+        });
+      if (holder !== told) log.info(`${shell.name}: waiting for ${who}`);
+      told = holder;
+      await clock.sleep(Math.min(5_000, deadline.remaining()), signal);
+    }
+  }
+
+  #beat(log: Log): void {
+    this.#timer = setInterval(async () => {
+      try {
+        const { code } = await this.#shell.run(scripts.beatLock, { args: [this.#directory, this.#token] });
+        if (code === 69 && this.#timer) {
+          this.lost = true;
+          log.error(`${this.#shell.name}: the lock was taken over by another run; nothing more is changed`);
+        }
+      } catch (error) {
+        // The connection is down; the next beat, or the step under way, connects anew.
+        log.debug(`${this.#shell.name}: no heartbeat: ${messageOf(error)}`);
+      }
+    }, beatEvery);
+    this.#timer.unref();
+  }
+
+  /** Throws when the lock is no longer ours. To be asked before every change. */
+  check(): void {
+    if (this.lost) throw new UserError(`${this.#shell.name}: another run took the lock over`);
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    await this.#shell.run(scripts.releaseLock, { args: [this.#directory, this.#token] });
+  }
+
+  /** Stops the signs of life without giving the lock back: post of the same run goes on with it. */
+  leave(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,94 @@
+import * as v from 'valibot';
+import { releaseIdPattern } from './release-id.ts';
+
+const id = v.pipe(v.string(), v.regex(releaseIdPattern));
+const image = v.object({ reference: v.string(), id: v.string(), digest: v.optional(v.string()) });
+
+/** releases/<id>/release.json: what the release is made of. No secret is in it. */
+export const releaseRecord = v.object({
+  version: v.literal(1),
+  id,
+  commit: v.string(),
+  createdAt: v.string(),
+  /** Recorded from what ran, not deployed by us. */
+  baseline: v.boolean(),
+  project: v.string(),
+  services: v.array(v.string()),
+  /** What the release was asked for; [] = all. `docker compose up` gets the same. */
+  named: v.array(v.string()),
+  replicas: v.record(v.string(), v.number()),
+  images: v.record(v.string(), image),
+  hashes: v.record(v.string(), v.string()),
+  /** Service → mounted file → checksum. */
+  mounts: v.record(v.string(), v.record(v.string(), v.string())),
+  /** Hash of files, env, images and mounted files: the same means nothing to deploy. */
+  content: v.string(),
+  /** Whether the env file belongs to the release and is put in place with it. */
+  envFile: v.nullable(v.string()),
+  verifiedAt: v.nullable(v.string()),
+});
+export type ReleaseRecord = v.InferOutput<typeof releaseRecord>;
+
+/** .lockkeeper/pending.json: written before the first change of a deploy, gone after its end. */
+export const pendingRecord = v.object({
+  version: v.literal(1),
+  token: v.string(),
+  to: id,
+  /** What ran before; null where nothing did. */
+  from: v.nullable(id),
+  at: v.string(),
+  runUrl: v.string(),
+  phase: v.picklist(['placed', 'switched', 'rolling-back', 'left']),
+  /** Container ids by service, before. */
+  containers: v.record(v.string(), v.array(v.string())),
+  /** Image references that the deploy moved → the id before; null where there was none. */
+  tags: v.record(v.string(), v.nullable(v.string())),
+});
+export type PendingRecord = v.InferOutput<typeof pendingRecord>;
+
+export interface ReleaseList {
+  releases: ReleaseRecord[];
+  bad: Set<string>;
+}
+
+/** Reads what `listReleases` prints; a record that is cut or foreign is left out. */
+export function parseReleases(text: string): ReleaseList {
+  const list: ReleaseList = { releases: [], bad: new Set() };
+  for (const part of text.split(/^--- /m).slice(1)) {
+    const end = part.indexOf('\n');
+    const head = part.slice(0, end).trim();
+    if (head.startsWith('bad ')) list.bad.add(head.slice(4));
+    else {
+      const record = v.safeParse(releaseRecord, safeJson(part.slice(end)));
+      if (record.success && `${record.output.id}/` === head) list.releases.push(record.output);
+    }
+  }
+  list.releases.sort((a, b) => a.id.localeCompare(b.id));
+  return list;
+}
+
+function safeJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The newest verified release that neither serves nor is marked bad. */
+export function previousRelease(
+  { releases, bad }: ReleaseList,
+  serving: string | undefined,
+): string | undefined {
+  return releases
+    .filter((release) => release.verifiedAt && release.id !== serving && !bad.has(release.id))
+    .sort((a, b) => a.verifiedAt!.localeCompare(b.verifiedAt!))
+    .at(-1)?.id;
+}
+
+/** What may go: all but the newest `keep`, the serving one and the one before it. */
+export function obsoleteReleases(list: ReleaseList, serving: string, keep: number): ReleaseRecord[] {
+  const previous = previousRelease(list, serving);
+  const kept = new Set([serving, previous, ...list.releases.slice(-keep).map((release) => release.id)]);
+  return list.releases.filter((release) => !kept.has(release.id));
+}
