@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
@@ -27,6 +28,7 @@ import {
   runJob,
   type StepSpec,
 } from './job.ts';
+import { loadManifest, ManifestError } from './manifest.ts';
 import { expandMatrix, type Leg, legLabel, matrixFrom, mostLegs } from './matrix.ts';
 import { type JobReport, recordEvent, recordResult, type StandInUse, type WorkflowResult } from './report.ts';
 import { located, type Place, type Text, WorkflowError } from './source.ts';
@@ -223,7 +225,7 @@ function planStep(
   if (declared) {
     const because = declared.because ? `: ${declared.because}` : '';
     const by = `declared in ${options.standIns?.file}:${declared.line}${because}`;
-    return { kind: 'stand-in', step, by, perform: performDeclared(declared) };
+    return { kind: 'stand-in', step, by, perform: performDeclared(declared, options.standIns?.file ?? '') };
   }
   if (step.kind === 'run') {
     const shell = step.shell ?? job.defaults.shell ?? workflow.defaults.shell;
@@ -232,7 +234,10 @@ function planStep(
   }
   const { uses } = step;
   const found = options.resolveAction(uses.text);
-  if (found && 'directory' in found) return { kind: 'action', step, directory: found.directory };
+  if (found && 'directory' in found) {
+    checkAction(workflow.file, uses, found.directory);
+    return { kind: 'action', step, directory: found.directory };
+  }
   if (found) return { kind: 'stand-in', step, by: found.standIn.what, perform: found.standIn.perform };
   if (uses.kind === 'local') {
     const mend = 'name a directory of this repository that holds an action.yml';
@@ -245,6 +250,21 @@ function planStep(
     reason,
     where(`steps: "${step.id ?? uses.name}": {outcome: success}`),
   );
+}
+
+/** An action that cannot be loaded is told at its place in the workflow, not in the middle of the job. */
+function checkAction(file: string, uses: Text, directory: string): void {
+  try {
+    const { scripts } = loadManifest(directory);
+    const missing = Object.values(scripts).find((script) => script && !existsSync(join(directory, script)));
+    if (missing === undefined) return;
+    const reason = `the action "${uses.text}" lacks its script ${missing}`;
+    throw new WorkflowError(file, uses, reason, 'build it, and commit what was built');
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    const reason = `the action "${uses.text}" cannot be loaded: ${error.message}`;
+    throw new WorkflowError(file, uses, reason, 'name an action with a valid action.yml', error);
+  }
 }
 
 /** Shells that the runner can start here. */
@@ -466,8 +486,11 @@ class Run {
 
   #report(job: WorkflowJob, leg: Leg | undefined): JobReport {
     const label = leg ? legLabel(leg) : '';
-    const key = label ? `${job.id} ${label}` : job.id;
+    let key = label ? `${job.id} ${label}` : job.id;
     let name = key;
+    // Legs can look alike: 1 and "1".
+    const alike = this.#live.jobs.filter((other) => other.key === key).length;
+    if (alike > 0) key += ` #${alike + 1}`;
     if (job.name) {
       const contexts = { ...this.#baseContexts(), needs: {}, strategy: {}, matrix: leg ?? {} };
       try {
@@ -604,7 +627,9 @@ class Run {
     const signals = [stop, ...(cancel && !cancel.aborted ? [cancel] : [])];
     for (const signal of signals) signal.addEventListener('abort', abort, { once: true });
     try {
-      const settings = await this.#settingsFor(key);
+      const leg = (contexts.strategy as { 'job-index': number })['job-index'];
+      // No job id has a dot in it.
+      const settings = await this.#settingsFor(report.matrix ? `${id}.${leg + 1}` : id);
       const onEvent = (event: JobEvent) => {
         recordEvent(report, event, this.#now());
         if (event.kind !== 'job-finished') this.#emit({ ...event, job: key });
@@ -628,11 +653,10 @@ class Run {
     }
   }
 
-  async #settingsFor(key: string): Promise<RunnerSettings> {
+  async #settingsFor(directory: string): Promise<RunnerSettings> {
     const { settings } = this.#options;
-    const slug = key.replaceAll(/[^\w.-]+/g, '-').replace(/-$/, '');
-    const workspace = join(settings.workspace, slug);
-    const temp = join(settings.temp, slug);
+    const workspace = join(settings.workspace, directory);
+    const temp = join(settings.temp, directory);
     await mkdir(workspace, { recursive: true });
     await mkdir(temp, { recursive: true });
     return { ...settings, workspace, temp };

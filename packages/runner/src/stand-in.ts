@@ -2,7 +2,7 @@ import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Node } from 'yaml';
 import { checkTemplate, ExpressionError, evaluateTemplate } from './expressions.ts';
-import type { Contexts, StandInArguments, StandInResult } from './job.ts';
+import type { StandInArguments, StandInResult } from './job.ts';
 import { type Place, Source, shownName, type Text, WorkflowError } from './source.ts';
 import type { TextMap, Workflow, WorkflowJob, WorkflowStep } from './workflow.ts';
 
@@ -124,9 +124,12 @@ export function declaredFor(
 /** Acts out a declared stand-in: writes its files, prints its lines, answers its outcome and outputs. */
 export function performDeclared(
   declared: DeclaredStep,
+  file: string,
 ): (args: Pick<StandInArguments, 'contexts' | 'workspace' | 'log'>) => Promise<StandInResult> {
   return async ({ contexts, workspace, log }) => {
-    const value = (text: Text) => evaluateTemplate(text.text, contexts);
+    const value = (text: Text) => located(file, text, () => evaluateTemplate(text.text, contexts));
+    const values = (map: TextMap) =>
+      Object.fromEntries(Object.entries(map).map(([name, text]) => [name, value(text)]));
     for (const [path, content] of Object.entries(declared.files)) {
       const target = join(workspace, path);
       await mkdir(dirname(target), { recursive: true });
@@ -135,17 +138,11 @@ export function performDeclared(
     for (const line of declared.log) log(value(line));
     return {
       conclusion: declared.outcome,
-      outputs: values(declared.outputs, contexts),
-      env: values(declared.env, contexts),
+      outputs: values(declared.outputs),
+      env: values(declared.env),
       summary: declared.summary && value(declared.summary),
     };
   };
-}
-
-function values(map: TextMap, contexts: Contexts): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(map).map(([name, text]) => [name, evaluateTemplate(text.text, contexts)]),
-  );
 }
 
 function names(key: string, step: WorkflowStep): boolean {

@@ -252,9 +252,6 @@ class Reader {
       const uses = key.text === 'env' || key.text === 'jobs' ? this.#secretsUsed(key.text, value) : [];
       workflow.secretsUsed.push(...uses);
     }
-    if (workflow.triggers.length === 0) {
-      source.fail(source.root, 'the workflow has no "on"', 'say what starts it, e.g. "on: push"');
-    }
     return workflow;
   }
 
