@@ -1,3 +1,4 @@
+export { type Leak, leakedForms, leaksBelow, leaksIn } from './canary.ts';
 export { type EnvironmentLayers, stepEnvironment } from './environment.ts';
 export { defaultEvent, type RunFacts } from './event.ts';
 export {

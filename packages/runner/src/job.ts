@@ -244,8 +244,8 @@ interface StepPlace {
 
 export type JobEvent =
   | (StepPlace & { kind: 'step-started' })
-  /** The step's own process is running. */
-  | (StepPlace & { kind: 'process-started'; pid: number })
+  /** The step's own process is running; it and what it starts carry the RUNNER_TRACKING_ID. */
+  | (StepPlace & { kind: 'process-started'; pid: number; trackingId: string })
   /** One line of the log, masked. */
   | (StepPlace & { kind: 'line'; text: string })
   | (StepPlace & { kind: 'annotation'; annotation: Annotation })
@@ -1012,7 +1012,7 @@ class JobRun {
       ...command,
       onStart: (pid) => {
         this.#runningPid = pid;
-        this.#emit({ ...record.place, kind: 'process-started', pid });
+        this.#emit({ ...record.place, kind: 'process-started', pid, trackingId: this.#trackingId });
       },
       onLine: (line) => commands.take(line),
       signal,

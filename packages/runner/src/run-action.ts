@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { type Leak, leaksBelow, leaksIn } from './canary.ts';
 import {
   type Annotation,
   type Conclusion,
@@ -14,6 +15,7 @@ import {
   type Survivor,
 } from './job.ts';
 import { nodePath } from './node-path.ts';
+import { trackedProcesses } from './survivors.ts';
 
 /** A moment in a phase's log: the first line that holds the text or matches. */
 export interface LogMoment {
@@ -57,6 +59,11 @@ export interface ActionRun {
   cancel?: AbortSignal;
   onEvent?: (event: JobEvent) => void;
   random?: () => number;
+  /**
+   * Secrets that must not be seen anywhere but in the environment of the action's own process: log, summary,
+   * outputs, state, files in the workspace, HOME and RUNNER_TEMP, arguments and environment of its children.
+   */
+  canaries?: readonly string[];
   /** A step that fails after the action's main, so that post sees a failed job. */
   failJobAfterMain?: boolean;
 }
@@ -75,6 +82,8 @@ export interface PhaseRun {
   summary: string;
   conclusion: Conclusion;
   ms: number;
+  /** What the runner lets pass and an action should not do: an error shown by a phase that exits 0. */
+  doubts: string[];
 }
 
 export interface ActionResult {
@@ -85,6 +94,8 @@ export interface ActionResult {
   conclusion: JobStatus;
   log: string[];
   survivors: Survivor[];
+  /** Where canaries were found; children that live for less than 20 ms may be missed. */
+  leaks: Leak[];
   job: JobResult;
 }
 
@@ -99,6 +110,12 @@ function toPhaseRun(result: StepResult): PhaseRun {
     summary: result.summary,
     conclusion: result.conclusion,
     ms: result.ms,
+    doubts:
+      result.conclusion === 'success'
+        ? result.annotations
+            .filter(({ level }) => level === 'error')
+            .map(({ message }) => `shows the error "${message}" and exits 0`)
+        : [],
   };
 }
 
@@ -130,6 +147,17 @@ export const pushContext: Record<string, unknown> = {
  */
 export async function runAction(run: ActionRun): Promise<ActionResult> {
   const own = await mkdtemp(join(tmpdir(), 'run-action-'));
+  const home = join(own, 'home');
+  const settings: RunnerSettings = {
+    node: nodePath,
+    env: run.workerEnv ?? { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: home, LANG: 'C.UTF-8' },
+    workspace: join(own, 'work', 'boats', 'boats'),
+    temp: join(own, 'work', '_temp'),
+    toolCache: join(own, 'tools'),
+    name: 'runner-1',
+    ...run.settings,
+  };
+
   const cancel = new AbortController();
   const shutdown = new AbortController();
   const lost = new AbortController();
@@ -148,8 +176,25 @@ export async function runAction(run: ActionRun): Promise<ActionResult> {
   on(run.cancelAt, () => cancel.abort());
   on(run.shutdownAt, () => shutdown.abort());
   on(run.loseAt, () => lost.abort());
+  const canaries = run.canaries ?? [];
+  const leaks = new Map<string, Leak>();
+  const note = (found: Leak[]) => {
+    for (const leak of found) leaks.set(JSON.stringify(leak), leak);
+  };
+  let watching: NodeJS.Timeout | undefined;
+  const watchChildren = (trackingId: string) => {
+    for (const child of trackedProcesses(trackingId)) {
+      note(leaksIn('arguments of a process', child.command, canaries));
+      if (child.pid === pid) continue;
+      note(leaksIn(`environment of ${child.command.split(' ')[0]}`, child.environment, canaries));
+    }
+  };
   const watch = (event: JobEvent) => {
-    if (event.kind === 'process-started') pid = event.pid;
+    if (event.kind === 'process-started') {
+      pid = event.pid;
+      clearInterval(watching);
+      if (canaries.length > 0) watching = setInterval(watchChildren, 20, event.trackingId);
+    }
     if (event.kind === 'line' && event.index === 0) {
       for (const moment of [...moments]) {
         const { line, phase = 'main' } = moment.at;
@@ -159,22 +204,18 @@ export async function runAction(run: ActionRun): Promise<ActionResult> {
         moment.perform();
       }
     }
-    if (event.kind === 'step-finished') pid = undefined;
+    if (event.kind === 'step-finished') {
+      clearInterval(watching);
+      pid = undefined;
+      if (canaries.length > 0) {
+        for (const place of [settings.workspace, settings.temp, home]) note(leaksBelow(place, canaries));
+      }
+    }
     run.onEvent?.(event);
   };
 
   try {
-    const home = join(own, 'home');
     await mkdir(home);
-    const settings: RunnerSettings = {
-      node: nodePath,
-      env: run.workerEnv ?? { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: home, LANG: 'C.UTF-8' },
-      workspace: join(own, 'work', 'boats', 'boats'),
-      temp: join(own, 'work', '_temp'),
-      toolCache: join(own, 'tools'),
-      name: 'runner-1',
-      ...run.settings,
-    };
     const job = await runJob(
       {
         id: 'deploy',
@@ -227,13 +268,24 @@ export async function runAction(run: ActionRun): Promise<ActionResult> {
       conclusion: job.conclusion,
       log: job.log,
       survivors: job.survivors,
+      leaks: [],
       job,
     };
     for (const step of job.steps) {
       if (step.index === 0 && step.outcome !== 'skipped') result[step.phase] = toPhaseRun(step);
     }
+    for (const step of job.steps) {
+      const place = (what: string) => `${what} of ${step.name}`;
+      note(leaksIn(place('log'), step.log.join('\n'), canaries));
+      note(leaksIn(place('summary'), step.summary, canaries));
+      note(leaksIn(place('outputs'), Object.values(step.outputs).join('\n'), canaries));
+      note(leaksIn(place('state'), Object.values(step.state).join('\n'), canaries));
+      note(leaksIn(place('annotations'), JSON.stringify(step.annotations), canaries));
+    }
+    result.leaks = [...leaks.values()];
     return result;
   } finally {
+    clearInterval(watching);
     run.cancel?.removeEventListener('abort', cancelWithCaller);
     await rm(own, { recursive: true, force: true });
   }

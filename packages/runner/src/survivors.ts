@@ -4,6 +4,8 @@ export interface TrackedProcess {
   pid: number;
   /** The command line, arguments separated by spaces. */
   command: string;
+  /** The environment it was started with, as NAME=value lines. */
+  environment: string;
 }
 
 /**
@@ -23,9 +25,10 @@ export function trackedProcesses(trackingId: string): TrackedProcess[] {
   for (const entry of entries) {
     if (!/^\d+$/.test(entry)) continue;
     try {
-      if (!readFileSync(`/proc/${entry}/environ`, 'utf8').split('\0').includes(wanted)) continue;
+      const variables = readFileSync(`/proc/${entry}/environ`, 'utf8').split('\0');
+      if (!variables.includes(wanted)) continue;
       const command = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0').join(' ').trim();
-      found.push({ pid: Number(entry), command });
+      found.push({ pid: Number(entry), command, environment: variables.join('\n') });
     } catch {
       // Gone in the meantime, or another user's: not ours.
     }

@@ -459,6 +459,13 @@ describe('the order of a job', () => {
     );
   });
 
+  it('fails the post of a local action whose folder is gone by then', async () => {
+    const path = await fakeAction({ main: '', post: '' });
+    const job = await run([actionStep(path, { ref: './actions/fake' }), runStep(`rm -r '${path}'`)]);
+    expect(outcomes(job)).toEqual(['fake: success', 'script: success', 'Post fake: failure']);
+    expect(job.conclusion).toBe('failure');
+  });
+
   it('runs nothing when an action cannot be loaded, and says which', async () => {
     const good = await fakeAction({ main: '' });
     const bad = await fakeAction({ main: '' });

@@ -15,6 +15,7 @@ async function timed(main: string, cancels: boolean): Promise<Timed> {
   const path = await fakeAction({
     main,
     post: `print('post ' + env.INPUT_STATUS)`,
+    ...(cancels ? { postIf: 'cancelled()' } : {}),
     inputs: '  status: {default: "${{ job.status }}"}',
   });
   const { ladder: _ladder, pipeGraceMs: _grace, ...real } = await settings();

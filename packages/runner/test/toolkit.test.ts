@@ -74,6 +74,7 @@ describe("an action written with GitHub's toolkit", () => {
       directory: await fakeAction({ main: withCore(`core.setFailed('no'); process.exit(0)`) }),
     });
     expect(undone.main).toMatchObject({ code: 0, conclusion: 'success', annotations: [{ message: 'no' }] });
+    expect(undone.main!.doubts).toEqual(['shows the error "no" and exits 0']);
   });
 });
 
@@ -131,5 +132,46 @@ describe('running one action', () => {
 
   it('refuses an action that the runner would not load', async () => {
     await expect(runAction({ directory: '/nonexistent' })).rejects.toThrow("Can't find 'action.yml'");
+  });
+
+  it('finds a canary in files, state, arguments and environment of children, and in the log', async () => {
+    const secret = 'canary-8f3a1c';
+    const directory = await fakeAction({
+      inputs: '  key: {}',
+      main: `
+        const key = env.INPUT_KEY;
+        writeFileSync(env.RUNNER_TEMP + '/key', key);
+        append('STATE', 'key=' + Buffer.from(key).toString('hex') + '\\n');
+        print(key.toUpperCase().toLowerCase().split('').reverse().join(''));
+        print(Buffer.from('x' + key + 'yz').toString('base64'));
+        const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 300)', key]);
+        await new Promise((resolve) => child.on('exit', resolve));`,
+    });
+    const { leaks } = await runAction({
+      directory,
+      inputs: { key: secret },
+      secrets: { KEY: secret },
+      canaries: [secret],
+    });
+    expect(new Set(leaks.map(({ form, place }) => `${form}: ${place.replace(/.*[/]/, '')}`))).toEqual(
+      new Set([
+        'plain: key',
+        expect.stringMatching(/^hex: save_state_/),
+        'hex: state of action',
+        'base64: log of action',
+        'plain: arguments of a process',
+        'plain: node',
+      ]),
+    );
+    const clean = await runAction({
+      directory: await fakeAction({
+        main: `spawn('sleep', ['0.2'], { env: { PATH: env.PATH } }); print(env.INPUT_KEY)`,
+        inputs: '  key: {}',
+      }),
+      inputs: { key: secret },
+      secrets: { KEY: secret },
+      canaries: [secret],
+    });
+    expect(clean.leaks).toEqual([]);
   });
 });
