@@ -3,7 +3,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Node } from 'yaml';
 import { checkTemplate, ExpressionError, evaluateTemplate } from './expressions.ts';
 import type { StandInArguments, StandInResult } from './job.ts';
-import { type Place, Source, shownName, type Text, WorkflowError } from './source.ts';
+import { located, type Place, Source, shownName, type Text, WorkflowError } from './source.ts';
 import type { TextMap, Workflow, WorkflowJob, WorkflowStep } from './workflow.ts';
 
 /** A replacement that the caller brings along for an action, known by its `uses:` without the version. */
