@@ -1,0 +1,2 @@
+export type { ContainerView, Engine } from './engine.ts';
+export { type Host, type HostSettings, openHost } from './host.ts';

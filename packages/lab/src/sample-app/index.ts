@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Host } from '../host/index.ts';
+import type { ImagePush, Registry } from '../registry.ts';
+
+function read(name: string): string {
+  return readFileSync(new URL(`./${name}`, import.meta.url), 'utf8');
+}
+
+/** The image of one release of the web app; its environment can make the release itself ill (SICK in server.mjs). */
+export function webImage(version: string, environment: Record<string, string> = {}): ImagePush {
+  const variables = { VERSION: version, PORT: '8000', ...environment };
+  return {
+    repository: 'app',
+    tag: version,
+    config: {
+      Cmd: ['node', 'server.mjs'],
+      WorkingDir: '/app',
+      Env: Object.entries(variables).map(([name, value]) => `${name}=${value}`),
+      ExposedPorts: { '8000/tcp': {} },
+      Labels: { 'org.opencontainers.image.version': version },
+    },
+    files: {
+      'app/server.mjs': read('server.mjs'),
+      'app/healthcheck.mjs': read('healthcheck.mjs'),
+      'app/VERSION': `${version}\n`,
+    },
+  };
+}
+
+/** An image of a process without a port: the sample project's worker and its stand-in for a database. */
+export function backgroundImage(role: 'worker' | 'database', version: string): ImagePush {
+  return {
+    repository: role,
+    tag: version,
+    config: {
+      Cmd: ['node', 'background.mjs'],
+      WorkingDir: '/app',
+      Env: [`ROLE=${role}`, `VERSION=${version}`],
+    },
+    files: { 'app/background.mjs': read('background.mjs') },
+  };
+}
+
+/** Files of the project directory on a host: the Compose file and the `.env` that names registry and tag. */
+export function sampleProject(registry: Pick<Registry, 'url'>, tag: string): Record<string, string> {
+  return { 'compose.yaml': read('compose.yaml'), '.env': `REGISTRY=${registry.url}\nTAG=${tag}\n` };
+}
+
+/** The sample app in one registry. */
+export interface SampleApp {
+  /** Repository of the web image, below the registry's url. */
+  readonly repository: string;
+  /** Builds and pushes a version of the web image; answers its digest. */
+  push(version: string, environment?: Record<string, string>): Promise<string>;
+  /** Lays the project into `~/app` of a host and starts it; resolves when web is healthy. */
+  install(host: Host, release: { version: string; digest: string }): Promise<void>;
+}
+
+export function sampleApp(registry: Registry): SampleApp {
+  return {
+    repository: 'app',
+    push: (version, environment) => registry.push(webImage(version, environment)),
+    async install(host, { version, digest }) {
+      await registry.push(backgroundImage('worker', '1'));
+      await registry.push(backgroundImage('database', '15'));
+      const directory = join(host.home, 'app');
+      await mkdir(directory, { recursive: true });
+      for (const [name, content] of Object.entries(sampleProject(registry, version))) {
+        await writeFile(join(directory, name), content, { mode: name === '.env' ? 0o600 : 0o644 });
+      }
+      const reference = `${registry.url}/app@${digest}`;
+      for (const argv of [
+        ['pull', reference],
+        ['tag', reference, `${registry.url}/app:${version}`],
+        ['compose', 'up', '-d', '--wait', '--wait-timeout', '30'],
+      ]) {
+        const { code, stderr } = await host.engine.docker(argv, directory);
+        if (code !== 0) throw new Error(`${host.name}: docker ${argv.join(' ')} failed: ${stderr.trim()}`);
+      }
+    },
+  };
+}
