@@ -455,12 +455,11 @@ class JobRun {
     try {
       await this.#setUp();
       if (this.#status !== 'failure') await this.#runSteps();
-      if (!this.#lost) outputs = this.#complete();
+      if (!this.#lost) outputs = await this.#complete();
     } finally {
       unsubscribe();
       for (const timer of this.#timers) clearTimeout(timer);
     }
-    if (!this.#lost) await this.#cleanTemp();
     this.#emit({ kind: 'job-finished', conclusion: this.#status, outputs });
     return {
       conclusion: this.#status,
@@ -568,7 +567,7 @@ class JobRun {
     const { temp } = this.#settings;
     await mkdir(temp, { recursive: true });
     for (const entry of await readdir(temp)) {
-      await rm(join(temp, entry), { recursive: true, force: true });
+      await rm(join(temp, entry), { recursive: true, force: true, maxRetries: 3 });
     }
   }
 
@@ -788,9 +787,10 @@ class JobRun {
       timeoutMs !== undefined && timeoutMs > 0
         ? setTimeout(() => stop.abort('timeout' satisfies StopReason), timeoutMs)
         : undefined;
-    const files = await this.#makeFiles(github);
+    let files = new Map<FileCommandName, string>();
     let outcome: Conclusion = 'success';
     try {
+      files = await this.#makeFiles(github);
       if (!(await this.#perform(entry, record, env, github, stop.signal))) outcome = 'failure';
     } catch (error) {
       if (
@@ -1087,7 +1087,7 @@ class JobRun {
         if (name === 'step_summary') this.#summarise(record, content);
         else this.#readFile(name, content.toString('utf8'), entry, record);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue;
+        if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) continue;
         record.error(`Unable to process file command '${name}' successfully.`);
         record.error((error as Error).message);
         record.commandFailed = true;
@@ -1136,8 +1136,8 @@ class JobRun {
     this.#emit({ ...record.place, kind: 'summary', text });
   }
 
-  /** After the last post: what the job hands to other jobs, and who is still running. */
-  #complete(): Record<string, string> {
+  /** After the last post: what the job hands to other jobs, who is still running, and an empty RUNNER_TEMP. */
+  async #complete(): Promise<Record<string, string>> {
     const record = this.#record({ stepId: '__complete', name: 'Complete job', phase: 'post', index: -1 });
     const outputs: Record<string, string> = {};
     try {
@@ -1157,6 +1157,11 @@ class JobRun {
     for (const { pid, command } of this.#noteSurvivors('job-end')) {
       record.output(`Terminate orphan process: pid (${pid}) (${command})`);
       killProcess(pid);
+    }
+    try {
+      await this.#cleanTemp();
+    } catch (error) {
+      record.warning(`RUNNER_TEMP could not be emptied: ${(error as Error).message}`);
     }
     if (record.result.log.length > 0) this.#results.push(record.result);
     return outputs;

@@ -302,6 +302,24 @@ describe('what a step prints and writes', () => {
   });
 });
 
+describe('a step that takes away what the runner needs', () => {
+  it('fails the next action when the workspace is gone, and its post', async () => {
+    const path = await fakeAction({ main: '', post: '' });
+    const job = await run([runStep('rm -r "$GITHUB_WORKSPACE"'), actionStep(path)]);
+    expect(outcomes(job)).toEqual(['script: success', 'fake: failure', 'Post fake: failure']);
+    expect(job.steps[1]!.annotations[0]!.message).toContain('No such file or directory');
+  });
+
+  it('fails the next step when RUNNER_TEMP has become a file, and the job still ends', async () => {
+    const job = await run([
+      runStep('rm -r "$RUNNER_TEMP"; : > "$RUNNER_TEMP"'),
+      runStep('true', { name: 'next', if: () => true, timeoutMs: () => 50 }),
+    ]);
+    expect(outcomes(job)).toEqual(['script: success', 'next: failure', 'Complete job: success']);
+    expect(job.annotations.at(-1)!.message).toContain('RUNNER_TEMP could not be emptied');
+  });
+});
+
 describe('exit codes', () => {
   it('are green at 0 and red above, also for an exception nobody caught', async () => {
     expect((await runMain('process.exitCode = 7')).step).toMatchObject({ outcome: 'failure', exitCode: 7 });
