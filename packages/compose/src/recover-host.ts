@@ -30,6 +30,10 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
   try {
     if (!(await project.needsRollBack()))
       return { host, good: true, message: `${host}: nothing was under way` };
+    if (!settings.rollback) {
+      await project.leaveAsItIs();
+      return { host, good: false, message: `${host}: the deploy was interrupted; rollback is off, so it was left as it is` };
+    }
     const grace = Math.min(45_000, budget / 3);
     for (let waited = 0; ; waited += 1_000) {
       const ask = waited >= grace ? 'stop' : 'ask';

@@ -1,0 +1,146 @@
+import { randomBytes } from 'node:crypto';
+import { defineAction, messageOf, type Step, UserError } from '@lockkeeper/action';
+import { recoverHost, releaseId, releaseIdPattern, releaseNonce, secretValues } from '@lockkeeper/compose';
+import { connect } from '@lockkeeper/ssh';
+import * as v from 'valibot';
+import { type DeployReport, deploy } from './deploy.ts';
+import { readInputs } from './inputs.ts';
+import { summarise } from './summary.ts';
+
+/** What post needs to undo a main that was killed. No secret: keys come from the inputs again. */
+const state = v.object({
+  version: v.literal(1),
+  done: v.boolean(),
+  hosts: v.array(v.string()),
+  port: v.number(),
+  username: v.string(),
+  projectDirectory: v.string(),
+  rollback: v.boolean(),
+  release: v.pipe(v.string(), v.regex(releaseIdPattern)),
+  lockToken: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+});
+type State = v.InferOutput<typeof state>;
+
+/** Of the 120 s that a post step has; the rest is for connecting and reporting. */
+const recoveryBudget = 90_000;
+
+export const run = defineAction<State>({
+  state,
+
+  async main(step) {
+    const started = step.clock.now();
+    const { hosts, onFailure, ssh, settings } = readInputs(step.inputs);
+    for (const value of secretValues(settings.envFile ?? '')) step.mask(value);
+    const { context, log, clock, signal } = step;
+    const record: State = {
+      version: 1,
+      done: false,
+      hosts,
+      port: ssh.port,
+      username: ssh.username,
+      projectDirectory: settings.projectDirectory,
+      rollback: settings.rollback && onFailure !== 'stop',
+      release: releaseId(new Date(clock.now()), commitOf(context.sha), releaseNonce()),
+      lockToken: randomBytes(8).toString('hex'),
+    };
+    if (!settings.dryRun) step.state.save(record);
+    log.info(`Release ${record.release} to ${hosts.join(', ')}`);
+    const report = await deploy({
+      hosts,
+      onFailure,
+      settings,
+      release: record.release,
+      commit: context.sha,
+      lockToken: record.lockToken,
+      owner: { repository: context.repository, runUrl: context.runUrl },
+      connect: (host) => connect({ ...ssh, host }, { log, clock, signal }),
+      log,
+      clock,
+      signal,
+    });
+    if (!settings.dryRun) step.state.save({ ...record, done: true });
+    await tell(step, report, clock.now() - started);
+  },
+
+  async post(step) {
+    const record = step.state.read();
+    if (!record || record.done) return;
+    const { log, clock, context } = step;
+    const { ssh, settings } = readInputs(step.inputs);
+    const messages: string[] = [];
+    let good = true;
+    for (const host of record.hosts) {
+      try {
+        const shell = await connect(
+          { ...ssh, host, port: record.port, username: record.username, connectTimeout: 15_000 },
+          { log, clock },
+        );
+        try {
+          const recovered = await recoverHost(
+            {
+              shell,
+              settings: { ...settings, projectDirectory: record.projectDirectory, rollback: record.rollback },
+              release: record.release,
+              commit: context.sha,
+              lockToken: record.lockToken,
+              owner: { repository: context.repository, runUrl: context.runUrl },
+              log,
+              clock,
+            },
+            recoveryBudget / record.hosts.length,
+          );
+          good &&= recovered.good;
+          messages.push(recovered.message);
+        } finally {
+          await shell.close();
+        }
+      } catch (error) {
+        good = false;
+        messages.push(`${host}: ${messageOf(error)}`);
+      }
+    }
+    for (const message of messages) log.info(message);
+    await step.summary(
+      `### compose-deploy was interrupted\n\n${messages.map((line) => `- ${line}`).join('\n')}\n`,
+    );
+    if (!good)
+      step.fail(
+        new UserError(messages.join('\n'), {
+          next: 'run the workflow again: the next deploy goes on from what the host recorded',
+        }),
+      );
+  },
+});
+
+async function tell(step: Step<State>, report: DeployReport, duration: number): Promise<void> {
+  const several = (values: Array<string | undefined>) => [...new Set(values.filter(Boolean))].join(',');
+  const [first] = report.hosts;
+  step.output('result', report.result);
+  step.output('reason', report.reason);
+  step.output('release', report.release);
+  step.output('previous-release', several(report.hosts.map(({ previous }) => previous)));
+  step.output('serving-release', several(report.hosts.map(({ serving }) => serving)));
+  step.output('images', first?.images ?? {});
+  step.output('services', first?.services ?? []);
+  step.output(
+    'hosts',
+    report.hosts.map(({ host, result, serving, previous, reason, downtime, duration: took }) => ({
+      host,
+      result,
+      serving: serving ?? '',
+      previous: previous ?? '',
+      reason,
+      downtimeMs: Math.round(downtime),
+      durationMs: Math.round(took),
+    })),
+  );
+  step.output('duration-ms', Math.round(duration));
+  await step.summary(summarise(report, report.release));
+  if (report.result === 'deployed' || report.result === 'unchanged') step.log.notice(report.message);
+  else step.fail(new UserError(report.message, { next: report.next, details: report.details }));
+}
+
+/** A commit that is none (a run by hand outside git) still gives a release id. */
+function commitOf(sha: string): string {
+  return /^[0-9a-f]{7,64}$/i.test(sha) ? sha : 'nocommit';
+}
