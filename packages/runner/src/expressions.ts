@@ -98,12 +98,6 @@ export function checkTemplate(text: string, names: readonly (keyof Contexts)[]):
   }
 }
 
-/** The same for an `if:`. */
-export function checkCondition(condition: string, names: readonly (keyof Contexts)[]): void {
-  const expression = bareCondition(condition);
-  if (expression !== '') parse(expression, emptyContexts(names), 'success');
-}
-
 /** The names after `context.` in a text or a condition: `secrets.A` and `secrets['B']` give A and B. */
 export function namesUsed(text: string, context: keyof Contexts): string[] {
   const names: string[] = [];
@@ -113,13 +107,8 @@ export function namesUsed(text: string, context: keyof Contexts): string[] {
   return names;
 }
 
-/** The same for an `if:`, whose `${{ }}` may be left out. */
-export function namesUsedInCondition(condition: string, context: keyof Contexts): string[] {
-  return namesInExpression(bareCondition(condition), context);
-}
-
 /** Whether any `${{ }}` is in a text. */
-export function hasExpression(text: string): boolean {
+function hasExpression(text: string): boolean {
   return text.includes('${{');
 }
 

@@ -176,7 +176,8 @@ function renderJob(job: JobReport): string[] {
   const why = job.because ? ` (${job.because})` : '';
   const lines = [`${mark(job.conclusion)} ${job.name} ${job.startedAt ? time(job.ms) : ''}`.trimEnd() + why];
   for (const step of job.steps) {
-    if (step.index < 0) continue;
+    // The runner's own set-up and completion speak only when they fail.
+    if (step.index < 0 && step.conclusion !== 'failure') continue;
     const standIn = step.standIn ? ` [stand-in]` : '';
     const forgiven = step.outcome === 'failure' && step.conclusion === 'success' ? ' (failed, and may)' : '';
     const duration = step.conclusion === 'skipped' ? '' : ` ${time(step.ms)}`;

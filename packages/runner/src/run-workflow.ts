@@ -80,7 +80,9 @@ export interface RunOptions {
   actionsEnv?: Record<string, string>;
   /** Jobs at once; 2 unless told. */
   parallel?: number;
+  /** Somebody cancels the run: what runs is cancelled, what waits runs only when its `if` wants to. */
   cancel?: AbortSignal;
+  /** The machines of the jobs that run at that moment are told to stop, or are gone; later jobs get others. */
   shutdown?: AbortSignal;
   lost?: AbortSignal;
   onEvent?: (event: WorkflowEvent) => void;
@@ -413,17 +415,13 @@ class Run {
     const needs = this.#needsContext(job);
     const contexts: PlainContexts = { ...this.#baseContexts(), needs };
     const status = this.#statusFor(job);
-    const stopped = this.#options.shutdown?.aborted || this.#options.lost?.aborted;
     let legs: Leg[];
     let failFast = true;
     let atOnce = Number.POSITIVE_INFINITY;
     try {
-      const wanted =
-        !stopped &&
-        this.#evaluate(job.if ?? { ...place(job), text: '' }, (text) =>
-          evaluateCondition(text, contexts, status),
-        );
-      if (!wanted) return this.#passOver(job, status, stopped ? 'the runner was stopped' : undefined);
+      const condition = job.if ?? { ...place(job), text: '' };
+      const wanted = this.#evaluate(condition, (text) => evaluateCondition(text, contexts, status));
+      if (!wanted) return this.#passOver(job, status);
       legs = this.#legs(job, contexts);
       const { failFast: fast, maxParallel } = job.strategy ?? {};
       if (fast) failFast = this.#evaluate(fast, (text) => evaluateTemplate(text, contexts)) !== 'false';
@@ -536,14 +534,14 @@ class Run {
     this.#emit({ kind: 'job-finished', job: key, id, name, conclusion, ms: report.ms, because });
   }
 
-  #passOver(job: WorkflowJob, status: ExpressionStatus, told?: string): Outcome {
+  #passOver(job: WorkflowJob, status: ExpressionStatus): Outcome {
     const needs = this.#needsContext(job);
     const culprit = Object.entries(needs).find(([, { result }]) => result !== 'success');
     const byNeed = culprit
       ? `"${culprit[0]}" is ${words[culprit[1].result]}`
       : 'what it needs did not succeed';
     const byIf = status === 'success' || job.if ? `its "if" is false` : byNeed;
-    const because = told ?? (status === 'cancelled' ? 'the run was cancelled' : byIf);
+    const because = status === 'cancelled' ? 'the run was cancelled' : byIf;
     this.#finish(this.#report(job, undefined), status === 'cancelled' ? 'cancelled' : 'skipped', because);
     return { result: status === 'cancelled' ? 'cancelled' : 'skipped', outputs: {} };
   }
@@ -586,11 +584,11 @@ class Run {
       this.#slots.use(async () => {
         // While it waited, the run may have been cancelled or another leg may have failed.
         const cancelled = this.#options.cancel?.aborted && around.status !== 'cancelled';
-        if (stop.aborted || cancelled || this.#options.shutdown?.aborted || this.#options.lost?.aborted) {
+        if (stop.aborted || cancelled) {
           this.#finish(
             report,
             'cancelled',
-            stop.aborted ? 'another leg of its matrix failed' : 'the run was stopped',
+            stop.aborted ? 'another leg of its matrix failed' : 'the run was cancelled',
           );
           return { result: 'cancelled', outputs: {} };
         }
@@ -634,7 +632,9 @@ class Run {
         recordEvent(report, event, this.#now());
         if (event.kind !== 'job-finished') this.#emit({ ...event, job: key });
       };
-      const limits: JobControl = { cancel: control.signal, shutdown, lost, onEvent, random };
+      // A machine that is stopped or lost is that of the jobs on it then: later ones get another.
+      const machine = { shutdown: stillOpen(shutdown), lost: stillOpen(lost) };
+      const limits: JobControl = { cancel: control.signal, ...machine, onEvent, random };
       const result = await runJob(spec, settings, limits);
       recordResult(report, result, this.#now());
       this.#noteMissingTools(report);
@@ -839,6 +839,10 @@ const words: Record<Conclusion, string> = {
   cancelled: 'cancelled',
   skipped: 'skipped',
 };
+
+function stillOpen(signal: AbortSignal | undefined): AbortSignal | undefined {
+  return signal?.aborted ? undefined : signal;
+}
 
 function place({ line, column }: Place): Place {
   return { line, column };

@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { ExpressionError } from './expressions.ts';
 
@@ -183,5 +182,5 @@ export function located<T>(file: string, place: Place, evaluate: () => T): T {
 
 /** The name of a file as messages show it: short when it lies in the current directory. */
 export function shownName(path: string, cwd: string): string {
-  return path.startsWith(`${cwd}/`) ? path.slice(cwd.length + 1) : path || basename(path);
+  return path.startsWith(`${cwd}/`) ? path.slice(cwd.length + 1) : path;
 }

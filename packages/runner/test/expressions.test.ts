@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import {
-  checkCondition,
   checkTemplate,
   ExpressionError,
   type ExpressionStatus,
@@ -168,7 +167,6 @@ describe('checking without evaluating', () => {
       /Unrecognized named-value: 'secrets'/,
     );
     checkTemplate('${{ secrets.A }}', ['secrets']);
-    checkCondition('always() && needs.a.result', ['needs']);
   });
   it('finds the names a text asks for', () => {
     const text = "${{ secrets.A }} ${{ secrets['B'] }} ${{ format('secrets.C', x.secrets.D, SECRETS.E) }}";

@@ -478,6 +478,28 @@ describe('a cancel', () => {
   });
 });
 
+describe('a machine', () => {
+  it('that is lost takes its job with it; what always() wants runs on another', async () => {
+    const lost = new AbortController();
+    const result = await run(
+      jobs(
+        'gone: {steps: [{run: "echo begun; exec sleep 30"}, {if: always(), run: echo never}]}',
+        'tell: {needs: gone, if: always(), steps: [{run: "echo ${{ needs.gone.result }}"}]}',
+      ),
+      {
+        lost: lost.signal,
+        onEvent: (event) => {
+          if (event.kind === 'line' && event.text === 'begun') lost.abort();
+        },
+      },
+    );
+    expect(conclusions(result)).toEqual({ gone: 'failure', tell: 'success' });
+    expect(result.jobs.gone?.lost).toBe(true);
+    expect(printed(result, 'tell')).toEqual(['failure']);
+    expect(renderReport(result).join('\n')).toContain('! the machine was lost before the job had ended');
+  });
+});
+
 describe('a report', () => {
   it('shows jobs and steps with marks, errors and reasons', async () => {
     const result = await run(
