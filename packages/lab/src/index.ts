@@ -2,6 +2,6 @@ export * from './account/index.ts';
 export * from './balancer/index.ts';
 export { type LabClock, labClock } from './clock.ts';
 export * from './host/index.ts';
-export { egress, type Lab, type LabHost, type LabSettings, openLab } from './lab.ts';
+export { egress, type Lab, type LabHost, type LabSettings, openLab, type Place } from './lab.ts';
 export * from './registry.ts';
 export * from './slack.ts';

@@ -1,8 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import ssh2 from 'ssh2';
 import {
   Account,
@@ -17,7 +16,7 @@ import { type LabClock, labClock } from './clock.ts';
 import { type Host, openHost } from './host/index.ts';
 import { type IpLookup, openIpLookup } from './ip-lookup.ts';
 import { openRegistry, type Registry } from './registry.ts';
-import { databaseImage, sampleImage, sampleProject } from './sample-app/index.ts';
+import { sampleApp } from './sample-app/index.ts';
 import { openSlack, type Slack } from './slack.ts';
 
 export interface LabSettings {
@@ -28,13 +27,21 @@ export interface LabSettings {
   hosts: number;
   /** Who may assume the deploy role, and what it may do. */
   repository: string;
-  policy: PolicyDocument;
+  policy: (place: Place) => PolicyDocument;
   /** Lab seconds; AWS's default is 300. */
   deregistrationDelay?: number;
   /** Lab seconds between health checks; AWS's default is 30. */
   healthInterval?: number;
   /** Lab ms for which the balancer still sends new requests to a target just deregistered. */
   lingerMs?: number;
+}
+
+/** What an IAM policy of this account has to name. */
+export interface Place {
+  region: string;
+  accountId: string;
+  securityGroupId: string;
+  targetGroupArn: string;
 }
 
 /** Where a runner appears from to the world: a label on connections from loopback, no traffic goes there. */
@@ -97,11 +104,6 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
 
     const account = new Account({ clock, seed: settings.seed });
     const securityGroup = account.addSecurityGroup({ vpc: 'custom' });
-    const role = account.addRole({
-      arn: `arn:aws:iam::${account.accountId}:role/deploy`,
-      trust: { subjects: [`repo:${settings.repository}:*`], audience: 'sts.amazonaws.com' },
-      policy: settings.policy,
-    });
     const oidc = await OidcIssuer.create({ clock });
     const tokens: OidcEndpoint = await oidc.serve();
     opened.push(() => tokens.close());
@@ -126,11 +128,20 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       attributes: { 'deregistration_delay.timeout_seconds': String(settings.deregistrationDelay ?? 300) },
     });
     account.addTargetGroup(group);
+    const role = account.addRole({
+      arn: `arn:aws:iam::${account.accountId}:role/deploy`,
+      trust: { subjects: [`repo:${settings.repository}:*`], audience: 'sts.amazonaws.com' },
+      policy: settings.policy({
+        region: account.region,
+        accountId: account.accountId,
+        securityGroupId: securityGroup.id,
+        targetGroupArn: group.arn,
+      }),
+    });
 
     const keys = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'deploy' });
-    const pushApp: Lab['pushApp'] = (next, sick) =>
-      registry.push(sampleImage({ version: next, ...(sick === undefined ? {} : { sick }) }));
-    await Promise.all([registry.push(databaseImage()), pushApp(version)]);
+    const app = sampleApp(registry);
+    const digest = await app.push(version);
 
     const addresses = await claimAddresses(settings.hosts, opened);
     const sshPort = await freePort(addresses);
@@ -155,7 +166,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       opened.push(account.onRulesChanged(() => void host.updateAccess()));
       hosts.push({ instanceId: instance.id, host });
     }
-    await Promise.all(hosts.map(({ host }) => startApp(host, sampleProject({ registry, tag: version }))));
+    await Promise.all(hosts.map(({ host }) => app.install(host, { version, digest })));
 
     const balancer = await openBalancer({
       clock,
@@ -192,39 +203,19 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         SSH_PORT: String(sshPort),
         SSH_KNOWN_HOSTS: hosts.map(({ host }) => host.hostKey.knownHostsLine).join('\n'),
         PROJECT_DIRECTORY: '~/app',
-        IMAGE: `${registry.url}/app`,
+        IMAGE: `${registry.url}/${app.repository}`,
         IP_LOOKUP_URL: lookup.urls.join('\n'),
       }),
       secrets: () => ({ SSH_PRIVATE_KEY: keys.private, SLACK_WEBHOOK_URL: slack.webhookUrl }),
       runnerEnv: () => ({ AWS_ENDPOINT_URL: aws.url }),
       idToken: async ({ subject, claims }) => tokens.grant({ subject, claims }),
-      pushApp,
+      pushApp: (next, sick) => app.push(next, sick === undefined ? {} : { SICK: sick }),
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
-}
-
-/** Lays the project's files into ~/app and brings it up, as whoever set the host up by hand would have. */
-async function startApp(host: Host, files: Record<string, string>): Promise<void> {
-  const directory = join(host.home, 'app');
-  await mkdir(directory, { recursive: true });
-  for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
-  let said = '';
-  const code = await host.engine.run({
-    argv: ['compose', 'up', '-d'],
-    cwd: directory,
-    env: { HOME: host.home },
-    signal: new AbortController().signal,
-    stdin: () => Readable.from([]),
-    out: async () => {},
-    err: async (text) => {
-      said += text;
-    },
-  });
-  if (code !== 0) throw new Error(`the lab's own app did not start on ${host.name}: ${said}`);
 }
 
 /** Addresses that no other lab on this computer uses, kept until this one closes. */

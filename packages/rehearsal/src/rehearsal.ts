@@ -9,6 +9,7 @@ import {
   type Load,
   type LoadReport,
   openLab,
+  type Place,
   type PolicyDocument,
   startLoad,
 } from '@lockkeeper/lab';
@@ -77,7 +78,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
 
   emit({ kind: 'said', text: 'opening the lab: two hosts behind a load balancer, v1 serving' });
   const scale = settings.realTime ? 1 : 20;
-  const lab = await openLab({ scale, seed: settings.seed, hosts: 2, repository, policy: shippedPolicy() });
+  const lab = await openLab({ scale, seed: settings.seed, hosts: 2, repository, policy: shippedPolicy });
   const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-rehearsal-'));
   let load: Load | undefined;
   try {
@@ -165,23 +166,24 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
 /** What a user sets to be quick where AWS's own durations are quick: nothing but the actions' pauses. */
 const quickVars = { DRAIN_SETTLE: '2s', STABILITY_WINDOW: '2s', GATE_INTERVAL: '500ms' };
 
-/** The IAM policies that the actions ship, for this lab's account: the rehearsal proves that they suffice. */
-export function shippedPolicy(): PolicyDocument {
+/** The IAM policies that the actions ship, filled in for this account: a rehearsal proves that they suffice. */
+export function shippedPolicy(place: Place): PolicyDocument {
+  const fill: Record<string, string> = {
+    REGION: place.region,
+    ACCOUNT: place.accountId,
+    SECURITY_GROUP_ID: place.securityGroupId,
+    'targetgroup/NAME/ID': place.targetGroupArn.split(':').at(-1)!,
+  };
+  const placeholder = new RegExp(Object.keys(fill).join('|'), 'g');
   const statements = readdirSync(actionsFolder)
     .map((name) => join(actionsFolder, name, 'iam-policy.json'))
     .filter((path) => existsSync(path))
     .flatMap((path) => {
-      const text = readFileSync(path, 'utf8')
-        .replace(/\bREGION\b/g, '*')
-        .replace(/\bACCOUNT(_ID)?\b/g, '*');
-      return (JSON.parse(text.replace(/sg-ID|\bSECURITY_GROUP_ID\b|NAME\/ID/g, '*')) as PolicyDocument)
-        .Statement;
+      const text = readFileSync(path, 'utf8').replace(placeholder, (name) => fill[name]!);
+      return [(JSON.parse(text) as PolicyDocument).Statement].flat();
     });
-  // Each file names its statements for itself.
-  return {
-    Version: '2012-10-17',
-    Statement: statements.map(({ Sid: _, ...statement }) => statement),
-  } as PolicyDocument;
+  // Each file names its statements for itself; together the names must not meet.
+  return { Version: '2012-10-17', Statement: statements.map(({ Sid: _, ...statement }) => statement) };
 }
 
 const commitOf = (seed: number) => {
@@ -274,7 +276,9 @@ async function gather({
   );
   const jobs = Object.values(result.jobs);
   const failed = jobs.flatMap(({ steps }) => steps).filter(({ conclusion }) => conclusion === 'failure');
-  const serves = { old: ['v1'], new: [sha], one: ['v1', sha] }[fault?.serves ?? 'new'];
+  // A workflow that built nothing has nothing new to serve.
+  const built = lab.registry.imageId('app', sha) === undefined ? 'v1' : sha;
+  const serves = { old: ['v1'], new: [built], one: ['v1', built] }[fault?.serves ?? 'new'];
   const first = served.failures[0];
   return {
     conclusion: result.conclusion,

@@ -20,7 +20,7 @@ export function renderReport(rehearsal: Rehearsal): string {
         .filter(({ conclusion, phase }) => conclusion === 'failure' || phase === 'post')
         .map(
           (step) =>
-            `    ${mark(step.conclusion === 'success')} ${step.phase === 'post' ? 'Post ' : ''}${step.name}: ${step.conclusion}${errorOf(step)}`,
+            `    ${mark(step.conclusion === 'success')} ${step.name}: ${step.conclusion}${errorOf(step)}`,
         ),
     ]),
   );

@@ -1,4 +1,5 @@
 import type { Lab, Load } from '@lockkeeper/lab';
+import type { WorkflowEvent } from '@lockkeeper/runner';
 import type { RehearsalEvent } from './rehearsal.ts';
 
 /** Shows a rehearsal while it runs. */
@@ -12,12 +13,13 @@ type Write = (text: string) => void;
 /** Lines, for a log or a pipe: what changed, when it changed. */
 export function lineView(write: Write): View {
   const began = performance.now();
+  const fold = logFold();
   const say = (text: string) =>
     write(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${text}\n`);
   let timer: NodeJS.Timeout | undefined;
   return {
     on(event) {
-      for (const line of describe(event)) say(line);
+      for (const line of isLogLine(event) ? fold(event.event.text) : describe(event)) say(line);
       if (event.kind === 'lab-opened') {
         let targets = '';
         timer = setInterval(() => {
@@ -36,6 +38,7 @@ export function liveView(write: Write, size: () => { columns: number; rows: numb
   const began = performance.now();
   const steps: string[] = [];
   const lines: string[] = [];
+  const fold = logFold();
   let scene: { lab: Lab; load: Load } | undefined;
   let drawn = 0;
 
@@ -62,7 +65,7 @@ export function liveView(write: Write, size: () => { columns: number; rows: numb
   return {
     on(event) {
       if (event.kind === 'lab-opened') scene = event;
-      if (event.kind === 'workflow' && event.event.kind === 'line') lines.push(`  ${event.event.text}`);
+      if (isLogLine(event)) lines.push(...fold(event.event.text));
       else steps.push(...describe(event));
     },
     close() {
@@ -70,6 +73,25 @@ export function liveView(write: Write, size: () => { columns: number; rows: numb
       draw();
       write('\n');
     },
+  };
+}
+
+type LogLine = { kind: 'workflow'; event: Extract<WorkflowEvent, { kind: 'line' }> };
+
+const isLogLine = (event: RehearsalEvent): event is LogLine =>
+  event.kind === 'workflow' && event.event.kind === 'line';
+
+const signs: Record<string, string> = { error: '✗ ', warning: '! ', notice: '· ', group: '▾ ', endgroup: '' };
+
+/** The log as its page would show it: what the runner prints of each step's inputs stays folded. */
+export function logFold(): (line: string) => string[] {
+  let folded = false;
+  return (line) => {
+    const [, command, rest] = /^##\[(\w+)\](.*)$/s.exec(line) ?? [undefined, '', line];
+    if (command === 'group' && rest!.startsWith('Run ')) folded = true;
+    const shown = folded || rest!.trim() === '' ? [] : [`    ${signs[command!] ?? ''}${rest}`];
+    if (command === 'endgroup') folded = false;
+    return shown;
   };
 }
 
@@ -88,9 +110,8 @@ export function describe(event: RehearsalEvent): string[] {
     ];
   if (inner.kind === 'step-finished' && inner.index >= 0 && inner.conclusion !== 'skipped')
     return [
-      `  ${marks[inner.conclusion]} ${inner.phase === 'post' ? 'Post ' : ''}${inner.name} (${(inner.ms / 1000).toFixed(1)} s)${inner.standIn ? ' [stand-in]' : ''}`,
+      `  ${marks[inner.conclusion]} ${inner.name} (${(inner.ms / 1000).toFixed(1)} s)${inner.standIn ? ' [stand-in]' : ''}`,
     ];
-  if (inner.kind === 'line' && inner.index >= 0 && inner.text.trim() !== '') return [`    ${inner.text}`];
   return [];
 }
 
