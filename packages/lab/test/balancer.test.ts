@@ -13,6 +13,7 @@ import {
   TargetGroup,
   type TargetGroupSettings,
 } from '../src/balancer/index.ts';
+import { TargetPool } from '../src/balancer/target-pool.ts';
 import { labClock } from '../src/clock.ts';
 import { SmallApp } from './small-app.ts';
 
@@ -218,6 +219,20 @@ describe('draining', () => {
     expect(apps[0]!.seen).toHaveLength(seen);
   });
 
+  it('keeps idle connections to the target while it lingers, and closes them then', async () => {
+    const { apps, group, balancer, until } = await scene({
+      apps: 1,
+      balancer: { lingerMs: 300 },
+      group: { healthCheck: { path: '/health', intervalMs: 600_000 } },
+    });
+    await get(balancer.url);
+    group.deregister([{ id: 'i-0' }]);
+    await sleep(150);
+    expect(apps[0]!.open).toBe(1);
+    await until('the connection to be closed', () => apps[0]!.open === 0);
+    expect(group.health()[0]?.state).toBe('draining');
+  });
+
   it('holds a WebSocket through the delay and cuts it at the end', async () => {
     const { group, balancer, apps } = await scene({ apps: 1 });
     const socket = new WebSocket(`${balancer.url.replace('http', 'ws')}/ws`);
@@ -371,6 +386,39 @@ describe('answers of its own', () => {
     expect(code).toBe(1006);
     expect(balancer.counts().cut.websockets).toBe(0);
   });
+});
+
+it('tells the app when a client goes away', async () => {
+  const { apps, balancer, until } = await scene({ apps: 1 });
+  const before = apps[0]!.abandoned;
+  await expect(
+    get(balancer.url, '/slow?ms=3000', { signal: AbortSignal.timeout(100) }),
+  ).rejects.toMatchObject({ name: 'TimeoutError' });
+  await until('the app to hear of it', () => apps[0]!.abandoned === before + 1);
+  expect(balancer.counts().targets['i-0:8000']).toMatchObject({ active: 0, broken: 0 });
+});
+
+it('does not use a connection that went stale while this process was busy', async () => {
+  const app = await new SmallApp('v1').start();
+  const pool = new TargetPool(50);
+  cleanUp.push(
+    () => app.kill(),
+    () => pool.destroy(),
+  );
+  const ask = () =>
+    new Promise<void>((resolve, reject) => {
+      pool.closeStale();
+      const asking = request({ host: '127.0.0.1', port: app.port, agent: pool });
+      asking.on('response', (response) => response.resume().on('end', () => setImmediate(resolve)));
+      asking.on('error', reject).end();
+    });
+  await ask();
+  await ask();
+  expect(app.connections).toBe(1);
+  const end = performance.now() + 80;
+  while (performance.now() < end);
+  await ask();
+  expect(app.connections).toBe(2);
 });
 
 describe('a target that cannot be checked', () => {

@@ -12,6 +12,10 @@ export class SmallApp {
   /** Requests seen, health checks apart. */
   readonly seen: string[] = [];
   connections = 0;
+  /** Connections open now, health checks' too. */
+  open = 0;
+  /** Requests whose client went away before the answer was complete. */
+  abandoned = 0;
   webSockets = new Set<WebSocket>();
   /** Called before the normal answer; true when it has dealt with the request itself. */
   misbehave: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
@@ -33,8 +37,12 @@ export class SmallApp {
     server.on('upgrade', (request, socket, head) =>
       sockets.handleUpgrade(request, socket, head, (webSocket) => sockets.emit('connection', webSocket)),
     );
-    server.on('connection', () => {
+    server.on('connection', (socket) => {
       this.connections += 1;
+      this.open += 1;
+      socket.on('close', () => {
+        this.open -= 1;
+      });
     });
     server.listen(this.port, '127.0.0.1');
     await once(server, 'listening');
@@ -69,6 +77,9 @@ export class SmallApp {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '/', 'http://app');
     response.on('error', () => {});
+    response.on('close', () => {
+      if (!response.writableFinished) this.abandoned += 1;
+    });
     if (url.pathname === '/health') {
       request.resume();
       response.writeHead(this.health).end();
