@@ -25,7 +25,7 @@ import {
 } from './docker-command.ts';
 import { buildImage } from './dockerfile.ts';
 import { parseGoDuration } from './duration.ts';
-import type { Call, Engine } from './engine.ts';
+import type { Call, Engine, NewContainer } from './engine.ts';
 import { type FlagKind, type Parsed, parseFlags, UsageError } from './flags.ts';
 import { DaemonError, type Image } from './images.ts';
 
@@ -317,12 +317,7 @@ async function ensureImage(context: Context, name: string, flags: Parsed): Promi
 }
 
 /** How a service's container is made, from its Compose config and its image. */
-function specOf(
-  context: Context,
-  name: string,
-  image: Image,
-  number: number,
-): Omit<ContainerSpec, 'id' | 'address' | 'gateway' | 'directory' | 'runtime'> {
+function specOf(context: Context, name: string, image: Image, number: number): NewContainer {
   const { engine, project } = context;
   const service = project.services[name]!;
   const imageEnvironment = Object.fromEntries(

@@ -60,6 +60,10 @@ export interface ContainerSpec {
   directory: string;
   /** Directory with the `node` that containers run. */
   runtime: string;
+  /** Added to every process's environment, not to what `docker inspect` shows. */
+  marker: Record<string, string>;
+  /** Every forwarder of the host that still carries something. */
+  forwards: Set<PortForward>;
 }
 
 export type ContainerStatus = 'created' | 'running' | 'restarting' | 'exited' | 'removing';
@@ -106,6 +110,7 @@ export class Container {
   #probe: ChildProcess | undefined;
   #execs = new Set<ChildProcess>();
   #ended: Promise<void> = Promise.resolve();
+  #launching: Promise<void> = Promise.resolve();
   readonly #waiting = new Set<() => void>();
   readonly #sinks = new Set<(stream: 'stdout' | 'stderr', chunk: Buffer) => void>();
 
@@ -168,7 +173,12 @@ export class Container {
     await this.#launch();
   }
 
-  async #launch(): Promise<void> {
+  #launch(): Promise<void> {
+    this.#launching = this.#begin();
+    return this.#launching;
+  }
+
+  async #begin(): Promise<void> {
     const argv = [...this.spec.entrypoint, ...this.spec.command];
     if (argv.length === 0) throw new DaemonError('no command specified');
     for (const port of this.spec.ports) {
@@ -180,8 +190,9 @@ export class Container {
           via: this.spec.gateway,
         });
         this.#forwards.push({ forward, port });
+        this.spec.forwards.add(forward);
       } catch (error) {
-        await this.#closePorts();
+        this.#closePorts();
         const code = (error as NodeJS.ErrnoException).code;
         const why = code === 'EADDRINUSE' ? 'port is already allocated' : String(error);
         this.exitCode = 128;
@@ -190,7 +201,10 @@ export class Container {
       }
     }
     // Stopped while the ports were being opened.
-    if (this.#stopping || this.status === 'removing') return this.#closePorts();
+    if (this.#stopping || this.status === 'removing') {
+      this.#closePorts();
+      return;
+    }
     const child = this.#spawn(argv, ['ignore', 'pipe', 'pipe']);
     const launched = new Promise<void>((done, fail) => {
       child.once('spawn', done);
@@ -199,7 +213,7 @@ export class Container {
     try {
       await launched;
     } catch (error) {
-      await this.#closePorts();
+      this.#closePorts();
       const code = (error as NodeJS.ErrnoException).code;
       const why = code === 'ENOENT' ? 'executable file not found in $PATH' : 'permission denied';
       this.status = 'created';
@@ -209,7 +223,7 @@ export class Container {
       throw new DaemonError(this.error);
     }
     this.#child = child;
-    this.status = 'running';
+    if (this.status !== ('removing' as ContainerStatus)) this.status = 'running';
     this.exitCode = 0;
     this.error = '';
     this.startedAt = new Date().toISOString();
@@ -258,6 +272,7 @@ export class Container {
         PATH: `${this.spec.runtime}:/usr/local/bin:/usr/bin:/bin`,
         HOSTNAME: environment.HOSTNAME ?? this.id.slice(0, 12),
         HOST: this.spec.address,
+        ...this.spec.marker,
       },
       stdio,
       detached: true,
@@ -271,7 +286,7 @@ export class Container {
     clearTimeout(this.#healthTimer);
     killGroup(this.#probe?.pid, 'SIGKILL');
     for (const child of this.#execs) killGroup(child.pid, 'SIGKILL');
-    await this.#closePorts();
+    this.#closePorts();
     this.#child = undefined;
     this.exitCode = code;
     this.finishedAt = new Date().toISOString();
@@ -301,10 +316,12 @@ export class Container {
     this.#changed();
   }
 
-  async #closePorts(): Promise<void> {
-    const forwards = this.#forwards;
+  /** The last answers of a process that has just ended may still be on their way to the client. */
+  #closePorts(): void {
+    for (const { forward } of this.#forwards) {
+      void forward.close(1000).then(() => this.spec.forwards.delete(forward));
+    }
     this.#forwards = [];
-    await Promise.all(forwards.map(({ forward }) => forward.close()));
   }
 
   /** Stop signal, then SIGKILL to the whole group when the grace period (milliseconds) is over. */
@@ -315,6 +332,8 @@ export class Container {
       this.status = 'exited';
       this.#changed();
     }
+    // A restart may be under way just now.
+    await this.#launching.catch(() => {});
     const child = this.#child;
     if (!child) return;
     killProcess(child.pid, this.spec.stopSignal);
@@ -332,11 +351,12 @@ export class Container {
     clearTimeout(this.#restartTimer);
     clearTimeout(this.#healthTimer);
     this.#stopping = true;
+    await this.#launching.catch(() => {});
     if (this.#child) {
       killGroup(this.#child.pid, 'SIGKILL');
       await this.#ended;
     }
-    await this.#closePorts();
+    this.#closePorts();
     await rm(this.spec.directory, { recursive: true, force: true, maxRetries: 3 });
     this.#changed();
   }

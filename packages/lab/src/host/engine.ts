@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Container, type ContainerSpec } from './container.ts';
 import { runDocker } from './docker-command.ts';
 import { DaemonError, ImageStore } from './images.ts';
+import type { PortForward } from './port-forward.ts';
 
 /** One run of `docker …` on the host. */
 export interface Call {
@@ -36,6 +37,12 @@ export interface EngineSettings {
   marker: Record<string, string>;
 }
 
+/** What a container is made from; the rest of its spec is the engine's to give. */
+export type NewContainer = Omit<
+  ContainerSpec,
+  'id' | 'address' | 'gateway' | 'directory' | 'runtime' | 'marker' | 'forwards'
+>;
+
 /** What a watcher of a host wants to know of one container. */
 export interface ContainerView {
   id: string;
@@ -62,6 +69,7 @@ export class Engine {
   readonly #containers = new Map<string, Container>();
   readonly #clients = new Set<Socket>();
   readonly #calls = new Set<Promise<void>>();
+  readonly #forwards = new Set<PortForward>();
   readonly #server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
   #socketDirectory: string | undefined;
   #nextAddress = 1;
@@ -133,20 +141,19 @@ export class Engine {
     return found;
   }
 
-  async create(
-    spec: Omit<ContainerSpec, 'id' | 'address' | 'gateway' | 'directory' | 'runtime'>,
-  ): Promise<Container> {
+  async create(spec: NewContainer): Promise<Container> {
     this.#checkName(spec.name);
     const id = createHash('sha256').update(randomBytes(32)).digest('hex');
     const subnet = this.settings.address.split('.')[3]!;
     const container = new Container({
       ...spec,
-      environment: { ...spec.environment, ...this.settings.marker },
       id,
       address: `127.78.${subnet}.${this.#freeAddress(subnet)}`,
       gateway: `127.78.${subnet}.1`,
       directory: join(this.settings.directory, 'containers', id.slice(0, 12)),
       runtime: this.runtimeDirectory,
+      marker: this.settings.marker,
+      forwards: this.#forwards,
     });
     this.#containers.set(id, container);
     try {
@@ -313,8 +320,11 @@ export class Engine {
     this.#closed = true;
     for (const socket of this.#clients) socket.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // A command that waits for a container's grace period ends with the container.
+    await Promise.all(this.all().map((container) => container.kill()));
     await Promise.allSettled(this.#calls);
     await Promise.all(this.all().map((container) => this.remove(container)));
+    await Promise.all([...this.#forwards].map((forward) => forward.close(0)));
     if (this.#socketDirectory) await rm(this.#socketDirectory, { recursive: true, force: true });
   }
 }

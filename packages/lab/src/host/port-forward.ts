@@ -4,8 +4,8 @@ export interface PortForward {
   readonly port: number;
   /** Connections it carries now. */
   readonly connections: number;
-  /** Stops listening and ends what is still open. */
-  close(): Promise<void>;
+  /** Stops listening at once; what is on its way gets `graceMs` to arrive, then everything is cut. */
+  close(graceMs: number): Promise<void>;
 }
 
 export interface ForwardSettings {
@@ -20,6 +20,7 @@ export interface ForwardSettings {
 /** Publishes a container's port: a TCP forwarder that refuses (resets) when nothing listens behind it. */
 export async function forwardPort({ host, port, to, via }: ForwardSettings): Promise<PortForward> {
   const open = new Set<Socket>();
+  let closed: Promise<void> | undefined;
   const server: Server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
     open.add(client);
     client.setNoDelay(true);
@@ -60,11 +61,15 @@ export async function forwardPort({ host, port, to, via }: ForwardSettings): Pro
     get connections() {
       return Math.ceil(open.size / 2);
     },
-    close() {
-      return new Promise((resolve) => {
-        server.close(() => resolve());
+    async close(graceMs) {
+      closed ??= new Promise<void>((resolve) => server.close(() => resolve()));
+      const cut = () => {
         for (const socket of open) socket.destroy();
-      });
+      };
+      if (graceMs === 0) cut();
+      const timer = setTimeout(cut, graceMs);
+      await closed;
+      clearTimeout(timer);
     },
   };
 }

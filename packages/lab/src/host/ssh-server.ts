@@ -52,24 +52,26 @@ export class SshServer {
 
   /** Opens or closes the port; what is connected stays connected. */
   listen(on: boolean): Promise<void> {
-    this.#work = this.#work.then(async () => {
-      if (on === this.listening) return;
-      if (!on) {
-        const listener = this.#listener!;
-        this.#listener = undefined;
-        // Resolves only when every connection is gone, which may be never: the port itself closes at once.
-        listener.close();
-        return;
-      }
-      const listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
-      await new Promise<void>((resolve, reject) => {
-        listener.once('error', reject);
-        listener.listen({ host: this.#settings.address, port: this.#port }, resolve);
+    this.#work = this.#work
+      .catch(() => {})
+      .then(async () => {
+        if (on === this.listening) return;
+        if (!on) {
+          const listener = this.#listener!;
+          this.#listener = undefined;
+          // Resolves only when every connection is gone, which may be never: the port itself closes at once.
+          listener.close();
+          return;
+        }
+        const listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+        await new Promise<void>((resolve, reject) => {
+          listener.once('error', reject);
+          listener.listen({ host: this.#settings.address, port: this.#port }, resolve);
+        });
+        const address = listener.address();
+        if (typeof address === 'object' && address) this.#port = address.port;
+        this.#listener = listener;
       });
-      const address = listener.address();
-      if (typeof address === 'object' && address) this.#port = address.port;
-      this.#listener = listener;
-    });
     return this.#work;
   }
 
@@ -197,7 +199,6 @@ export class SshServer {
         socket.write = () => true;
       }
     }
-    for (const connection of this.#connections) this.#connections.delete(connection);
   }
 
   async close(): Promise<void> {

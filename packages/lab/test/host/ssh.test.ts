@@ -4,7 +4,7 @@ import ssh2 from 'ssh2';
 import { type Host, openHost } from '../../src/host/index.ts';
 import { openRegistry, type Registry } from '../../src/registry.ts';
 import { backgroundImage, sampleProject, webImage } from '../../src/sample-app/index.ts';
-import { connect, seed, testHost, type User, waitFor } from './ssh-user.ts';
+import { connect, seed, testHost, type User, userKey, waitFor } from './ssh-user.ts';
 
 let registry: Registry;
 let host: Host;
@@ -132,8 +132,32 @@ describe('the SSH of a host', () => {
     await new Promise((done) => setTimeout(done, 150));
     host.dropConnections('reset');
     await closed;
-    expect(host.sessions).toBe(0);
+    await waitFor(() => host.sessions === 0);
     await waitFor(() => existsSync(`${host.home}/finished`));
+  });
+
+  it('answers keepalives of an idle client', async () => {
+    const client = new ssh2.Client();
+    await new Promise<void>((resolve, reject) => {
+      client.once('ready', resolve);
+      client.once('error', reject);
+      client.connect({
+        host: host.address,
+        port: host.sshPort,
+        username: 'deploy',
+        privateKey: userKey.private,
+        keepaliveInterval: 40,
+        keepaliveCountMax: 3,
+      });
+    });
+    let error: unknown;
+    client.on('error', (seen) => {
+      error = seen;
+    });
+    await new Promise((done) => setTimeout(done, 400));
+    expect(error).toBeUndefined();
+    expect(host.sessions).toBe(1);
+    client.end();
   });
 
   it('goes silent: nothing is answered and nothing closes', async () => {
