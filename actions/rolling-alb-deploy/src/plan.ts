@@ -47,8 +47,10 @@ export interface FleetMember {
   memberships: Membership[];
   /** In every group, at the start. */
   healthy: boolean;
-  /** An earlier run took it out and did not bring it back. */
+  /** An earlier run took it out of every group and did not bring it back. */
   missing: boolean;
+  /** Missing, and the load balancer is still ending its connections. */
+  draining: boolean;
   zone: string;
   /** `healthy`, or states with reasons. */
   state: string;
@@ -111,7 +113,8 @@ export function fleetMembers(
   const byArn = new Map(groups.map((facts) => [facts.group.arn, facts]));
   const healthOf = (id: string, { group, port }: Membership) =>
     byArn.get(group)?.health.find((target) => target.id === id && target.port === port);
-  const isMissing = (id: string) => missing.some((place) => place.id === id);
+  const isMissing = (id: string, { group, port }: Membership) =>
+    missing.some((place) => place.id === id && place.group === group && place.port === port);
   const ids = [...new Set([...instanceIds(groups, settings), ...missing.map(({ id }) => id)])];
 
   if (ids.length === 0)
@@ -148,7 +151,7 @@ export function fleetMembers(
 
     const seen = memberships.map((m) => ({ m, target: healthOf(id, m) }));
     for (const { m, target } of seen) {
-      if (!target || isMissing(id)) continue;
+      if (!target || isMissing(id, m)) continue;
       const verdict = judgeHealth(target, byArn.get(m.group)!.group);
       if (verdict.kind === 'fatal')
         problems.push(`${keyOf(target)} is ${stateText(target)}. ${verdict.cause}`);
@@ -172,8 +175,11 @@ export function fleetMembers(
         id,
         address,
         memberships,
-        healthy: !isMissing(id) && seen.every(({ target }) => target?.state === 'healthy'),
-        missing: isMissing(id),
+        healthy: seen.every(({ m, target }) => !isMissing(id, m) && target?.state === 'healthy'),
+        missing: memberships.every((m) => isMissing(id, m)),
+        draining:
+          memberships.every((m) => isMissing(id, m)) &&
+          seen.some(({ target }) => target?.state === 'draining'),
         zone: instance?.zone ?? '',
         state: seen.map(stateOf).join(', '),
       },
@@ -262,12 +268,12 @@ export function planRoll(
   if (problems.length > 0) refuse([...new Set(problems)]);
 
   const batchOf = new Map(batches.flatMap((batch, index) => batch.map((id) => [id, index] as const)));
-  const hosts = members.map(({ id, memberships, missing }): HostRecord => {
+  const hosts = members.map(({ id, memberships, missing, draining }): HostRecord => {
     const skip = !batchOf.has(id);
     return {
       id,
       memberships,
-      rotation: missing ? 'out' : 'in',
+      rotation: draining ? 'draining' : missing ? 'out' : 'in',
       release: skip ? 'new' : 'old',
       goal: 'new',
       finished: skip,

@@ -23,6 +23,8 @@ export interface FleetHost {
   goBack(reason: string): Promise<void>;
   /** Established connections to a port of the host's services; undefined when that cannot be told. */
   connections(port: number): Promise<number | undefined>;
+  /** Healthy in its groups and watched: from now on the host counts the new release as the one that serves. */
+  settle(): Promise<void>;
 }
 
 export interface RollSettings {
@@ -43,6 +45,8 @@ export interface RollContext {
   log: Log;
   signal: AbortSignal;
   timeline: Timeline;
+  /** What a failing host's containers said. */
+  evidence(id: string, text: string): void;
   /** Writes the records down; called before each effect that they cover. */
   save(hosts: readonly HostRecord[]): void;
 }
@@ -71,7 +75,7 @@ const leaveDeadline = 60_000;
 /** How long a call that got no clear answer is tried. */
 const unsureDeadline = 60_000;
 /** Milliseconds left to put back what is out when the runner stops us; it kills 10 s after the first signal. */
-const cancelBudget = 5_000;
+const cancelBudget = 4_000;
 
 class Roll {
   hosts: HostRecord[];
@@ -423,13 +427,18 @@ class Roll {
         if (failed.size > 0) break;
       }
     }
-    this.#set(
-      hosts.filter(
-        ({ id }) => !failed.has(id) && (failed.size === 0 || !forward.some((one) => one.id === id)),
-      ),
-      { finished: true },
-    );
+    if (failed.size === 0) await this.#settle(forward);
+    this.#set(failed.size === 0 ? hosts : hosts.filter((host) => !forward.includes(host)), {
+      finished: true,
+    });
     return failed;
+  }
+
+  /** The host's own record follows; it is in service and proven, so that a failure here is only told. */
+  async #settle(hosts: HostRecord[]): Promise<void> {
+    const { fleet, log } = this.#context;
+    const failed = await this.#each(hosts, ({ id }) => fleet(id).settle());
+    for (const [id, why] of failed) log.warning(`${id}: ${why}`);
   }
 
   /** On a cancelled run: what is out of rotation but still runs the old release can go back at once, without a host. */
@@ -504,7 +513,12 @@ class Roll {
     results.forEach((result, index) => {
       if (result.status === 'rejected') {
         this.#context.signal.throwIfAborted();
-        failed.set(hosts[index]!.id, reasonOf(result.reason));
+        const { id } = hosts[index]!;
+        const reason: unknown = result.reason;
+        failed.set(id, reasonOf(reason));
+        if (reason instanceof UserError && reason.details) this.#context.evidence(id, reason.details);
+        if (!(reason instanceof UserError) && reason instanceof Error)
+          this.#context.log.debug(reason.stack ?? reason.message);
       }
     });
     return failed;

@@ -186,6 +186,7 @@ export function stand({
       effect('go-back', id, () => {
         runs.set(id, 'old');
       }),
+    settle: async () => {},
     connections: async () => connections(id, clock.now() - (members.get(`${id}:8000`)?.drainingSince ?? 0)),
   });
 
@@ -207,6 +208,7 @@ export function stand({
     log,
     signal,
     timeline,
+    evidence: () => {},
     save: (hosts) => {
       if (!dead) saved = structuredClone(hosts) as HostRecord[];
     },

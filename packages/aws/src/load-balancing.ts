@@ -43,7 +43,7 @@ export function targetGroups(
     }
   };
 
-  return {
+  const api: TargetGroups & { close(): void } = {
     async describe(arn) {
       const [{ TargetGroups: [group] = [] }, { Attributes = [] }] = await Promise.all([
         callAws(
@@ -141,6 +141,29 @@ export function targetGroups(
       );
     },
 
+    async missingPermissions(arn, port) {
+      const nobody = [{ id: noInstance, port }];
+      const refusals: AwsCallError[] = [];
+      for (const call of [api.deregister, api.register]) {
+        try {
+          await call(arn, nobody);
+          // Registering it cannot succeed; should it ever, nothing of it may stay.
+          if (call === api.register) await api.deregister(arn, nobody);
+        } catch (error) {
+          if (!(error instanceof AwsCallError)) throw error;
+          if (error.kind === 'denied') refusals.push(error);
+        }
+      }
+      return refusals;
+    },
+
     close: () => client.destroy(),
   };
+  return api;
 }
+
+/**
+ * An instance id that no instance has. ELBv2 has no dry run, but IAM judges a call before the service looks at its
+ * targets: whoever may register gets InvalidTarget for it, and deregistering what is not there does nothing.
+ */
+const noInstance = 'i-00000000000000000';

@@ -1,3 +1,5 @@
+import type { AwsCallError } from './call.ts';
+
 /** One place in a target group: the same instance may be registered on several ports. */
 export interface TargetRef {
   id: string;
@@ -71,6 +73,8 @@ export interface TargetGroups {
   register(arn: string, targets: readonly TargetRef[]): Promise<void>;
   /** AWS answers success for a place that does not exist, a wrong port included: verify with `health`. */
   deregister(arn: string, targets: readonly TargetRef[]): Promise<void>;
+  /** Refusals of RegisterTargets and DeregisterTargets for want of permission, found without changing anything. */
+  missingPermissions(arn: string, port: number): Promise<AwsCallError[]>;
 }
 
 /** `name` of an ARN `arn:…:targetgroup/name/id`; the ARN itself where it is not of that form. */

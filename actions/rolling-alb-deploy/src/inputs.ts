@@ -1,0 +1,128 @@
+import type { CountOrPercent, Inputs } from '@lockkeeper/action';
+import { type AwsSettings, readAwsInputs } from '@lockkeeper/aws';
+import { type ReleaseSettings, readReleaseInputs } from '@lockkeeper/compose';
+import { checkHostName, readSshInputs, type SshTarget } from '@lockkeeper/ssh';
+import type { DrainSettings } from './drain.ts';
+import type { HostAddress, NamedTarget, SshAddress } from './plan.ts';
+import type { OnFailure } from './roll.ts';
+
+export interface RollingInputs {
+  aws: AwsSettings;
+  targetGroupArns: string[];
+  targets: NamedTarget[];
+  hostAddress: HostAddress;
+  hosts: Map<string, SshAddress>;
+  batchSize: CountOrPercent;
+  minHealthy: CountOrPercent;
+  drain: DrainSettings;
+  healthyTimeout: number;
+  bakeTime: number;
+  onFailure: OnFailure;
+  ssh: Omit<SshTarget, 'host'>;
+  release: ReleaseSettings;
+}
+
+const instanceId = /^i-[0-9a-f]{8}(?:[0-9a-f]{9})?$/;
+const groupArn =
+  /^arn:aws[a-z-]*:elasticloadbalancing:([a-z0-9-]+):\d{12}:targetgroup\/[A-Za-z0-9-]{1,32}\/[0-9a-f]{16}$/;
+
+/** Reads all inputs; throws one InputError with every problem. */
+export function parseInputs(inputs: Inputs, env: Record<string, string | undefined>): RollingInputs {
+  const aws = readAwsInputs(inputs, env);
+  const targetGroupArns = readGroups(inputs, aws.region);
+  const targets = readTargets(inputs);
+  const hostAddress = inputs.choice('host-address', ['public-ip', 'private-ip', 'public-dns', 'private-dns']);
+  const hosts = readHosts(inputs);
+  if (inputs.choice('host-keys', ['inputs', 'ec2-console']) === 'ec2-console')
+    inputs.problem(
+      'host-keys',
+      'ec2-console is not supported by this version yet; give known-hosts or host-fingerprint and leave it out',
+    );
+  const batchSize = inputs.countOrPercent('batch-size', { min: 1 });
+  const minHealthy = inputs.countOrPercent('min-healthy');
+  const kind = inputs.choice('drain', ['idle', 'full']);
+  const settle = inputs.duration('drain-settle');
+  const timeout = inputs.text('drain-timeout') ? inputs.duration('drain-timeout') : undefined;
+  const onFailure = inputs.choice('on-failure', ['rollback-all', 'rollback-failed', 'stop']);
+  const parsed: RollingInputs = {
+    aws,
+    targetGroupArns,
+    targets,
+    hostAddress,
+    hosts,
+    batchSize,
+    minHealthy,
+    drain: { kind, settle, ...(timeout !== undefined && { timeout }) },
+    healthyTimeout: inputs.duration('healthy-timeout', { min: 1_000 }),
+    bakeTime: inputs.duration('bake-time'),
+    onFailure,
+    ssh: readSshInputs(inputs),
+    release: readReleaseInputs(inputs),
+  };
+  if (!parsed.release.rollback) {
+    if (inputs.isSet('on-failure') && onFailure !== 'stop')
+      inputs.problem(
+        'on-failure',
+        `"${onFailure}" and rollback: false contradict each other; leave one of them out`,
+      );
+    parsed.onFailure = 'stop';
+  }
+  inputs.done();
+  return parsed;
+}
+
+function readGroups(inputs: Inputs, region: string): string[] {
+  const arns = [...new Set(inputs.list('target-group-arn'))];
+  const expected = 'arn:aws:elasticloadbalancing:<region>:<account>:targetgroup/<name>/<id>';
+  if (arns.length === 0) inputs.required('target-group-arn', expected);
+  for (const arn of arns) {
+    const match = groupArn.exec(arn);
+    if (!match) inputs.reject('target-group-arn', arn, expected);
+    else if (region && match[1] !== region)
+      inputs.problem('target-group-arn', `"${arn}" is in ${match[1]}, but region is ${region}`);
+  }
+  return arns;
+}
+
+function readTargets(inputs: Inputs): NamedTarget[] {
+  return inputs.list('targets').flatMap((item): NamedTarget[] => {
+    const [id = '', port, rest] = item.split(':');
+    const number = Number(port);
+    if (!instanceId.test(id) || rest !== undefined || (port !== undefined && !isPort(port))) {
+      inputs.reject('targets', item, 'i-0123456789abcdef0 or i-0123456789abcdef0:8000');
+      return [];
+    }
+    return [port === undefined ? { id } : { id, port: number }];
+  });
+}
+
+function readHosts(inputs: Inputs): Map<string, SshAddress> {
+  const hosts = new Map<string, SshAddress>();
+  for (const [id, value] of inputs.pairs('hosts')) {
+    const address = readAddress(value);
+    if (!instanceId.test(id) || !address) {
+      inputs.reject(
+        'hosts',
+        `${id}=${value}`,
+        'i-0123456789abcdef0=10.0.0.5 or i-0123456789abcdef0=10.0.0.5:2222',
+      );
+      continue;
+    }
+    checkHostName(inputs, 'hosts', address.host);
+    if (hosts.has(id)) inputs.problem('hosts', `names ${id} twice`);
+    hosts.set(id, address);
+  }
+  return hosts;
+}
+
+/** `host`, `host:port`, `[v6]:port` or a bare IPv6 address. */
+function readAddress(text: string): SshAddress | undefined {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined)
+    return /^[0-9a-f:]+$/i.test(text) && text.includes('::') ? { host: text } : undefined;
+  if (port === undefined) return { host };
+  return isPort(port) ? { host, port: Number(port) } : undefined;
+}
+
+const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;

@@ -1,0 +1,51 @@
+import * as v from 'valibot';
+
+const host = v.object({
+  id: v.pipe(v.string(), v.regex(/^i-[0-9a-f]+$/)),
+  memberships: v.array(v.object({ group: v.string(), port: v.number() })),
+  rotation: v.picklist(['in', 'leaving', 'draining', 'out', 'joining', 'registered']),
+  release: v.picklist(['old', 'switching', 'new', 'reverting', 'unfit']),
+  goal: v.picklist(['old', 'new']),
+  finished: v.boolean(),
+  touched: v.boolean(),
+  changed: v.boolean(),
+  skipped: v.boolean(),
+  batch: v.number(),
+  failure: v.string(),
+});
+
+const trust = v.object({
+  knownHosts: v.array(
+    v.object({ revoked: v.boolean(), patterns: v.array(v.string()), type: v.string(), key: v.string() }),
+  ),
+  fingerprints: v.array(v.string()),
+});
+const door = { port: v.number(), username: v.string(), trust };
+
+/**
+ * What main writes down before each effect, and all that post acts on. Keys and passwords are not in it: post reads
+ * those from its inputs again.
+ */
+export const rollState = v.object({
+  region: v.string(),
+  roleToAssume: v.string(),
+  route: v.record(v.string(), v.string()),
+  groups: v.array(v.string()),
+  required: v.array(v.object({ group: v.string(), count: v.number(), because: v.string() })),
+  release: v.string(),
+  lockToken: v.string(),
+  drain: v.object({
+    kind: v.picklist(['idle', 'full']),
+    settle: v.number(),
+    timeout: v.optional(v.number()),
+  }),
+  healthyTimeout: v.number(),
+  ssh: v.object({ ...door, jump: v.optional(v.object({ ...door, host: v.string() })) }),
+  projectDirectory: v.string(),
+  addresses: v.array(v.object({ id: v.string(), host: v.string(), port: v.optional(v.number()) })),
+  previous: v.record(v.string(), v.string()),
+  hosts: v.array(host),
+  /** main came to its end: everything is reported, locks are given back, records on the hosts are closed. */
+  ended: v.boolean(),
+});
+export type RollState = v.InferOutput<typeof rollState>;
