@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { timingSafeEqual } from 'node:crypto';
 import { createServer, connect as dial, type Server as NetServer, type Socket } from 'node:net';
-import ssh2, { type Connection, type ServerChannel } from 'ssh2';
+import ssh2, { type Connection, type ParsedKey, type ServerChannel } from 'ssh2';
 import { killGroup } from './container.ts';
 
 export interface SshServerSettings {
@@ -27,6 +27,7 @@ export class SshServer {
   readonly #connections = new Set<Connection>();
   readonly #children = new Set<ChildProcess>();
   readonly #tunnels = new Set<Socket>();
+  readonly #allowed: ParsedKey;
   #listener: NetServer | undefined;
   #work: Promise<void> = Promise.resolve();
   #port: number;
@@ -34,6 +35,13 @@ export class SshServer {
   constructor(settings: SshServerSettings) {
     this.#settings = settings;
     this.#port = settings.port;
+    const allowed = ssh2.utils.parseKey(settings.user.publicKey);
+    if (allowed instanceof Error) {
+      throw new Error(
+        `public key of ${settings.user.name} is none: ${allowed.message}; expected an authorized_keys line`,
+      );
+    }
+    this.#allowed = Array.isArray(allowed) ? allowed[0]! : allowed;
     this.#server = new ssh2.Server({ hostKeys: [settings.hostKey] }, (connection) => this.#serve(connection));
   }
 
@@ -89,9 +97,7 @@ export class SshServer {
 
   #serve(connection: Connection): void {
     const { user } = this.#settings;
-    const allowed = ssh2.utils.parseKey(user.publicKey);
-    if (allowed instanceof Error) throw allowed;
-    const key = Array.isArray(allowed) ? allowed[0]! : allowed;
+    const key = this.#allowed;
     connection.on('error', () => {});
     connection.on('close', () => this.#connections.delete(connection));
     connection.on('authentication', (context) => {
@@ -116,9 +122,15 @@ export class SshServer {
           if (/^(LANG|LC_\w+)$/.test(info.key)) environment[info.key] = info.val;
           acceptEnv?.();
         });
-        session.on('exec', (acceptExec, _reject, { command }) =>
-          this.#execute(acceptExec(), command, environment),
-        );
+        session.on('exec', (acceptExec, _reject, { command }) => {
+          const child = this.#execute(acceptExec(), command, environment);
+          session.on('signal', (acceptSignal, _rejectSignal, { name }) => {
+            if (child.exitCode === null && child.signalCode === null) {
+              killGroup(child.pid, `SIG${name.replace(/^SIG/, '')}` as NodeJS.Signals);
+            }
+            acceptSignal?.();
+          });
+        });
       });
       connection.on('tcpip', (accept, reject, { destIP, destPort }) => {
         const to = this.#settings.tunnelTo(destIP, destPort);
@@ -130,9 +142,11 @@ export class SshServer {
           allowHalfOpen: true,
         });
         this.#tunnels.add(upstream);
-        upstream.once('error', () => reject());
+        const refused = () => reject();
+        upstream.once('error', refused);
         upstream.once('close', () => this.#tunnels.delete(upstream));
         upstream.once('connect', () => {
+          upstream.off('error', refused);
           const channel = accept();
           const end = () => {
             upstream.destroy();
@@ -149,7 +163,7 @@ export class SshServer {
     });
   }
 
-  #execute(channel: ServerChannel, command: string, extra: Record<string, string>): void {
+  #execute(channel: ServerChannel, command: string, extra: Record<string, string>): ChildProcess {
     const child = spawn('/bin/sh', ['-c', command], {
       cwd: this.#settings.home,
       env: { ...extra, ...this.#settings.environment },
@@ -175,8 +189,10 @@ export class SshServer {
       status = { code, signal };
     });
     child.once('error', () => {
-      if (open) channel.exit(126);
-      if (open) channel.end();
+      if (!open) return;
+      open = false;
+      channel.exit(126);
+      channel.end();
     });
     // 'close' comes when the last holder of the pipes is gone: a command left in the background keeps the channel, as with sshd.
     child.once('close', () => {
@@ -186,6 +202,7 @@ export class SshServer {
       else channel.exit(status?.code ?? 255);
       channel.end();
     });
+    return child;
   }
 
   /** `reset`: every connection gets a TCP reset. `silent`: nothing is read or answered any more, as behind a dead link. */

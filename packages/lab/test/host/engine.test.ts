@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { get } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { WebSocket } from 'ws';
 import type { Host } from '../../src/host/index.ts';
-import { openRegistry, type Registry } from '../../src/registry.ts';
+import { layerTar, openRegistry, type Registry, sha256 } from '../../src/registry.ts';
 import { backgroundImage, sampleProject, webImage } from '../../src/sample-app/index.ts';
 import { connect, seed, testHost, type User, waitFor } from './ssh-user.ts';
 
@@ -288,6 +289,93 @@ describe('a host with the sample project', () => {
     const names = host.engine.containers().map((container) => container.name);
     expect(names).toContain('sample-worker-1');
     expect(names).toContain(`${old.id.slice(0, 12)}_sample-worker-1`);
+  });
+
+  it('keeps volumes over a recreation and shows bind mounts at their target', async () => {
+    seed(host, 'app', {
+      'conf/motd': 'from the host',
+      'compose.override.yaml': `services:
+  db:
+    volumes: ["./conf:/etc/conf:ro"]
+    environment: [STAMP]
+`,
+    });
+    await compose('up -d db');
+    await compose(`exec -T db sh -c 'echo kept > ../data/row'`);
+    const before = named('db')!.id;
+    await user.run('cd ~/app && STAMP=2 docker compose up -d db');
+    expect(named('db')!.id).not.toBe(before);
+    const seen = await compose('exec -T db cat ../data/row ../etc/conf/motd');
+    expect(seen.stdout).toBe('kept\nfrom the host');
+    const { stdout } = await user.run("docker inspect -f '{{json .Mounts}}' sample-db-1");
+    expect(JSON.parse(stdout)).toMatchObject([
+      { Type: 'volume', Name: 'sample_data', Destination: '/data', RW: true },
+      { Type: 'bind', Source: `${host.home}/app/conf`, Destination: '/etc/conf', RW: false },
+    ]);
+  });
+
+  it('builds an image that only lays files over a base, and refuses what needs a container', async () => {
+    seed(host, 'built', {
+      'compose.yaml': `services:
+  web: { build: { context: ., args: { GREETING: hello } } }
+`,
+      Dockerfile: `ARG BASE
+FROM ${registry.url}/app:1
+ARG GREETING
+ENV WORDS="$GREETING you" MORE=1
+COPY say.sh /opt/
+WORKDIR /opt
+CMD ["sh", "say.sh"]
+`,
+      'say.sh': 'echo "$WORDS"; cat ../app/VERSION\n',
+    });
+    expect(await user.run('cd ~/built && docker compose build')).toMatchObject({ code: 0 });
+    const ran = await user.run('cd ~/built && docker compose run --rm --no-deps -T web');
+    expect(ran).toMatchObject({ code: 0, stdout: 'hello you\n1\n' });
+    const first = (await user.run('docker images -q --no-trunc built-web')).stdout;
+    await user.run('cd ~/built && docker compose build');
+    expect((await user.run('docker images -q --no-trunc built-web')).stdout).toBe(first);
+    await user.run('cd ~/built && echo "RUN make" >> Dockerfile');
+    const refused = await user.run('cd ~/built && docker compose build');
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Dockerfile:8: RUN is not supported'),
+    });
+  });
+
+  it('loads what docker save wrote', async () => {
+    const files = { 'app/hello.mjs': 'console.log("loaded")\n' };
+    const layer = await layerTar(files);
+    const config = JSON.stringify({
+      config: { Cmd: ['node', 'hello.mjs'], WorkingDir: '/app' },
+      rootfs: { type: 'layers', diff_ids: [sha256(layer)] },
+    });
+    const archive = await layerTar({
+      'manifest.json': JSON.stringify([{ Config: 'c.json', RepoTags: ['carried:1'], Layers: ['l.tar'] }]),
+      'c.json': config,
+      'l.tar': layer,
+    });
+    const loaded = await user.run('base64 -d | docker load', archive.toString('base64'));
+    expect(loaded).toMatchObject({ code: 0, stdout: 'Loaded image: carried:1\n' });
+    seed(host, 'carried', { 'compose.yaml': 'services: { one: { image: "carried:1" } }\n' });
+    const ran = await user.run('cd ~/carried && docker compose run --rm -T one');
+    expect(ran).toMatchObject({ code: 0, stdout: 'loaded\n' });
+  });
+
+  it('echoes over a WebSocket through the published port, and says good-bye when it stops', async () => {
+    await compose('up -d web');
+    await healthy('web');
+    const socket = new WebSocket(`ws://${host.address}:8000/ws`);
+    const messages: string[] = [];
+    socket.on('message', (data) => messages.push(String(data)));
+    await new Promise((done) => socket.once('open', done));
+    const long = 'x'.repeat(70_000);
+    for (const text of ['hello', 'y'.repeat(300), long]) socket.send(text);
+    await waitFor(() => messages.length === 3);
+    expect(messages).toEqual(['hello', 'y'.repeat(300), long]);
+    const closed = new Promise<number>((done) => socket.once('close', done));
+    await compose('stop web');
+    expect(await closed).toBe(1001);
   });
 
   it('refuses by name what it cannot honour', async () => {

@@ -82,7 +82,7 @@ export function testHost(
     address: `127.77.0.${number}`,
     sshPort: 0,
     user: { name: 'deploy', publicKey: userKey.public },
-    directory: join(mkdtempSync(join(tmpdir(), 'lab host ')), 'one'),
+    directory: mkdtempSync(join(tmpdir(), 'lab host ')),
     registry,
     sourceOf: () => '20.102.35.7',
     allows: () => true,

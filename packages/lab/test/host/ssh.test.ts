@@ -65,6 +65,19 @@ describe('the SSH of a host', () => {
     expect(back.stdout.trim()).toBe(String(20 * 1024 * 1024));
   });
 
+  it('passes a signal on to the command', async () => {
+    const user = await logIn();
+    const ended = new Promise<string | null>((resolve, reject) => {
+      user.client.exec('sleep 60', (error, channel) => {
+        if (error) return reject(error);
+        channel.on('exit', (_code: number | null, signal?: string) => resolve(signal ?? null));
+        channel.resume();
+        setTimeout(() => channel.signal('TERM'), 100);
+      });
+    });
+    expect(await ended).toBe('SIGTERM');
+  });
+
   it('lets only the right key and user in', async () => {
     const stranger = ssh2.utils.generateKeyPairSync('ed25519');
     await expect(connect(host, stranger.private)).rejects.toThrow('authentication methods failed');
