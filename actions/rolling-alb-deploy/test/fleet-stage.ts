@@ -1,0 +1,154 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Lab, openLab, type PolicyDocument } from '@lockkeeper/lab';
+import { actions, contractOf } from '../../../tools/manifest.ts';
+
+const contract = contractOf(actions().find(({ name }) => name === 'rolling-alb-deploy')!);
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+export interface Outcome {
+  code: number | null;
+  log: string;
+  outputs: Record<string, string>;
+  summary: string;
+}
+
+/** A lab with hosts in rotation, and the action's phases as processes of their own, as the runner starts them. */
+export async function openFleetStage({ hosts = 2, scale = 10, deny = [] as string[] } = {}) {
+  const lab: Lab = await openLab({
+    scale,
+    seed: 3,
+    hosts,
+    repository: 'octo/app',
+    deregistrationDelay: 60,
+    healthInterval: 10,
+    policy: ({ region, accountId, targetGroupArn }) => shippedPolicy(region, accountId, targetGroupArn, deny),
+  });
+  // Port 22 is the business of another action.
+  lab.account.addRule(lab.securityGroupId, { cidr: '0.0.0.0/0', port: 0, toPort: 65_535 });
+  const temp = mkdtempSync(join(tmpdir(), 'rolling-'));
+  const grant = await lab.idToken({ subject: 'repo:octo/app:ref:refs/heads/main', claims: {} });
+  const vars = lab.vars();
+  let state = '';
+  let serial = 0;
+
+  const start = (
+    phase: 'main' | 'post',
+    inputs: Record<string, string>,
+    onLine: (line: string, kill: (signal: NodeJS.Signals) => void) => void,
+  ): Promise<Outcome> => {
+    const file = (name: string) => join(temp, `${serial}-${phase}-${name}`);
+    serial++;
+    const [output, stateFile, summary] = ['output', 'state', 'summary'].map(file) as [string, string, string];
+    for (const path of [output, stateFile, summary]) writeFileSync(path, '');
+    const given = {
+      'target-group-arn': vars.TARGET_GROUP_ARN,
+      username: vars.SSH_USER,
+      'private-key': lab.secrets().SSH_PRIVATE_KEY,
+      'known-hosts': vars.SSH_KNOWN_HOSTS,
+      port: vars.SSH_PORT,
+      'project-directory': vars.PROJECT_DIRECTORY,
+      'role-to-assume': vars.AWS_ROLE_ARN,
+      region: vars.AWS_REGION,
+      'drain-settle': '1s',
+      'stability-window': '1s',
+      ...inputs,
+    };
+    const child = spawn(
+      process.execPath,
+      [
+        '--disable-warning=ExperimentalWarning',
+        '--input-type=module',
+        '-e',
+        `import { run } from ${JSON.stringify(main)}; await run(${JSON.stringify(phase)}, ${JSON.stringify(contract)});`,
+      ],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: {
+          PATH: process.env.PATH ?? '',
+          ...lab.runnerEnv(),
+          ACTIONS_ID_TOKEN_REQUEST_URL: grant.requestUrl,
+          ACTIONS_ID_TOKEN_REQUEST_TOKEN: grant.requestToken,
+          GITHUB_REPOSITORY: 'octo/app',
+          GITHUB_SHA: 'a1b2c3d4e5f60718293a4b5c6d7e8f9001122334',
+          GITHUB_RUN_ID: '4711',
+          GITHUB_RUN_ATTEMPT: '1',
+          GITHUB_JOB: 'deploy',
+          ...Object.fromEntries(
+            Object.entries({ ...contract.inputs, ...given }).map(([name, value]) => [
+              `INPUT_${name.toUpperCase()}`,
+              value ?? '',
+            ]),
+          ),
+          ...(state ? { STATE_record: state } : {}),
+          GITHUB_OUTPUT: output,
+          GITHUB_STATE: stateFile,
+          GITHUB_STEP_SUMMARY: summary,
+        },
+      },
+    );
+    let log = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      let rest = '';
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        log += chunk;
+        const lines = (rest + chunk).split('\n');
+        rest = lines.pop() ?? '';
+        for (const line of lines) onLine(line, (signal) => child.kill(signal));
+      });
+    }
+    return new Promise((resolve) =>
+      child.on('close', (code) => {
+        const saved = readPairs(readFileSync(stateFile, 'utf8')).record;
+        if (saved !== undefined) state = saved;
+        resolve({
+          code,
+          log,
+          outputs: readPairs(readFileSync(output, 'utf8')),
+          summary: readFileSync(summary, 'utf8'),
+        });
+      }),
+    );
+  };
+
+  return {
+    lab,
+    main: (inputs: Record<string, string> = {}, onLine: Parameters<typeof start>[2] = () => {}) =>
+      start('main', inputs, onLine),
+    post: (inputs: Record<string, string> = {}) => start('post', inputs, () => {}),
+    states: () => lab.group.health().map(({ state: now }) => now),
+    /** The version that each host itself answers with. */
+    versions: () =>
+      Promise.all(
+        lab.hosts.map(async ({ host }) => {
+          const answer = await fetch(`http://${host.address}:8000/health/`);
+          return ((await answer.json()) as { version: string }).version;
+        }),
+      ),
+    async close() {
+      await lab.close();
+      rmSync(temp, { recursive: true, force: true });
+    },
+  };
+}
+
+function shippedPolicy(region: string, account: string, arn: string, deny: string[]): PolicyDocument {
+  const text = readFileSync(new URL('../iam-policy.json', import.meta.url), 'utf8')
+    .replaceAll('REGION', region)
+    .replaceAll('ACCOUNT', account)
+    .replaceAll('targetgroup/NAME/ID', arn.split(':').at(-1)!);
+  const policy = JSON.parse(text) as { Statement: Array<{ Action: string[] }> };
+  for (const statement of policy.Statement)
+    statement.Action = statement.Action.filter((action) => !deny.includes(action));
+  return policy as unknown as PolicyDocument;
+}
+
+/** `name<<delimiter` blocks as @actions/core writes them; the last of a name counts. */
+function readPairs(text: string): Record<string, string> {
+  return Object.fromEntries(
+    [...text.matchAll(/^(\S+?)<<(\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name, , value]) => [name!, value!]),
+  );
+}
