@@ -45,7 +45,6 @@ function ask(
       path: url.pathname + url.search,
       host: url.hostname,
       headers: { 'user-agent': 'lockkeeper', accept: '*/*', connection: 'close', ...headers },
-      agent: false,
       createConnection: () => (url.protocol === 'https:' ? overTls(socket, host ?? url.hostname) : socket),
     };
     const request = http.request(options);

@@ -464,11 +464,11 @@ class HostProject implements Project {
           await clock.sleep(Math.min(pollEvery, Math.max(1, window.deadline.remaining())), signal);
           continue;
         }
-        reason = `the app on ${this.host} is not well: ${seen}`;
+        reason = `the app is not well: ${seen}`;
         if (window)
           return this.#failed(
             { ...judgement, failed: containers },
-            `${reason}, within the stability window`,
+            `the app fell ill on ${this.host} within the stability window: ${seen}`,
             deadline,
           );
       }
@@ -477,10 +477,7 @@ class HostProject implements Project {
         const failed = judgement.failed.length > 0 ? judgement.failed : containers;
         return this.#failed(
           { ...judgement, failed },
-          `${reason} on ${this.host} after ${formatDuration(timeout)} (health-timeout)`.replace(
-            ` on ${this.host} is not well`,
-            ' is not well',
-          ),
+          `${reason}, on ${this.host} after ${formatDuration(timeout)} (health-timeout)`,
           deadline,
         );
       }

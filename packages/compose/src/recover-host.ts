@@ -32,7 +32,11 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
       return { host, good: true, message: `${host}: nothing was under way` };
     if (!settings.rollback) {
       await project.leaveAsItIs();
-      return { host, good: false, message: `${host}: the deploy was interrupted; rollback is off, so it was left as it is` };
+      return {
+        host,
+        good: false,
+        message: `${host}: the deploy was interrupted; rollback is off, so it was left as it is`,
+      };
     }
     const grace = Math.min(45_000, budget / 3);
     for (let waited = 0; ; waited += 1_000) {

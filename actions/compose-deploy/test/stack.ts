@@ -1,0 +1,183 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inputsOf, memoryLog } from '@lockkeeper/action';
+import { releaseId, releaseNonce } from '@lockkeeper/compose';
+import { type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
+import { connect, type SshTarget } from '@lockkeeper/ssh';
+import { systemClock } from '@lockkeeper/wait';
+import ssh2 from 'ssh2';
+import { parse } from 'yaml';
+import { type DeployReport, deploy } from '../src/deploy.ts';
+import { readInputs } from '../src/inputs.ts';
+
+/** A small web app, ill in the way its image says. */
+const server = `
+const http = require('node:http');
+const { VERSION, HOST, SICK = '' } = process.env;
+if (SICK === 'crash') { console.error('cannot import settings'); process.exit(3); }
+if (SICK === 'late') setTimeout(() => { console.error('out of luck'); process.exit(4); }, 1500);
+http.createServer((request, response) => {
+  const sick = SICK === '503' ? 503 : 200;
+  response.writeHead(sick, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ status: 'healthy', version: VERSION, database: SICK !== 'database' }));
+}).listen(8000, HOST, () => console.log('listening ' + VERSION));
+process.on('SIGTERM', () => process.exit(0));
+`;
+const check = `
+fetch('http://' + process.env.HOST + ':8000/health/').then((response) => {
+  if (response.status !== 200) { console.log('GET /health/ answered ' + response.status); process.exit(1); }
+});
+`;
+const database = `setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0));`;
+
+const composeFile = (registry: string) => `
+name: shop
+services:
+  web:
+    image: ${registry}/web:\${TAG:-v1}
+    ports: ["8000:8000"]
+    environment:
+      GREETING: \${GREETING:-hello}
+    healthcheck:
+      test: ["CMD", "node", "check.cjs"]
+      interval: 300ms
+      timeout: 2s
+      retries: 3
+    depends_on: [db]
+  db:
+    image: ${registry}/db:15
+    restart: unless-stopped
+`;
+
+const defaults = (await readDefaults()) satisfies Record<string, string>;
+
+async function readDefaults(): Promise<Record<string, string>> {
+  const text = await readFile(new URL('../action.yml', import.meta.url), 'utf8');
+  const { inputs } = parse(text) as { inputs: Record<string, { default?: string }> };
+  return Object.fromEntries(Object.entries(inputs).map(([name, { default: value = '' }]) => [name, value]));
+}
+
+export interface Stack {
+  host: Host;
+  registry: Registry;
+  /** ~/shop on the host. */
+  directory: string;
+  privateKey: string;
+  push(tag: string, sick?: string): Promise<string>;
+  /** Runs \`docker …\` on the host, as a user there would. */
+  docker(...argv: string[]): Promise<string>;
+  /** The inputs of a deploy that would succeed, changed by what is given. */
+  inputs(values?: Record<string, string>): Record<string, string>;
+  deploy(values?: Record<string, string>): Promise<DeployReport & { log: string[] }>;
+  /** The version that answers on the host's port 8000, or what went wrong. */
+  version(): Promise<string>;
+  /** Container ids by service. */
+  containers(): Promise<Record<string, string>>;
+  close(): Promise<void>;
+}
+
+/** A host of the lab with a project directory, and a registry with \`web:v1\` and \`db:15\`. Nothing runs yet. */
+export async function openStack(address: string): Promise<Stack> {
+  const keys = ssh2.utils.generateKeyPairSync('ed25519');
+  const scratch = await mkdtemp(join(tmpdir(), 'compose-deploy-'));
+  const registry = await openRegistry();
+  const host = await openHost({
+    name: 'host-1',
+    address,
+    sshPort: 0,
+    user: { name: 'deploy', publicKey: keys.public },
+    directory: join(scratch, 'host'),
+    registry,
+    sourceOf: (remote) => remote,
+    allows: () => true,
+  });
+  const directory = join(host.home, 'shop');
+  await mkdir(directory, { recursive: true });
+  await writeFile(join(directory, 'compose.yaml'), composeFile(registry.url));
+  const image = (
+    repository: string,
+    tag: string,
+    env: string[],
+    files: Record<string, string>,
+    main: string,
+  ) =>
+    registry.push({ repository, tag, config: { Cmd: ['node', main], WorkingDir: '/app', Env: env }, files });
+  await image('db', '15', [], { 'app/db.cjs': database }, 'db.cjs');
+
+  const stack: Stack = {
+    host,
+    registry,
+    directory,
+    privateKey: keys.private,
+    push: (tag, sick = '') =>
+      image(
+        'web',
+        tag,
+        [`VERSION=${tag}`, `SICK=${sick}`],
+        { 'app/server.cjs': server, 'app/check.cjs': check },
+        'server.cjs',
+      ),
+    docker: async (...argv) => {
+      const { code, stdout, stderr } = await host.engine.docker(argv, directory);
+      if (code !== 0) throw new Error(`docker ${argv.join(' ')}: ${stderr}`);
+      return stdout;
+    },
+    inputs: (values = {}) => ({
+      host: address,
+      port: String(host.sshPort),
+      username: 'deploy',
+      'private-key': keys.private,
+      'known-hosts': host.hostKey.knownHostsLine,
+      'project-directory': '~/shop',
+      'health-timeout': '20s',
+      'stability-window': '1s',
+      'health-url': 'http://localhost:8000/health/',
+      ...values,
+    }),
+    deploy: async (values) => {
+      const log = memoryLog();
+      const { hosts, onFailure, ssh, settings } = readInputs(inputsOf(stack.inputs(values), defaults));
+      const report = await deploy({
+        hosts,
+        onFailure,
+        settings,
+        release: releaseId(new Date(), 'a1b2c3d4e5', releaseNonce()),
+        commit: 'a1b2c3d4e5',
+        lockToken: Math.random().toString(16).slice(2).padEnd(16, '0').slice(0, 16),
+        owner: { repository: 'octo/shop', runUrl: 'https://github.com/octo/shop/actions/runs/1' },
+        connect: (name) => connect({ ...ssh, host: name } as SshTarget, { log, clock: systemClock }),
+        log,
+        clock: systemClock,
+      });
+      return { ...report, log: log.lines };
+    },
+    version: async () => {
+      try {
+        const response = await fetch(`http://${address}:8000/`, { headers: { connection: 'close' } });
+        return ((await response.json()) as { version: string }).version;
+      } catch (error) {
+        return String(error);
+      }
+    },
+    containers: async () => {
+      const ids = (
+        await stack.docker('ps', '-aq', '--no-trunc', '--filter', 'label=com.docker.compose.project=shop')
+      ).split('\n');
+      const found = JSON.parse(await stack.docker('inspect', ...ids.filter(Boolean)));
+      return Object.fromEntries(
+        found.map((container: { Id: string; Config: { Labels: Record<string, string> } }) => [
+          container.Config.Labels['com.docker.compose.service'],
+          container.Id,
+        ]),
+      );
+    },
+    close: async () => {
+      await host.close();
+      await registry.close();
+      await rm(scratch, { recursive: true, force: true });
+    },
+  };
+  await stack.push('v1');
+  return stack;
+}
