@@ -476,7 +476,12 @@ async function up(context: Context, args: string[]): Promise<number> {
   for (const name of order) {
     call.signal.throwIfAborted();
     const force = flags.on.has('force-recreate') && names.includes(name);
-    await reconcile(context, name, images.get(name)!, { force, keep: flags.on.has('no-recreate'), graceMs });
+    await reconcile(context, name, images.get(name)!, {
+      force,
+      keep: flags.on.has('no-recreate'),
+      graceMs,
+      order,
+    });
   }
   if (flags.on.has('no-start')) return 0;
   for (const name of order) {
@@ -505,7 +510,12 @@ async function reconcile(
   context: Context,
   name: string,
   image: Image,
-  { force, keep, graceMs }: { force: boolean; keep: boolean; graceMs: number | undefined },
+  {
+    force,
+    keep,
+    graceMs,
+    order,
+  }: { force: boolean; keep: boolean; graceMs: number | undefined; order: string[] },
 ): Promise<void> {
   const { engine, project, call, say } = context;
   const service = project.services[name]!;
@@ -529,8 +539,9 @@ async function reconcile(
     const number = Number(old.spec.labels['com.docker.compose.container-number']);
     const spec = specOf(context, name, image, number);
     await say(`Container ${old.name}`, 'Recreate');
-    for (const [dependent, config] of Object.entries(project.services)) {
-      if (!config.depends_on?.[name]?.restart) continue;
+    // Only services of this `up`: nobody would start the others again.
+    for (const dependent of order) {
+      if (!project.services[dependent]?.depends_on?.[name]?.restart) continue;
       for (const container of ofService(context, dependent)) await container.stop();
     }
     const fresh = await engine.create({ ...spec, name: `${old.id.slice(0, 12)}_${spec.name}` });

@@ -5,6 +5,7 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, type Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Container, type ContainerSpec } from './container.ts';
 import { runDocker } from './docker-command.ts';
@@ -59,6 +60,20 @@ export interface ContainerView {
   ports: Array<{ host: string; port: number; target: number }>;
 }
 
+export interface EngineFault {
+  /** Start of the command line it hits, without `docker`: `compose`, `inspect`. */
+  command: string;
+  /** Text that the command line also has to hold: ` up `. */
+  holding?: string;
+  /** What the command answers on stderr instead of being run, with exit code `code` (1). */
+  message?: string;
+  code?: number;
+  /** Waits this many milliseconds first. */
+  delayMs?: number;
+  /** How many calls it hits; without it, all until removed. */
+  times?: number;
+}
+
 /** The process engine of one host: images, containers, volumes, and the socket its `docker` talks to. */
 export class Engine {
   readonly settings: EngineSettings;
@@ -71,6 +86,9 @@ export class Engine {
   readonly #calls = new Set<Promise<void>>();
   readonly #forwards = new Set<PortForward>();
   readonly #server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
+  /** Command lines given to `docker` on this host, in order. */
+  readonly calls: string[] = [];
+  readonly #faults: EngineFault[] = [];
   #socketDirectory: string | undefined;
   #nextAddress = 1;
   #closed = false;
@@ -283,6 +301,29 @@ export class Engine {
     });
   }
 
+  /** Makes docker commands fail or wait until `remove()` is called or `times` is used up. */
+  fault(fault: EngineFault): { remove(): void } {
+    const own = { ...fault };
+    this.#faults.push(own);
+    return { remove: () => this.#forget(own) };
+  }
+
+  #forget(fault: EngineFault): void {
+    const at = this.#faults.indexOf(fault);
+    if (at >= 0) this.#faults.splice(at, 1);
+  }
+
+  #hit(line: string): EngineFault | undefined {
+    const fault = this.#faults.find(
+      ({ command, holding }) => line.startsWith(command) && `${line} `.includes(holding ?? ''),
+    );
+    if (fault?.times !== undefined) {
+      fault.times -= 1;
+      if (fault.times <= 0) this.#forget(fault);
+    }
+    return fault;
+  }
+
   /** Runs `docker <argv>` in a directory as a session on the host would, without one. */
   async docker(argv: string[], cwd: string): Promise<{ code: number; stdout: string; stderr: string }> {
     const out: Buffer[] = [];
@@ -303,6 +344,14 @@ export class Engine {
   async run(call: Call): Promise<number> {
     try {
       if (this.#closed) throw new DaemonError('the host is shutting down');
+      const line = call.argv.join(' ');
+      this.calls.push(line);
+      const fault = this.#hit(line);
+      if (fault?.delayMs) await sleep(fault.delayMs, undefined, { signal: call.signal });
+      if (fault?.message !== undefined) {
+        await call.err(`${fault.message}\n`);
+        return fault.code ?? 1;
+      }
       return await runDocker(this, call);
     } catch (error) {
       if (call.signal.aborted) return 130;

@@ -1,2 +1,2 @@
-export type { ContainerView, Engine } from './engine.ts';
+export type { ContainerView, Engine, EngineFault } from './engine.ts';
 export { type Host, type HostSettings, openHost } from './host.ts';

@@ -414,6 +414,19 @@ CMD ["sh", "say.sh"]
     expect(result.stderr).toContain('Bind for 0.0.0.0:8000 failed: port is already allocated');
   });
 
+  it('fails on demand, and remembers what it was asked', async () => {
+    const message =
+      'permission denied while trying to connect to the docker API at unix:///var/run/docker.sock';
+    host.engine.fault({ command: 'version', message, times: 1 });
+    expect(await user.run('docker version')).toMatchObject({ code: 1, stderr: `${message}\n` });
+    expect(await user.run('docker version')).toMatchObject({ code: 0 });
+    host.engine.fault({ command: 'compose', holding: ' up ', delayMs: 60_000 });
+    const hung = await user.run('cd ~/app && timeout 0.3 docker compose -p sample up -d; echo "exit $?"');
+    expect(hung.stdout).toBe('exit 124\n');
+    expect(host.engine.containers()).toHaveLength(0);
+    expect(host.engine.calls).toEqual(['version', 'version', 'compose -p sample up -d']);
+  });
+
   it('answers the questions of a preflight', async () => {
     const version = await user.run("docker version --format '{{json .}}'");
     expect(JSON.parse(version.stdout).Server.Platform.Name).toContain('lab process engine');
