@@ -1,4 +1,3 @@
-import { messageOf } from '@lockkeeper/action';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import { IncomingWebhook, IncomingWebhookHTTPError, IncomingWebhookRequestError } from '@slack/webhook';
 import type { Payload } from './message.ts';
@@ -119,44 +118,68 @@ export async function deliver(
   }
 }
 
-async function tryOnce(payload: Payload, webhook: URL, timeout: number, stop: AbortSignal): Promise<Try> {
+async function tryOnce(payload: Payload, webhook: URL, ms: number, stop: AbortSignal): Promise<Try> {
+  const timeout = Math.ceil(ms);
+  // The client wraps what fetch threw and may lose its cause; the cause is what tells a reset from a bad name.
+  let thrown: unknown;
   const client = new IncomingWebhook(webhook.href, {
     timeout,
     retryConfig: { retries: 0 },
-    fetch: (url, init) =>
-      fetch(url, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, stop]) : stop }),
+    fetch: async (url, init) => {
+      try {
+        return await fetch(url, {
+          ...init,
+          signal: init?.signal ? AbortSignal.any([init.signal, stop]) : stop,
+        });
+      } catch (error) {
+        thrown = error;
+        throw error;
+      }
+    },
   });
   try {
     return { kind: 'ok', body: (await client.send(payload)).text };
   } catch (error) {
     if (error instanceof IncomingWebhookHTTPError)
       return { kind: 'refused', status: error.statusCode, body: String(error.body ?? '') };
-    if (error instanceof IncomingWebhookRequestError) return unanswered(error.original, timeout);
+    if (error instanceof IncomingWebhookRequestError) return unanswered(thrown ?? error.original, timeout);
     throw error;
   }
 }
 
-function unanswered(error: Error, timeout: number): Try {
-  const text = messageOf(error);
-  if (error.name === 'TimeoutError' || error.name === 'AbortError')
+interface Link {
+  name?: unknown;
+  message?: unknown;
+  code?: unknown;
+  cause?: unknown;
+}
+
+/** What a failed fetch means. Its message is always `fetch failed`; the truth is among the causes. */
+export function unanswered(error: unknown, timeout: number): Extract<Try, { kind: 'unanswered' }> {
+  const links: Link[] = [];
+  for (
+    let at: unknown = error;
+    typeof at === 'object' && at !== null && links.length < 8;
+    at = (at as Link).cause
+  )
+    links.push(at as Link);
+  const words = links.map(({ code, message }) =>
+    [code, message].filter((part) => typeof part === 'string').join(' '),
+  );
+  const last = words.at(-1) || String(error);
+  if (links.some(({ name }) => name === 'TimeoutError' || name === 'AbortError'))
     return { kind: 'unanswered', reason: `no answer within ${formatDuration(timeout)}`, again: true };
-  if (/redirect/i.test(text))
+  if (words.some((text) => /redirect/i.test(text)))
     return {
       kind: 'unanswered',
       reason: 'it redirects elsewhere: this is not the address of an incoming webhook',
       again: false,
     };
-  // Trying again changes nothing about a certificate or a name that is wrong, but the resolver may be late (EAI_AGAIN).
-  const again = !/ENOTFOUND|CERT|SELF_SIGNED|ERR_TLS|ERR_SSL|HPE_|bad port/i.test(`${text} ${codeOf(error)}`);
-  return { kind: 'unanswered', reason: `it could not be reached: ${text}`, again };
-}
-
-function codeOf(error: unknown): string {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    const code = (at as { code?: unknown }).code;
-    if (typeof code === 'string') return code;
-  }
-  return '';
+  // Trying again mends no name and no certificate; a resolver that is late says EAI_AGAIN.
+  const again = !words.some((text) =>
+    /ENOTFOUND|CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|HPE_|bad port/.test(text),
+  );
+  return { kind: 'unanswered', reason: `it could not be reached: ${last}`, again };
 }
 
 function withoutSecret(text: string, webhook: URL): string {

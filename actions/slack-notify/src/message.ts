@@ -117,7 +117,7 @@ function runText(outcome: Outcome, context: GitHubContext): string {
 }
 
 function failedText({ name, step, url }: FailedJob): string {
-  const label = `${plain(name, 150)}${step ? ` › ${plain(step, 150)}` : ''}`;
+  const label = `${plain(name, 150) || 'a job'}${step ? ` › ${plain(step, 150)}` : ''}`;
   return url ? `*${link(url, label)}*` : `*${label}*`;
 }
 
@@ -154,7 +154,7 @@ function refOf({ refType, refName, serverUrl, repository, event }: GitHubContext
       name: `#${String(request.number)} ${head}`,
       url: `${serverUrl}/${repository}/pull/${String(request.number)}`,
     };
-  const path = refName.split('/').map(encodeURIComponent).join('/');
+  const path = oneLine(refName).split('/').map(encodeURIComponent).join('/');
   return {
     kind: refType === 'tag' ? 'Tag' : 'Branch',
     name: refName,

@@ -76,5 +76,5 @@ export function link(url: string, label: string): string {
     .replaceAll('>', '%3E')
     .replaceAll('<', '%3C')
     .replaceAll('&', '&amp;');
-  return href.length > 1_000 ? label : `<${href}|${label}>`;
+  return href.length > 1_000 ? label : `<${href}|${label || 'link'}>`;
 }
