@@ -1,0 +1,3 @@
+import { inStep, openForGithub } from '../../../tools/lab.ts';
+
+await inStep(() => openForGithub());
