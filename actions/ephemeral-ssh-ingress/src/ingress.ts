@@ -48,7 +48,7 @@ export async function openPort(
   lease: Lease,
   { groups, clock, log, signal }: Outside,
 ): Promise<Held> {
-  const deadline = new Deadline(clock, 150_000);
+  const deadline = new Deadline(clock, 240_000);
   const name = `port ${opening.port} of ${opening.groupId} for ${opening.cidr}`;
   const [key, value] = leaseTag(lease);
   let rule: IngressRule | undefined;

@@ -122,8 +122,11 @@ export type LeaveStep =
   | 'withdraw'
   | 'revoke';
 
-/** A joiner gives an announced closing this long; a closer revokes within `closerLimit` of its announcement or looks again. */
-export const closerPatience = 60_000;
+/**
+ * A joiner gives an announced closing this long. A closer begins to revoke within `closerLimit` of its
+ * announcement or looks again, and its request, tried six times of ten seconds, has ended before the joiner's patience.
+ */
+export const closerPatience = 120_000;
 export const closerLimit = 20_000;
 
 /** The next step towards leaving a rule: remove the own lease, announce `closing`, read again; revoke if alone, else withdraw. */

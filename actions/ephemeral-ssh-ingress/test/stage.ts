@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   Account,
+  labClock,
   OidcIssuer,
   type PolicyDocument,
+  type PolicyStatement,
   serveAws,
-} from '../../../packages/lab/src/account/index.ts';
-import { labClock } from '../../../packages/lab/src/clock.ts';
+} from '@lockkeeper/lab';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 
 const contract = contractOf(actions().find(({ name }) => name === 'ephemeral-ssh-ingress')!);
@@ -27,11 +28,10 @@ export function shippedPolicy(groupId: string, without: string[] = []): PolicyDo
     .replaceAll('REGION', region)
     .replaceAll('ACCOUNT', '123456789012')
     .replaceAll('SECURITY_GROUP_ID', groupId);
-  const policy = JSON.parse(text) as { Statement: Array<{ Action: string | string[] }> };
+  const policy = JSON.parse(text) as { Statement: PolicyStatement[] };
   for (const statement of policy.Statement)
-    statement.Action = [statement.Action].flat().filter((action) => !without.includes(action));
-  policy.Statement = policy.Statement.filter(({ Action }) => Action.length > 0);
-  return policy as PolicyDocument;
+    statement.Action = [statement.Action ?? []].flat().filter((action) => !without.includes(action));
+  return { ...policy, Statement: policy.Statement.filter(({ Action }) => Action?.length) };
 }
 
 /** An account with one group, a role that a job may take, and a service that says who calls. */

@@ -156,18 +156,22 @@ export function renewing(
   obtain: () => Promise<AwsCredentials>,
   clock: Pick<Clock, 'now'>,
 ): CredentialProvider {
-  let current: Promise<{ credentials: AwsCredentials; renewAt: number }> | undefined;
-  const fetch = async () => {
+  let held: { credentials: AwsCredentials; renewAt: number } | undefined;
+  let pending: Promise<AwsCredentials> | undefined;
+  const renew = async () => {
     const startedAt = clock.now();
     const credentials = await obtain();
     const end = credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
     // A session of less than ten minutes (a lab, a strict role) is renewed at half its life.
-    return { credentials, renewAt: Math.max(end - nearTheEnd, startedAt + (end - startedAt) / 2) };
+    held = { credentials, renewAt: Math.max(end - nearTheEnd, startedAt + (end - startedAt) / 2) };
+    return credentials;
   };
   return async () => {
-    const held = await current?.catch(() => undefined);
-    if (!held || clock.now() >= held.renewAt) current = fetch();
-    return (await current!).credentials;
+    if (held && clock.now() < held.renewAt) return held.credentials;
+    pending ??= renew().finally(() => {
+      pending = undefined;
+    });
+    return pending;
   };
 }
 
