@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { Engine } from './engine.ts';
+import { generateKeyPair } from './key-pair.ts';
 import { SshServer } from './ssh-server.ts';
 
 export interface HostSettings {
@@ -70,7 +71,7 @@ export async function openHost(settings: HostSettings): Promise<Host> {
   await checkAddresses([address, `127.78.${number}.1`, `127.78.${number}.2`, `127.79.${number}.1`]);
   const home = join(directory, 'home');
   await mkdir(home, { recursive: true });
-  const hostKey = settings.hostKey ?? ssh2.utils.generateKeyPairSync('ed25519').private;
+  const hostKey = settings.hostKey ?? generateKeyPair().private;
   const parsed = ssh2.utils.parseKey(hostKey);
   if (parsed instanceof Error) throw parsed;
   const blob = (Array.isArray(parsed) ? parsed[0]! : parsed).getPublicSSH();

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import ssh2, { type Client } from 'ssh2';
-import { type Host, type HostSettings, openHost } from '../../src/host/index.ts';
+import { generateKeyPair, type Host, type HostSettings, openHost } from '../../src/host/index.ts';
 import type { Registry } from '../../src/registry.ts';
 
-export const userKey = ssh2.utils.generateKeyPairSync('ed25519');
+export const userKey = generateKeyPair();
 
 export interface Result {
   code: number | null;

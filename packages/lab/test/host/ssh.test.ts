@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import ssh2 from 'ssh2';
-import { type Host, openHost } from '../../src/host/index.ts';
+import { generateKeyPair, type Host, openHost } from '../../src/host/index.ts';
 import { openRegistry, type Registry } from '../../src/registry.ts';
 import { backgroundImage, sampleProject, webImage } from '../../src/sample-app/index.ts';
 import { connect, seed, testHost, type User, userKey, waitFor } from './ssh-user.ts';
@@ -79,7 +79,7 @@ describe('the SSH of a host', () => {
   });
 
   it('lets only the right key and user in', async () => {
-    const stranger = ssh2.utils.generateKeyPairSync('ed25519');
+    const stranger = generateKeyPair();
     await expect(connect(host, stranger.private)).rejects.toThrow('authentication methods failed');
     await expect(connect(host, undefined, 'root')).rejects.toThrow('authentication methods failed');
     expect(host.sessions).toBe(0);
