@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import ssh2 from 'ssh2';
 import {
   Account,
   type AwsEndpoint,
@@ -13,7 +12,7 @@ import {
 } from './account/index.ts';
 import { type Balancer, openBalancer, TargetGroup } from './balancer/index.ts';
 import { type LabClock, labClock } from './clock.ts';
-import { type Host, openHost } from './host/index.ts';
+import { generateKeyPair, type Host, openHost } from './host/index.ts';
 import { type IpLookup, openIpLookup } from './ip-lookup.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import { sampleApp } from './sample-app/index.ts';
@@ -117,11 +116,10 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       name: 'web',
       port: appPort,
       loadBalancerArns: [loadBalancer.arn],
-      // The timeout is real work on this computer, so it gets all of the interval's time.
       healthCheck: {
         path: '/health/',
         intervalMs: interval,
-        timeoutMs: interval,
+        timeoutMs: 5000,
         healthyThreshold: 2,
         unhealthyThreshold: 3,
       },
@@ -139,7 +137,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       }),
     });
 
-    const keys = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'deploy' });
+    const keys = generateKeyPair('deploy');
     const app = sampleApp(registry);
     const digest = await app.push(version);
 

@@ -14,16 +14,18 @@ import {
   startLoad,
 } from '@lockkeeper/lab';
 import {
+  checkRun,
   loadStandIns,
   loadWorkflow,
   nodePath,
+  type PlanOptions,
   runWorkflow,
   type WorkflowEvent,
   type WorkflowResult,
 } from '@lockkeeper/runner';
 import { type Fault, type FaultName, faults } from './fault.ts';
 import { type Facts, type Guarantee, judgeGuarantees } from './guarantee.ts';
-import { builtInStandIns } from './stand-ins.ts';
+import { type Build, builtInStandIns } from './stand-ins.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const actionsFolder = join(root, 'actions');
@@ -66,6 +68,9 @@ export interface Rehearsal {
   ms: number;
 }
 
+/** What the lab will give, by name, before there is a lab. */
+const labSecrets = { SSH_PRIVATE_KEY: '', SLACK_WEBHOOK_URL: '' };
+
 /** Runs a workflow file in a lab of its own, under load, and holds what happened against the guarantees. */
 export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> {
   const began = performance.now();
@@ -75,10 +80,29 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   const standIns = await loadStandIns(workflow);
   const fault: Fault | undefined = settings.fail && faults[settings.fail];
   const sha = commitOf(settings.seed);
+  const opened: { lab?: Lab } = {};
+  const plan: PlanOptions = {
+    secrets: { ...labSecrets, GITHUB_TOKEN: 'ghs_rehearsal0123456789abcdefghijklmn' },
+    github: { repository, sha, ref: 'refs/heads/main', actor: 'octocat' },
+    changedFiles: ['src/app.py'],
+    eventPayload: {
+      head_commit: {
+        id: sha,
+        message: 'Show the new release\n\nAs rehearsed.',
+        author: { name: 'Octo Cat' },
+      },
+    },
+    resolveAction: resolver((version) =>
+      opened.lab!.pushApp(version, version === sha ? fault?.sick : undefined),
+    ),
+    standIns,
+  };
+  checkRun(workflow, plan);
 
   emit({ kind: 'said', text: 'opening the lab: two hosts behind a load balancer, v1 serving' });
   const scale = settings.realTime ? 1 : 20;
   const lab = await openLab({ scale, seed: settings.seed, hosts: 2, repository, policy: shippedPolicy });
+  opened.lab = lab;
   const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-rehearsal-'));
   let load: Load | undefined;
   try {
@@ -97,8 +121,9 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     const loadBegan = lab.clock.now();
     emit({ kind: 'lab-opened', lab, load });
 
-    const secrets = { ...lab.secrets(), GITHUB_TOKEN: 'ghs_rehearsal0123456789abcdefghijklmn' };
+    const secrets = { ...plan.secrets, ...lab.secrets() };
     const result = await runWorkflow(workflow, {
+      ...plan,
       secrets,
       vars: { ...lab.vars(), ...(settings.realTime ? {} : quickVars) },
       settings: {
@@ -114,16 +139,6 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
         toolCache: join(directory, 'tools'),
         name: 'rehearsal',
       },
-      github: { repository, sha, ref: 'refs/heads/main', actor: 'octocat' },
-      eventPayload: {
-        head_commit: {
-          id: sha,
-          message: 'Show the new release\n\nAs rehearsed.',
-          author: { name: 'Octo Cat' },
-        },
-      },
-      resolveAction: resolver(lab, sha, fault),
-      standIns,
       idToken: ({ subject, claims }) => lab.idToken({ subject, claims }),
       cancel: settings.signal,
       onEvent: watcher(lab, settings, fault, emit),
@@ -194,10 +209,8 @@ const commitOf = (seed: number) => {
   }).join('');
 };
 
-function resolver(lab: Lab, sha: string, fault: Fault | undefined) {
-  const standIns = builtInStandIns({
-    build: (version) => lab.pushApp(version, version === sha ? fault?.sick : undefined),
-  });
+function resolver(build: Build) {
+  const standIns = builtInStandIns({ build });
   return (uses: string) => {
     const own = /^(?:\.\/|lockkeeper\/lockkeeper\/)actions\/([^@/]+)(?:@.+)?$/.exec(uses);
     if (own) {

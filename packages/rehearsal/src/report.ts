@@ -63,7 +63,7 @@ export function renderReport(rehearsal: Rehearsal): string {
   section('What was not real', [
     `Hosts: ${rehearsal.engine}`,
     `AWS's own durations: ${rehearsal.scale === 1 ? 'at their real pace' : `${rehearsal.scale} times as fast`}; the actions, SSH and HTTP at their real pace`,
-    ...workflow.standIns.map(({ job, of, by }) => `${job} › ${of}: ${by}`),
+    ...workflow.standIns.map(({ job, of, by }) => `${job} › ${of.replace(/@[0-9a-f]{40}$/, '')}: ${by}`),
     ...workflow.notes,
   ]);
 

@@ -28,7 +28,14 @@ export {
   pushContext,
   runAction,
 } from './run-action.ts';
-export { type IdTokenRequest, type RunOptions, runWorkflow, type WorkflowEvent } from './run-workflow.ts';
+export {
+  checkRun,
+  type IdTokenRequest,
+  type PlanOptions,
+  type RunOptions,
+  runWorkflow,
+  type WorkflowEvent,
+} from './run-workflow.ts';
 export { WorkflowError } from './source.ts';
 export { type ActionStandIn, loadStandIns, type StandIns } from './stand-in.ts';
 export {

@@ -107,6 +107,17 @@ export type WorkflowEvent =
     }
   | { kind: 'run-finished'; conclusion: WorkflowResult['conclusion']; ms: number };
 
+/** What can be told of a run before anything is started. */
+export type PlanOptions = Pick<
+  RunOptions,
+  'event' | 'eventPayload' | 'changedFiles' | 'inputs' | 'secrets' | 'resolveAction' | 'standIns' | 'github'
+>;
+
+/** Throws the WorkflowError that runWorkflow would begin with, if any: for callers who first have to open a lab. */
+export function checkRun(workflow: Workflow, options: PlanOptions): void {
+  planRun(workflow, options);
+}
+
 /**
  * Runs a workflow on this computer as GitHub would: jobs when what they need is done, each in its own
  * directories, steps through the runner. Throws WorkflowError, before anything is started, for whatever the
@@ -150,7 +161,7 @@ interface Plan {
   notes: string[];
 }
 
-function planRun(workflow: Workflow, options: RunOptions): Plan {
+function planRun(workflow: Workflow, options: PlanOptions): Plan {
   const event = options.event ?? defaultEvent(workflow);
   const facts: RunFacts = {
     repository: 'lockkeeper/rehearsal',
@@ -172,7 +183,7 @@ function planRun(workflow: Workflow, options: RunOptions): Plan {
   return plan;
 }
 
-function checkSecrets(workflow: Workflow, { secrets }: RunOptions): void {
+function checkSecrets(workflow: Workflow, { secrets }: PlanOptions): void {
   const given = new Set(Object.keys(secrets).map((name) => name.toUpperCase()));
   given.add('GITHUB_TOKEN');
   const missing = workflow.secretsUsed.find((use) => !given.has(use.name.toUpperCase()));
@@ -181,7 +192,7 @@ function checkSecrets(workflow: Workflow, { secrets }: RunOptions): void {
   throw new WorkflowError(workflow.file, missing, `the secret "${missing.name}" is missing`, mend);
 }
 
-function planJob(workflow: Workflow, job: WorkflowJob, options: RunOptions, plan: Plan): void {
+function planJob(workflow: Workflow, job: WorkflowJob, options: PlanOptions, plan: Plan): void {
   const declared = options.standIns?.jobs[job.id];
   const file = options.standIns?.file ?? 'stand-ins.yml';
   const where = (rest: string) =>
@@ -220,7 +231,7 @@ function planStep(
   workflow: Workflow,
   job: WorkflowJob,
   step: WorkflowStep,
-  options: RunOptions,
+  options: PlanOptions,
   where: (rest: string) => string,
 ): PlannedStep {
   const declared = declaredFor(options.standIns, job.id, step);

@@ -1,0 +1,142 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { root } from '../tools/manifest.ts';
+
+// The whole of it, as a newcomer runs it: the workflow file, the committed bundles, SSH and HTTP.
+
+interface Run {
+  code: number | null;
+  output: string;
+}
+
+const mark = `rehearsal-test-${process.pid}`;
+const directory = mkdtempSync(join(tmpdir(), 'lockkeeper-rehearsal-test-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function rehearse(...args: string[]): Promise<Run> {
+  return new Promise((resolve) => {
+    const child = spawn(
+      process.execPath,
+      [join(root, 'packages/rehearsal/src/main.ts'), '--plain', ...args],
+      {
+        cwd: root,
+        env: { ...process.env, NODE_OPTIONS: '', LOCKKEEPER_TEST_MARK: mark },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    let output = '';
+    child.stdout.on('data', (data) => {
+      output += data;
+    });
+    child.stderr.on('data', (data) => {
+      output += data;
+    });
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+const report = ({ output }: Run) => output.slice(output.indexOf('\nJobs of '));
+
+describe('the reference workflow', () => {
+  let good: Run;
+  let sick: Run;
+  let killed: Run;
+  beforeAll(async () => {
+    [good, sick, killed] = await Promise.all([
+      rehearse(),
+      rehearse('--fail', 'sick-release'),
+      rehearse('--fail', 'kill'),
+    ]);
+  }, 200_000);
+
+  it('delivers the new release to every host, and loses no request', () => {
+    expect(report(good)).toMatch(/✓ Nothing dropped: \d{3,} requests, 0 failed/);
+    expect(report(good)).toMatch(/✓ Nothing left broken: 2 of 2 targets healthy, all serve [0-9a-f]{40}/);
+    expect(report(good)).toMatch(/✅ Deploy succeeded → production/);
+    expect(good.code).toBe(0);
+  });
+
+  it('opens the SSH port between ingress and its post alone', () => {
+    const opened = good.output.indexOf('(created)');
+    const closed = good.output.indexOf('): closed');
+    expect([opened > 0, closed > good.output.indexOf('Deployed ')]).toEqual([true, true]);
+    expect(report(good)).toContain('✓ Nothing left open: no rule, no port');
+  });
+
+  it('names every part that was stood in for', () => {
+    expect(report(good)).toContain('test › service mysql');
+    expect(report(good)).toContain('build-and-push › Run docker/build-push-action');
+    expect(report(good)).toMatch(
+      /Hosts: a small built-in engine .* no proof of how Docker or Compose itself behaves/,
+    );
+  });
+
+  it('comes back from a sick release: red, the old one everywhere, and Slack says why', () => {
+    expect(report(sick)).toMatch(/✗ deploy +failure/);
+    expect(report(sick)).toMatch(/✓ Nothing dropped: \d{3,} requests, 0 failed/);
+    expect(report(sick)).toContain('✓ Nothing left broken: 2 of 2 targets healthy, all serve v1');
+    expect(report(sick)).toMatch(/▌ .*web is unhealthy on 127\.77\.0\.\d+: .*503/);
+    expect(sick.code).toBe(0);
+  });
+
+  it('leaves nothing open and nobody out when the roll is killed in the middle', () => {
+    expect(killed.output).toContain('the fault strikes: kill');
+    expect(report(killed)).toContain('✓ Nothing left open: no rule, no port');
+    expect(report(killed)).toContain('✓ Nothing left broken: 2 of 2 targets healthy, all serve v1');
+    expect(report(killed)).toMatch(/✓ Nothing dropped: \d{3,} requests, 0 failed/);
+    expect(killed.code).toBe(0);
+  });
+
+  it('leaves no process behind', () => {
+    if (process.platform !== 'linux') return;
+    const left = readdirSync('/proc').filter((pid) => {
+      try {
+        return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(mark);
+      } catch {
+        return false;
+      }
+    });
+    expect(left).toEqual([]);
+  });
+});
+
+describe("a user's mistake is one line, and exit status 2", () => {
+  const file = (name: string, content: string) => {
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
+  };
+  const workflow = (steps: string) =>
+    `on: push\njobs:\n  deploy:\n    runs-on: ubuntu-24.04\n    steps:\n${steps}`;
+
+  it.each<[string, () => string[], RegExp]>([
+    ['a file that is not there', () => ['none.yml'], /^none\.yml:1:1: there is no such file; .+$/],
+    ['no YAML', () => [file('broken.yml', 'on: [push\njobs: {')], /broken\.yml:\d+:\d+: .+; .+$/],
+    [
+      'an unknown action',
+      () => [file('unknown.yml', workflow('      - uses: someone/something@v1\n'))],
+      /unknown\.yml:6:\d+: .*someone\/something.*; .+$/,
+    ],
+    [
+      'an action of ours that there is not',
+      () => [file('typo.yml', workflow('      - uses: lockkeeper/lockkeeper/actions/health-gates@v1\n'))],
+      /typo\.yml:6:\d+: .*health-gates.*; .+$/,
+    ],
+    [
+      'a secret that the lab does not have',
+      () => [file('secret.yml', workflow('      - run: echo "${{ secrets.DEPLOY_TOKEN }}"\n'))],
+      /secret\.yml:6:\d+: .*DEPLOY_TOKEN.*; .+$/,
+    ],
+    ['an unknown fault', () => ['--fail', 'fire'], /^--fail: "fire" is not a fault; expected .+$/],
+  ])('%s', async (_, args, message) => {
+    const { code, output } = await rehearse(...args());
+    const lines = output
+      .trim()
+      .split('\n')
+      .filter((line) => !/^ *\d+\.\d s {2}/.test(line));
+    expect(lines).toEqual([expect.stringMatching(message)]);
+    expect(code).toBe(2);
+  });
+});
