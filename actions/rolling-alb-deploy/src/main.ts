@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Cancelled, defineAction, messageOf, type Step, UserError } from '@lockkeeper/action';
 import {
+  type AwsConfig,
   awsConfig,
   awsRoute,
   instances as openInstances,
@@ -46,9 +47,10 @@ export const run = defineAction<RollState>({
     const started = step.clock.now();
     const inputs = parseInputs(step.inputs, step.env);
     for (const secret of secretValues(inputs.release.envFile ?? '')) step.mask(secret);
-    const gate = targetGroups(awsOf(step, inputs.aws));
+    const aws = awsOf(step, inputs.aws);
+    const gate = targetGroups(aws);
     try {
-      await deploy(step, inputs, gate, started);
+      await deploy(step, inputs, aws, gate, started);
     } catch (error) {
       if (error instanceof Reported) throw error;
       const result = error instanceof Locked ? 'locked' : 'failed';
@@ -69,6 +71,7 @@ export const run = defineAction<RollState>({
 async function deploy(
   step: Step<RollState>,
   inputs: RollingInputs,
+  aws: AwsConfig,
   gate: TargetGroups,
   started: number,
 ): Promise<void> {
@@ -82,7 +85,7 @@ async function deploy(
   const groups = await lookAtGroups(gate, inputs.targetGroupArns);
   checkGroups(groups);
   await checkPermissions(gate, groups);
-  let members = await lookAtInstances(step, inputs, groups, []);
+  let members = await lookAtInstances(step, inputs, aws, groups, []);
 
   const fleet = new Fleet({
     ssh: inputs.ssh,
@@ -109,7 +112,7 @@ async function deploy(
     await fleet.open(members);
     const lost = await findMissing(fleet, groups, step);
     if (lost.length > 0) {
-      members = await lookAtInstances(step, inputs, groups, lost);
+      members = await lookAtInstances(step, inputs, aws, groups, lost);
       save({ addresses: addressesOf(members) });
       await fleet.open(members);
     }
@@ -439,10 +442,11 @@ async function checkPermissions(gate: TargetGroups, groups: readonly GroupFacts[
 async function lookAtInstances(
   step: Step<RollState>,
   inputs: RollingInputs,
+  aws: AwsConfig,
   groups: readonly GroupFacts[],
   missing: readonly Place[],
 ): Promise<FleetMember[]> {
-  const ec2 = openInstances(awsOf(step, inputs.aws, { quiet: true }), { signal: step.signal });
+  const ec2 = openInstances(aws, { signal: step.signal });
   try {
     const found = new Map(await ec2.describe(instanceIds(groups, inputs)));
     // One by one: a terminated instance that a record still names makes AWS refuse all of them.
@@ -610,11 +614,7 @@ function fleetRecord(
   };
 }
 
-function awsOf(
-  step: Step<RollState>,
-  { region, roleToAssume }: { region: string; roleToAssume: string },
-  { quiet = false } = {},
-) {
+function awsOf(step: Step<RollState>, { region, roleToAssume }: { region: string; roleToAssume: string }) {
   const { runId, runAttempt } = step.context;
   return awsConfig({
     region,
@@ -623,7 +623,7 @@ function awsOf(
     sessionName: `rolling-alb-deploy-${runId}-${runAttempt}`,
     env: step.env,
     clock: step.clock,
-    log: quiet ? { ...step.log, info: () => {} } : step.log,
+    log: step.log,
     mask: step.mask,
   });
 }

@@ -95,7 +95,8 @@ class Roll {
       const from = clock.now();
       const failed = await this.#perform(round);
       for (const host of round.hosts)
-        if (clock.now() > from) timeline.add({ host, phase: phaseOf[round.step], from, to: clock.now() });
+        if (clock.now() > from && (round.step !== 'bake' || settings.bakeTime > 0))
+          timeline.add({ host, phase: phaseOf[round.step], from, to: clock.now() });
       if (failed.size === 0) continue;
       for (const [id, why] of failed) log.error(`${id}: ${why}`, `${id} failed`);
       this.hosts = afterFailure(this.hosts, failed, round.step, settings.onFailure);

@@ -119,6 +119,10 @@ export async function openFleetStage({ hosts = 2, scale = 10, deny = [] as strin
     main: (inputs: Record<string, string> = {}, onLine: Parameters<typeof start>[2] = () => {}) =>
       start('main', inputs, onLine),
     post: (inputs: Record<string, string> = {}) => start('post', inputs, () => {}),
+    /** The next step is of another run: no state comes over. */
+    forget: () => {
+      state = '';
+    },
     states: () => lab.group.health().map(({ state: now }) => now),
     /** The version that each host itself answers with. */
     versions: () =>

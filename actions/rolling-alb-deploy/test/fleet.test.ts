@@ -9,22 +9,118 @@ const image = async (version: string, sick?: string) => {
   const digest = await stage.lab.pushApp(version, sick);
   return { image: `web=${stage.lab.vars().IMAGE}@${digest}` };
 };
+const load = () => {
+  const { balancer } = stage.lab;
+  return startLoad({ url: balancer.url, rps: 20, seed: 1, mix: { get: 8, post: 2, slow: 1 }, slowMs: 1000 });
+};
 
 describe('the action over SSH and the account API', () => {
-  it('rolls two hosts to the new release without losing a request', async () => {
+  it('rolls two hosts to the new release without losing a request, and leaves them alone the next time', async () => {
     stage = await openFleetStage();
-    const load = startLoad({ url: stage.lab.balancer.url, rps: 20, seed: 1 });
-    const main = await stage.main(await image('v2'));
-    const report = await load.stop();
+    const users = load();
+    const next = await image('v2');
+    const main = await stage.main(next);
+    const report = await users.stop();
     if (main.code !== 0) throw new Error(main.log);
     expect(main.outputs).toMatchObject({ result: 'deployed', reason: '' });
     expect(await stage.versions()).toEqual(['v2', 'v2']);
     expect(stage.states()).toEqual(['healthy', 'healthy']);
-    expect(report.failed).toBe(0);
+    expect(report.failures).toEqual([]);
     const targets = JSON.parse(main.outputs.targets!) as Array<{ result: string; seconds: object }>;
     expect(targets.map(({ result }) => result)).toEqual(['deployed', 'deployed']);
     expect(main.summary).toContain('gantt');
-    const post = await stage.post();
-    expect(post).toMatchObject({ code: 0 });
-  }, 90_000);
+    expect(await stage.post()).toMatchObject({ code: 0 });
+
+    const again = await stage.main(next);
+    expect(again).toMatchObject({ code: 0, outputs: { result: 'unchanged' } });
+    expect(again.log).not.toContain('taking out');
+
+    const back = await stage.main({ 'rollback-to': 'previous' });
+    expect(back).toMatchObject({ code: 0, outputs: { result: 'deployed' } });
+    expect(await stage.versions()).toEqual(['v1', 'v1']);
+  }, 180_000);
+
+  it('comes back from a release that fails its check, with everybody in rotation and nobody noticing', async () => {
+    stage = await openFleetStage();
+    const users = load();
+    const main = await stage.main(await image('v2', '503'));
+    const report = await users.stop();
+    expect(main.code).toBe(1);
+    expect(main.outputs).toMatchObject({ result: 'rolled-back' });
+    expect(main.outputs.reason).toMatch(/^i-[0-9a-f]+: /);
+    expect(await stage.versions()).toEqual(['v1', 'v1']);
+    expect(stage.states()).toEqual(['healthy', 'healthy']);
+    expect(report.failures).toEqual([]);
+    expect(await stage.post()).toMatchObject({ code: 0 });
+  }, 120_000);
+
+  it.each(['draining', 'switching', 'registering'])(
+    'after kill -9 while %s, post brings the host back on the old release and into rotation',
+    async (phase) => {
+      stage = await openFleetStage();
+      const users = load();
+      const main = await stage.main(await image('v2'), (line, kill) => {
+        if (line.startsWith(`${phase} i-`)) kill('SIGKILL');
+      });
+      expect(main.code).toBe(null);
+      const post = await stage.post();
+      const report = await users.stop();
+      if (post.code !== 0) throw new Error(post.log);
+      expect(await stage.versions()).toEqual(['v1', 'v1']);
+      expect(stage.states()).toEqual(['healthy', 'healthy']);
+      expect(report.failures).toEqual([]);
+      expect(post.log).toContain('Every target is in its target group');
+    },
+    120_000,
+  );
+
+  it('puts back whom a lost runner left out, from the record of the host that stayed', async () => {
+    stage = await openFleetStage();
+    const next = await image('v2');
+    const lost = await stage.main(next, (line, kill) => {
+      if (line.startsWith('draining i-')) kill('SIGKILL');
+    });
+    expect(lost.code).toBe(null);
+    // No post: the machine is gone. The delay passes, and the target is no longer listed.
+    await stage.lab.clock.sleep(61_000);
+    expect(stage.states()).toEqual(['healthy']);
+    stage.forget();
+    const later = await stage.main({ ...next, 'lock-timeout': '3m' });
+    if (later.code !== 0) throw new Error(later.log);
+    expect(later.log).toContain('was left out of rotation by an interrupted run');
+    expect(stage.states()).toEqual(['healthy', 'healthy']);
+    expect(await stage.versions()).toEqual(['v2', 'v2']);
+  }, 240_000);
+
+  it.each(['RegisterTargets', 'DeregisterTargets'])(
+    'takes nobody out when %s is not allowed, and names it',
+    async (call) => {
+      stage = await openFleetStage({ deny: [`elasticloadbalancing:${call}`] });
+      const main = await stage.main(await image('v2'));
+      expect(main.code).toBe(1);
+      expect(main.log).toContain(`elasticloadbalancing:${call}`);
+      expect(stage.lab.group.history.filter(({ state }) => state === 'draining')).toEqual([]);
+      expect(main.outputs.result).toBe('failed');
+    },
+    60_000,
+  );
+
+  it('refuses in the plan what would leave too few in service', async () => {
+    stage = await openFleetStage();
+    const main = await stage.main({ ...(await image('v2')), 'min-healthy': '2' });
+    expect(main.code).toBe(1);
+    expect(main.log).toContain('this can never hold');
+    expect(await stage.versions()).toEqual(['v1', 'v1']);
+    expect(await stage.post()).toMatchObject({ code: 0 });
+  }, 60_000);
+
+  it('changes nothing in a dry run and prints the plan', async () => {
+    stage = await openFleetStage();
+    const main = await stage.main({ ...(await image('v2')), 'dry-run': 'true' });
+    if (main.code !== 0) throw new Error(main.log);
+    expect(main.log).toContain('batch 2:');
+    expect(main.summary).toContain('batch 1:');
+    expect(await stage.versions()).toEqual(['v1', 'v1']);
+    expect(stage.lab.group.history.filter(({ state }) => state === 'draining')).toEqual([]);
+  }, 60_000);
 });
