@@ -31,47 +31,67 @@ compose() {
 }
 `;
 
-/** $1 as the user gave it (\`~/\` allowed). Prints the absolute directory. 66: none; 67: a symbolic link. */
-export const resolveDirectory = `${path}
+/**
+ * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
+ * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
+ * `directory …` or what is wrong with it, then `free <kilobytes>`.
+ */
+export const preflight = `${path}
+look() {
+  if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
+  echo 'docker present'
+  if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
+  else echo 'daemon refused'; echo "$out"; return
+  fi
+  if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
+  elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
+  else echo 'compose absent'
+  fi
+}
+look
 case $1 in
   "~") dir=$HOME ;;
   "~/"*) dir=$HOME/\${1#"~/"} ;;
   *) dir=$1 ;;
 esac
-[ -d "$dir" ] || exit 66
-if [ -L "$dir" ]; then cd "$dir"; pwd -P; exit 67; fi
-[ -r "$dir" ] && [ -x "$dir" ] || exit 68
+if [ ! -d "$dir" ]; then echo 'no directory'; exit 0; fi
+if [ -L "$dir" ]; then cd "$dir"; echo "link $(pwd -P)"; exit 0; fi
+if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then echo 'closed directory'; exit 0; fi
 # As written, not resolved: Compose labels containers with the path it was called by.
 cd "$dir"
-pwd
+echo "directory $(pwd)"
+df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
 `;
 
-/** Prints what the host has: \`docker\`, \`compose\`, \`standalone\`, \`v1\` lines, and the errors met. No arguments. */
-export const preflight = `${path}
-if ! command -v docker >/dev/null; then echo 'docker absent'; exit 0; fi
-echo 'docker present'
-out=$(docker version --format '{{json .}}' 2>&1) && echo 'daemon reached' || { echo 'daemon refused'; echo "$out"; exit 0; }
-if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
-elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
-else echo 'compose absent'
-fi
-`;
-
-/** Makes the record's directory, kept out of git's sight. */
-export const prepareState = `${path}
+/** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
+const prepare = `${path}
 state=$1/.lockkeeper
 [ -L "$state" ] && exit 67
 mkdir -p "$state/releases" "$state/bad" "$state/steps"
 chmod 700 "$state"
 [ -f "$state/.gitignore" ] || echo '*' >"$state/.gitignore"
-touch "$state/audit.log"
 `;
 
-/** $1 a path; what comes by stdin becomes its content, atomically, 0600. */
-export const writeFile = `${path}
-mkdir -p "\${1%/*}"
-cat >"$1.part"
-mv -f "$1.part" "$1"
+/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
+const tell = `
+tell() {
+  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
+  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
+}
+`;
+export const readRecord = `${tell}
+tell "$1"
+`;
+
+/** Writes text files: pairs of path and number of lines; their lines come by stdin, in order. Each is 0600 and whole at once. */
+export const writeFiles = `${path}
+while [ $# -gt 1 ]; do
+  file=$1 count=$2
+  shift 2
+  mkdir -p "\${file%/*}"
+  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
+  mv -f "$file.part" "$file"
+done
 `;
 
 /** $1 a path. 66: there is none. */
@@ -81,23 +101,38 @@ export const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
 export const removePath = `rm -rf "$1"`;
 
 /** Appends stdin to the audit log. */
-export const appendAudit = 'cat >>"$1/.lockkeeper/audit.log"';
+export const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
+
+/** Release $2 serves from now on: its record and a line for the audit log come by stdin. Then lists the releases. */
+export const settle = `${path}
+cd "$1/.lockkeeper"
+id=$2
+IFS= read -r record
+IFS= read -r line
+printf '%s\\n' "$record" >"releases/$id/release.json.part"
+mv -f "releases/$id/release.json.part" "releases/$id/release.json"
+echo "$id" >serving.part
+mv -f serving.part serving
+rm -f pending.json "bad/$id"
+printf '%s\\n' "$line" >>audit.log
+`;
 
 /**
- * Takes the lock for token $2; stdin is who we are. Prints \`taken\`, or \`held\` with the seconds since the
+ * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the seconds since the
  * owner's last sign of life and who it is. A lock is taken over only when it is older than $3 seconds and no
  * step of its owner lives.
  */
-export const takeLock = `${path}
-state=$1/.lockkeeper token=$2 ttl=$3
+export const takeLock = `${prepare}${tell}
+token=$2 ttl=$3
 owner=$(cat)
 now=$(date +%s)
 printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
 echo "$now" >"$state/beat.$token"
-won() { rm -f "$state/lock.$token"; echo taken; exit 0; }
-if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then won; fi
+dir=$1
+won() { rm -f "$state/lock.$token"; echo "$1"; tell "$dir"; exit 0; }
+if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then won taken; fi
 holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
-[ "$holder" = "$token" ] && won
+if [ "$holder" = "$token" ]; then won taken; fi
 beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
 age=$((now - beat))
 alive=no
@@ -109,7 +144,7 @@ done
 if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
   mv -f "$state/lock.$token" "$state/lock"
   rm -rf "$state/takeover.$holder".* "$state/beat.$holder" "$state/steps/$holder".*
-  if [ "$(head -n 1 "$state/lock")" = "$token" ]; then echo 'taken over'; exit 0; fi
+  if [ "$(head -n 1 "$state/lock")" = "$token" ]; then won 'taken over'; fi
 fi
 rm -f "$state/lock.$token" "$state/beat.$token"
 echo "held $age $alive"
@@ -151,31 +186,32 @@ echo "$$" >"$state/steps/$token.$$"
 trap 'rm -f "$state/steps/$token.$$"' EXIT
 `;
 
-/** $2… names relative to the directory. Prints those that are files. */
-export const existing = `
-cd "$1"; shift
-for name; do if [ -f "$name" ]; then printf '%s\\n' "$name"; fi; done
+/** Looks for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
+export const lookForFiles = `
+cd "$1"; env=$2; shift 2
+for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
+if [ -f "$env" ]; then echo env; cat "$env"; fi
 `;
 
-/** Copies files $3… (relative to the project) into release directory $2, numbered in their order. */
-export const copyFiles = `${path}
-cd "$1"; release=$2; shift 2
+/**
+ * Copies files $4… (relative to project $1) into release directory $3, numbered in their order, and prints
+ * what Compose ($2: plugin or standalone) makes of them: hashes of the services, a line `config`, the JSON.
+ */
+export const readConfig = `${path}
+cd "$1"; kind=$2 release=$3; shift 3
 mkdir -p "$release/files"
 n=0
 for name; do
   cp "$name" "$release/files/$n-\${name##*/}"
   n=$((n + 1))
 done
-`;
-
-/** $1 project, $2 plugin or standalone, $3 release directory, $4… the command and its arguments; reads only. */
-export const composeRead = `${path}
-cd "$1"; kind=$2 release=$3; shift 3
 ${compose}
-compose "$@"
+compose config --hash '*'
+echo config
+compose config --format json
 `;
 
-/** The same, as a step of a token: $1 project, $2 token, $3 kind, $4 release, $5 Docker config ('' = the user's own), $6… */
+/** docker compose with a release, as a step of a token: $1 project, $2 token, $3 kind, $4 release, $5 Docker config ('' = the user's own), $6… */
 export const composeStep = `${path}${step}
 cd "$1"; kind=$3 release=$4
 if [ -n "$5" ]; then DOCKER_CONFIG=$5; export DOCKER_CONFIG; fi
@@ -196,9 +232,9 @@ export const dockerRead = `${path}
 docker "$@"
 `;
 
-/** All containers whose label is $1, as docker inspect prints them; nothing where there are none. */
+/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
 export const inspectLabelled = `${path}
-ids=$(docker ps -aq --no-trunc --filter "label=$1")
+ids=$(for label; do docker ps -aq --no-trunc --filter "label=$label"; done | sort -u)
 # A container may go between the two questions: what remains is still told.
 [ -z "$ids" ] || docker inspect $ids || true
 `;
@@ -284,5 +320,5 @@ cat "/proc/$1/net/tcp"
 cat "/proc/$1/net/tcp6" 2>/dev/null || true
 `;
 
-/** Free kilobytes where the project lies. */
-export const freeSpace = `df -Pk "$1" | tail -n 1 | { read -r _ _ _ free _; echo "$free"; }`;
+/** Makes a directory outside the project, for a dry run. */
+export const temporary = 'umask 077; mktemp -d';

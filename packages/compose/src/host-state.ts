@@ -10,6 +10,7 @@ import {
   type ReleaseRecord,
   releaseRecord,
 } from './record.ts';
+import { releaseIdPattern } from './release-id.ts';
 
 /** Runs a script that must succeed; what the host said is the error. */
 export async function must(
@@ -41,6 +42,8 @@ export class HostState {
   readonly #shell: Shell;
   readonly #directory: string;
   readonly path: string;
+  /** Records read or written by this run; only the holder of the lock writes them. */
+  readonly #known = new Map<string, ReleaseRecord>();
 
   constructor(shell: Shell, directory: string) {
     this.#shell = shell;
@@ -48,27 +51,20 @@ export class HostState {
     this.path = `${directory}/.lockkeeper`;
   }
 
-  async prepare(): Promise<void> {
-    const { code, stderr } = await this.#shell.run(scripts.prepareState, { args: [this.#directory] });
-    if (code === 67)
-      throw new UserError(
-        `${this.path} on ${this.#shell.name} is a symbolic link, which somebody else may own`,
-        {
-          next: `ls -ld ${this.path}`,
-        },
-      );
-    if (code !== 0)
-      throw new UserError(`${this.#shell.name}: cannot write to ${this.#directory}: ${lastLine(stderr)}`, {
-        next: `ls -ld ${this.#directory}`,
-      });
-  }
-
   releasePath(id: string): string {
     return `${this.path}/releases/${id}`;
   }
 
-  async write(path: string, content: string): Promise<void> {
-    await must(this.#shell, scripts.writeFile, { args: [path], stdin: content }, `cannot write ${path}`);
+  /** Text files, each 0600 and whole at once; a last line without an end gets one. */
+  async write(files: Readonly<Record<string, string>>): Promise<void> {
+    const args: string[] = [];
+    let stdin = '';
+    for (const [path, content] of Object.entries(files)) {
+      const text = content === '' || content.endsWith('\n') ? content : `${content}\n`;
+      args.push(path, String(text.split('\n').length - 1));
+      stdin += text;
+    }
+    await must(this.#shell, scripts.writeFiles, { args, stdin }, `cannot write to ${this.path}`);
   }
 
   async read(path: string): Promise<string | undefined> {
@@ -94,36 +90,52 @@ export class HostState {
   }
 
   async release(id: string): Promise<ReleaseRecord> {
+    const known = this.#known.get(id);
+    if (known) return known;
     const text = await this.read(`${this.releasePath(id)}/release.json`);
     const record = text === undefined ? undefined : v.safeParse(releaseRecord, parseJson(text));
     if (!record?.success)
       throw new UserError(`${this.#shell.name} has no release ${id}`, {
         next: `ls ${this.path}/releases`,
       });
+    this.#known.set(id, record.output);
     return record.output;
   }
 
-  async saveRelease(record: ReleaseRecord): Promise<void> {
-    await this.write(`${this.releasePath(record.id)}/release.json`, JSON.stringify(record, null, 1));
+  async saveRelease(record: ReleaseRecord, more: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.write({ ...more, [`${this.releasePath(record.id)}/release.json`]: JSON.stringify(record) });
+    this.#known.set(record.id, record);
   }
 
-  async serving(): Promise<string | undefined> {
-    return (await this.read(`${this.path}/serving`))?.trim() || undefined;
+  /** The release serves from now on; nothing is pending any more. */
+  async settle(record: ReleaseRecord, line: string): Promise<void> {
+    const stdin = `${JSON.stringify(record)}\n${auditLine(line)}`;
+    await must(
+      this.#shell,
+      scripts.settle,
+      { args: [this.#directory, record.id], stdin },
+      'cannot write the record',
+    );
+    this.#known.set(record.id, record);
   }
 
   async setServing(id: string): Promise<void> {
-    await this.write(`${this.path}/serving`, `${id}\n`);
+    await this.write({ [`${this.path}/serving`]: id });
   }
 
-  /** What an earlier or this run began and did not end; a record that cannot be read counts as none. */
-  async pending(): Promise<PendingRecord | undefined> {
-    const text = await this.read(`${this.path}/pending.json`);
-    const record = text === undefined ? undefined : v.safeParse(pendingRecord, parseJson(text));
-    return record?.success ? record.output : undefined;
+  /** What serves, and what an earlier or this run began and did not end. */
+  async current(): Promise<Current> {
+    const { stdout } = await must(
+      this.#shell,
+      scripts.readRecord,
+      { args: [this.#directory] },
+      'cannot read the record',
+    );
+    return parseCurrent(stdout);
   }
 
-  async setPending(record: PendingRecord): Promise<void> {
-    await this.write(`${this.path}/pending.json`, JSON.stringify(record));
+  async setPending(record: PendingRecord, more: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.write({ [`${this.path}/pending.json`]: JSON.stringify(record), ...more });
   }
 
   async clearPending(): Promise<void> {
@@ -131,7 +143,7 @@ export class HostState {
   }
 
   async markBad(id: string, reason: string): Promise<void> {
-    await this.write(`${this.path}/bad/${id}`, `${reason}\n`);
+    await this.write({ [`${this.path}/bad/${id}`]: reason.replace(/[\r\n]+/g, ' ') });
   }
 
   async clearBad(id: string): Promise<void> {
@@ -140,9 +152,27 @@ export class HostState {
 
   /** One line of what was done, for people: never a secret, never more than a line. */
   async audit(line: string): Promise<void> {
-    const text = `${new Date().toISOString()} ${line.replace(/[\r\n]+/g, ' ')}\n`;
-    await this.#shell.run(scripts.appendAudit, { args: [this.#directory], stdin: text });
+    await this.#shell.run(scripts.appendAudit, { args: [this.#directory], stdin: auditLine(line) });
   }
+}
+
+function auditLine(line: string): string {
+  return `${new Date().toISOString()} ${line.replace(/[\r\n]+/g, ' ')}\n`;
+}
+
+export interface Current {
+  serving: string | undefined;
+  pending: PendingRecord | undefined;
+}
+
+/** Reads what `readRecord` prints; a pending record that cannot be read counts as none. */
+export function parseCurrent(text: string): Current {
+  const [serving = '', ...rest] = text.split('\n');
+  const pending = v.safeParse(pendingRecord, parseJson(rest.join('\n')));
+  return {
+    serving: releaseIdPattern.test(serving.trim()) ? serving.trim() : undefined,
+    pending: pending.success ? pending.output : undefined,
+  };
 }
 
 function parseJson(text: string): unknown {

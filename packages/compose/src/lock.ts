@@ -2,7 +2,7 @@ import { type Log, messageOf, UserError } from '@lockkeeper/action';
 import type { Shell } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import * as scripts from './host-scripts.ts';
-import { must } from './host-state.ts';
+import { type Current, lastLine, parseCurrent } from './host-state.ts';
 
 /** Without a sign of life for so long (the host's clock, seconds) a lock may be taken over. */
 const expiry = 90;
@@ -15,6 +15,8 @@ export class Locked extends UserError {
 
 /** This run's lock on a project: no two deploys at once. It says that it lives until it is released. */
 export class Lock {
+  /** What the record said when the lock was taken. */
+  readonly found: Current;
   readonly #shell: Shell;
   readonly #directory: string;
   readonly #token: string;
@@ -22,7 +24,8 @@ export class Lock {
   /** Set when somebody else took the lock over: nothing may be changed any more. */
   lost = false;
 
-  private constructor(shell: Shell, directory: string, token: string) {
+  private constructor(shell: Shell, directory: string, token: string, found: Current) {
+    this.found = found;
     this.#shell = shell;
     this.#directory = directory;
     this.#token = token;
@@ -52,16 +55,24 @@ export class Lock {
     const deadline = new Deadline(clock, timeout);
     let told = '';
     for (;;) {
-      const { stdout } = await must(
-        shell,
-        scripts.takeLock,
-        { args: [directory, token, String(expiry)], stdin: owner, signal },
-        'cannot take the deploy lock',
-      );
-      const [answer = '', holder = ''] = stdout.split('\n');
+      const { code, stdout, stderr } = await shell.run(scripts.takeLock, {
+        args: [directory, token, String(expiry)],
+        stdin: owner,
+        signal,
+      });
+      const path = `${directory}/.lockkeeper`;
+      if (code === 67)
+        throw new UserError(`${path} on ${shell.name} is a symbolic link, which somebody else may own`, {
+          next: `ls -ld ${path}`,
+        });
+      if (code !== 0)
+        throw new UserError(`${shell.name}: cannot take the deploy lock in ${path}: ${lastLine(stderr)}`, {
+          next: `ls -ld ${directory}`,
+        });
+      const [answer = '', holder = '', ...rest] = stdout.split('\n');
       if (answer.startsWith('taken')) {
         if (answer === 'taken over') log.warning(`${shell.name}: took over the lock of a run that is gone`);
-        const lock = new Lock(shell, directory, token);
+        const lock = new Lock(shell, directory, token, parseCurrent([holder, ...rest].join('\n')));
         lock.#beat(log);
         return lock;
       }

@@ -6,29 +6,34 @@ import { lastLine, must } from './host-state.ts';
 /** How Compose is called on this host. */
 export type ComposeKind = 'plugin' | 'standalone';
 
-/** The absolute directory on the host. Throws UserError when it is none that can be used. */
-export async function resolveDirectory(shell: Shell, directory: string): Promise<string> {
-  const { code, stdout, stderr } = await shell.run(scripts.resolveDirectory, { args: [directory] });
-  const found = stdout.trim();
-  if (code === 66)
-    throw new UserError(`${shell.name} has no directory ${directory}`, { next: `mkdir -p ${directory}` });
-  if (code === 67)
-    throw new UserError(`project-directory ${directory} on ${shell.name} is a symbolic link to ${found}`, {
-      next: `give ${found} itself`,
-    });
-  if (code === 68)
-    throw new UserError(`the user may not read ${directory} on ${shell.name}`, {
-      next: `ls -ld ${directory}`,
-    });
-  if (code !== 0 || !found.startsWith('/'))
-    throw new UserError(`${shell.name}: cannot enter ${directory}: ${lastLine(stderr)}`);
-  return found;
+/** Names the cause when the host cannot deploy: no docker, no permission, no daemon, Compose v1, no directory. */
+export async function preflight(
+  shell: Shell,
+  directory: string,
+): Promise<{ kind: ComposeKind; directory: string; free: number | undefined }> {
+  const { stdout } = await must(
+    shell,
+    scripts.preflight,
+    { args: [directory], timeout: 60_000 },
+    'the host does not run sh scripts',
+  );
+  const kind = judgePreflight(stdout, shell.name);
+  const free = Number(/^free (\d+)$/m.exec(stdout)?.[1]) || undefined;
+  return { kind, directory: judgeDirectory(stdout, directory, shell.name), free };
 }
 
-/** Names the cause when the host cannot deploy: no docker, no permission, no daemon, Compose v1. */
-export async function preflight(shell: Shell): Promise<ComposeKind> {
-  const { stdout } = await must(shell, scripts.preflight, {}, 'the host does not run sh scripts');
-  return judgePreflight(stdout, shell.name);
+/** The absolute directory on the host. Throws UserError when it is none that can be used. Pure. */
+export function judgeDirectory(text: string, given: string, host: string): string {
+  const link = /^link (.*)$/m.exec(text)?.[1];
+  if (link !== undefined)
+    throw new UserError(`project-directory ${given} on ${host} is a symbolic link to ${link}`, {
+      next: `give ${link} itself`,
+    });
+  if (/^closed directory$/m.test(text))
+    throw new UserError(`the user may not read ${given} on ${host}`, { next: `ls -ld ${given}` });
+  const found = /^directory (\/.*)$/m.exec(text)?.[1];
+  if (!found) throw new UserError(`${host} has no directory ${given}`, { next: `mkdir -p ${given}` });
+  return found;
 }
 
 /** Pure. */

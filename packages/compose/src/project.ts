@@ -12,7 +12,7 @@ import { HostState, lastLine, must } from './host-state.ts';
 import { Lock } from './lock.ts';
 import type { ReleaseImage, RolledBack, ServiceChange, StagedRelease, Verdict } from './outcome.ts';
 import { planChanges } from './plan.ts';
-import { type ComposeKind, preflight, resolveDirectory } from './preflight.ts';
+import { type ComposeKind, preflight } from './preflight.ts';
 import { obsoleteReleases, type PendingRecord, previousRelease, type ReleaseRecord } from './record.ts';
 import { logIn } from './registry-login.ts';
 import { releaseIdPattern } from './release-id.ts';
@@ -86,34 +86,27 @@ export interface Project {
  */
 export async function openProject(context: ProjectContext): Promise<Project> {
   const { shell, settings, log, clock, signal } = context;
-  const kind = await preflight(shell);
-  const directory = await resolveDirectory(shell, settings.projectDirectory);
+  const { kind, directory, free } = await preflight(shell, settings.projectDirectory);
   const state = new HostState(shell, directory);
-  let lock: Lock | undefined;
-  if (!settings.dryRun) {
-    await state.prepare();
-    lock = await Lock.take(shell, {
-      directory,
-      token: context.lockToken,
-      owner: `${context.owner.repository} ${context.owner.runUrl}`,
-      timeout: settings.lockTimeout,
-      log,
-      clock,
-      signal,
-    });
-  }
-  try {
-    const [serving, pending] = [await state.serving(), await state.pending()];
-    return new HostProject({ ...context, kind, directory, state, lock, serving, pending });
-  } catch (error) {
-    await lock?.release();
-    throw error;
-  }
+  if (settings.dryRun)
+    return new HostProject({ ...context, kind, directory, free, state, ...(await state.current()) });
+  const lock = await Lock.take(shell, {
+    directory,
+    token: context.lockToken,
+    owner: `${context.owner.repository} ${context.owner.runUrl}`,
+    timeout: settings.lockTimeout,
+    log,
+    clock,
+    signal,
+  });
+  return new HostProject({ ...context, kind, directory, free, state, lock, ...lock.found });
 }
 
 interface Opened extends ProjectContext {
   kind: ComposeKind;
   directory: string;
+  /** Kilobytes of disk. */
+  free: number | undefined;
   state: HostState;
   lock?: Lock;
   serving: string | undefined;
@@ -127,7 +120,7 @@ const overrideFiles = [
   'docker-compose.override.yml',
   'docker-compose.override.yaml',
 ];
-const pollEvery = 1_000;
+const pollEvery = 500;
 
 class HostProject implements Project {
   readonly host: string;
@@ -165,25 +158,23 @@ class HostProject implements Project {
     const settings = this.#settings;
     const directory = settings.dryRun ? await this.#temporary() : this.#state.releasePath(id);
     try {
-      const files = await this.#composeFiles();
-      const hostEnv = await this.#state.read(`${this.directory}/${settings.envFilePath}`);
+      const { files, hostEnv } = await this.#lookForFiles();
       const env = settings.envFile ?? hostEnv;
       this.#requireEnvironment(env ?? '');
-      const config = await this.#layOut(directory, { files, env, hostEnv });
+      const { config, hashes, args } = await this.#layOut(directory, { files, env });
       const all = withDependencies(config, settings.services);
       const wantedPins = { ...pins, ...settings.pinnedImages };
       this.#checkServices(config, [...settings.services, ...Object.keys(settings.pinnedImages)]);
-      await this.#checkOwnership(config);
-      const containers = await this.#containers();
+      const containers = await this.#checkOwnership(config, files);
 
       if (settings.dryRun) {
         const images = await this.#imagesAtHand(config, all, wantedPins);
-        const plan = await this.#plan(directory, config, all, images, containers, {});
+        const plan = this.#plan(config, hashes, all, images, containers, {});
         return { id, images, plan, unchanged: false };
       }
 
       await this.#recordWhatRuns(containers, { files, hostEnv, config });
-      await this.#checkSpace();
+      this.#checkSpace();
       const images = await this.#pull(directory, config, all, wantedPins, containers);
       const mounts = await this.#mounts(config, all);
       const record: ReleaseRecord = {
@@ -199,23 +190,16 @@ class HostProject implements Project {
           all.map((service) => [service, config.services[service]?.replicas ?? 1]),
         ),
         images,
-        hashes: await this.#hashes(directory),
+        hashes,
         mounts,
         content: '',
         envFile: settings.envFile === undefined ? null : settings.envFilePath,
         verifiedAt: null,
       };
       record.content = contentHash(record, settings.environment, env);
-      await this.#state.saveRelease(record);
+      await this.#state.saveRelease(record, { [`${directory}/args`]: args });
       const before = this.serving ? await this.#state.release(this.serving) : undefined;
-      const plan = await this.#plan(
-        directory,
-        config,
-        all,
-        images,
-        containers,
-        changedMounts(before, record),
-      );
+      const plan = this.#plan(config, hashes, all, images, containers, changedMounts(before, record));
       const unchanged =
         !this.#pending &&
         before?.content === record.content &&
@@ -248,9 +232,7 @@ class HostProject implements Project {
         });
     const containers = await this.#containers();
     if (!this.#settings.dryRun) {
-      const files = await this.#composeFiles();
-      const hostEnv = await this.#state.read(`${this.directory}/${this.#settings.envFilePath}`);
-      await this.#recordWhatRuns(containers, { files, hostEnv, config: undefined });
+      await this.#recordWhatRuns(containers, { ...(await this.#lookForFiles()), config: undefined });
     }
     const plan = planChanges(containers, {
       services: record.services,
@@ -272,17 +254,18 @@ class HostProject implements Project {
 
   async preDeploy(id: string): Promise<void> {
     if (!this.#settings.preDeploy.trim()) return;
-    await this.#place(id);
+    await this.#place(id, 'placed');
     await this.#hook(id, 'pre-deploy', this.#settings.preDeploy);
   }
 
   async switchTo(id: string): Promise<void> {
     const { log, clock } = this.#open;
-    await this.#place(id);
-    await this.#setPhase('switched');
+    const placed = this.#pending?.to === id && this.#pending.token === this.#open.lockToken;
+    const before = placed ? undefined : await this.#place(id, 'switched');
+    if (placed) await this.#setPhase('switched');
     const record = await this.#state.release(id);
     this.#switchedAt = clock.now();
-    await this.#up(record, log);
+    await this.#up(record, log, before ?? (await this.#containers()));
   }
 
   async postDeploy(id: string): Promise<void> {
@@ -292,24 +275,22 @@ class HostProject implements Project {
   async settle(id: string): Promise<void> {
     this.#open.lock?.check();
     const record = await this.#state.release(id);
-    await this.#state.saveRelease({ ...record, verifiedAt: this.#now() });
     const left = this.serving;
     // A rollback asked for by a person leaves a release that is not to be chosen again by itself.
     if (this.#settings.rollbackTo && left && left !== id)
       await this.#state.markBad(left, 'left by rollback-to');
-    await this.#state.clearBad(id);
-    await this.#state.setServing(id);
-    await this.#state.clearPending();
+    await this.#state.settle(
+      { ...record, verifiedAt: this.#now() },
+      `${id} serves (before: ${left ?? 'nothing'}) ${this.#open.owner.runUrl}`,
+    );
     this.#pending = undefined;
     this.serving = id;
-    await this.#state.audit(`${id} serves (before: ${left ?? 'nothing'}) ${this.#open.owner.runUrl}`);
     await this.#prune(id);
   }
 
   /** Write-ahead, then env file and tags: from here on the host's Compose means the new release. */
-  async #place(id: string): Promise<void> {
+  async #place(id: string, phase: PendingRecord['phase']): Promise<Container[]> {
     this.#open.lock?.check();
-    if (this.#pending?.to === id && this.#pending.token === this.#open.lockToken) return;
     const record = await this.#state.release(id);
     this.name = record.project;
     const containers = await this.#containers();
@@ -318,8 +299,9 @@ class HostProject implements Project {
     const tags = Object.fromEntries(
       references.map((reference) => [reference, ids.get(reference)?.id ?? null]),
     );
-    await this.#begin(id, this.serving ?? null, containers, tags);
+    await this.#begin(id, this.serving ?? null, containers, tags, phase);
     await this.#put(record);
+    return containers;
   }
 
   /** Writes down what is about to change and the way back. */
@@ -328,6 +310,7 @@ class HostProject implements Project {
     from: string | null,
     containers: readonly Container[],
     tags: Record<string, string | null>,
+    phase: PendingRecord['phase'],
   ): Promise<void> {
     const byService: Record<string, string[]> = {};
     for (const { service, id, oneOff } of containers)
@@ -341,7 +324,7 @@ class HostProject implements Project {
       from: inherited ? inherited.from : from,
       at: this.#now(),
       runUrl: this.#open.owner.runUrl,
-      phase: 'placed',
+      phase,
       containers: inherited?.containers ?? byService,
       tags: { ...tags, ...inherited?.tags },
     };
@@ -350,18 +333,18 @@ class HostProject implements Project {
 
   /** The release's env file and image tags become the host's. */
   async #put(record: ReleaseRecord): Promise<void> {
-    const env = await this.#state.read(`${this.#state.releasePath(record.id)}/env`);
-    if (record.envFile !== null && env !== undefined)
-      await this.#state.write(`${this.directory}/${record.envFile}`, env);
+    if (record.envFile !== null) {
+      const env = await this.#state.read(`${this.#state.releasePath(record.id)}/env`);
+      if (env !== undefined) await this.#state.write({ [`${this.directory}/${record.envFile}`]: env });
+    }
     const pairs = Object.values(record.images).flatMap(({ id, reference }) =>
       movable(reference) ? [id, reference] : [],
     );
     await this.#tag(pairs);
   }
 
-  async #up(record: ReleaseRecord, log: Log, only?: string[]): Promise<void> {
+  async #up(record: ReleaseRecord, log: Log, before: readonly Container[], only?: string[]): Promise<void> {
     this.#open.lock?.check();
-    const before = await this.#containers();
     await this.#repair(before);
     const directory = this.#state.releasePath(record.id);
     const plan = planChanges(before, {
@@ -384,15 +367,13 @@ class HostProject implements Project {
     if (only) flags.push('--no-deps');
     await this.#compose(directory, ['up', '-d', ...flags, ...services], 'docker compose up');
     // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
+    const mounted = this.#changed.filter(({ why }) => why.includes('mounted'));
+    if (mounted.length === 0 || only) return;
     const after = await this.#containers();
-    const forced = this.#changed
-      .filter(
-        ({ change, why, service }) =>
-          change === 'recreate' && why.includes('mounted') && !only?.includes(service),
-      )
+    const forced = mounted
       .map(({ service }) => service)
       .filter((service) => sameContainers(before, after, service));
-    if (forced.length > 0 && !only)
+    if (forced.length > 0)
       await this.#compose(
         directory,
         ['up', '-d', '--no-build', '--pull', 'never', '--no-deps', '--force-recreate', ...forced],
@@ -560,7 +541,7 @@ class HostProject implements Project {
   // Going back
 
   async needsRollBack(): Promise<boolean> {
-    this.#pending ??= await this.#state.pending();
+    this.#pending ??= (await this.#state.current()).pending;
     return this.#pending !== undefined && this.#pending.phase !== 'left';
   }
 
@@ -568,7 +549,7 @@ class HostProject implements Project {
     reason: string,
     { to, timeout }: { to?: string; timeout?: number } = {},
   ): Promise<RolledBack> {
-    this.#pending ??= await this.#state.pending();
+    this.#pending ??= (await this.#state.current()).pending;
     const pending = this.#pending;
     const left = pending?.to ?? this.serving;
     const target = to ?? pending?.from ?? undefined;
@@ -586,7 +567,7 @@ class HostProject implements Project {
       const replaced = pending?.phase !== 'placed';
       if (pending) await this.#setPhase('rolling-back');
       // A host that was finished goes back with its fleet: from here on it is under way again.
-      else await this.#begin(left ?? target, target, await this.#containers(), {});
+      else await this.#begin(left ?? target, target, await this.#containers(), {}, 'rolling-back');
       if (replaced && this.#settings.preRollback.trim())
         await this.#hook(target, 'pre-rollback', this.#settings.preRollback);
       await this.#restoreTags(pending);
@@ -594,23 +575,23 @@ class HostProject implements Project {
       const hostEnv = await this.#state.read(`${this.#state.releasePath(target)}/env`);
       // The env file as it lay before an env-file input replaced it.
       if (record.envFile === null && hostEnv !== undefined && (await this.#replacedEnv(pending)))
-        await this.#state.write(`${this.directory}/${this.#settings.envFilePath}`, hostEnv);
+        await this.#state.write({ [`${this.directory}/${this.#settings.envFilePath}`]: hostEnv });
       const containers = await this.#containers();
       const strangers = await this.#strangers(containers, record, left, pending);
       if (strangers.length > 0)
         await this.#docker(['rm', '-f', ...strangers.map(({ id }) => id)], 'cannot remove new containers');
       const changed = record.services.filter((service) => !untouched(pending, containers, service, record));
       this.#switchedAt ??= this.#open.clock.now();
-      if (changed.length > 0) await this.#up(record, this.#open.log, changed);
+      if (changed.length > 0) await this.#up(record, this.#open.log, containers, changed);
       const verdict = await this.verify(target, timeout);
       if (!verdict.good) return await this.#notBack(reason, verdict.reason);
       if (left && left !== target) await this.#state.markBad(left, reason);
-      await this.#state.saveRelease({ ...record, verifiedAt: record.verifiedAt ?? this.#now() });
-      await this.#state.setServing(target);
-      await this.#state.clearPending();
+      await this.#state.settle(
+        { ...record, verifiedAt: record.verifiedAt ?? this.#now() },
+        `rolled back to ${target}: ${reason} ${this.#open.owner.runUrl}`,
+      );
       this.#pending = undefined;
       this.serving = target;
-      await this.#state.audit(`rolled back to ${target}: ${reason} ${this.#open.owner.runUrl}`);
       return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
     } catch (error) {
       if (this.#open.signal?.aborted) throw error;
@@ -707,7 +688,7 @@ class HostProject implements Project {
   }
 
   async writeNote(name: 'fleet', value: unknown): Promise<void> {
-    await this.#state.write(`${this.#state.path}/${name}.json`, JSON.stringify(value));
+    await this.#state.write({ [`${this.#state.path}/${name}.json`]: JSON.stringify(value) });
   }
 
   async readNote(name: 'fleet'): Promise<unknown> {
@@ -732,88 +713,71 @@ class HostProject implements Project {
   /** Lays out a release's directory: files, env, environment, arguments. Answers what Compose makes of them. */
   async #layOut(
     directory: string,
-    { files, env, override }: { files: string[]; env?: string; hostEnv?: string; override?: string },
-  ): Promise<ComposeConfig> {
+    { files, env, override }: { files: string[]; env?: string; override?: string },
+  ): Promise<{ config: ComposeConfig; hashes: Record<string, string>; args: string }> {
     const settings = this.#settings;
-    const { environment } = settings;
-    await must(
-      this.#shell,
-      scripts.copyFiles,
-      { args: [this.directory, directory, ...files] },
-      'cannot copy the Compose files',
-    );
-    await this.#state.write(
-      `${directory}/environment`,
-      Object.entries(environment)
-        .map(([name, value]) => `${name}=${value}\n`)
-        .join(''),
-    );
     const ownEnv = settings.envFile === undefined ? [] : Object.keys(parseEnvFile(settings.envFile));
-    await this.#state.write(
-      `${directory}/cleared`,
-      ownEnv
-        .filter((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(PATH|HOME|IFS|DOCKER_.*)$/.test(name))
-        .map((name) => `${name}\n`)
-        .join(''),
+    const cleared = ownEnv.filter(
+      (name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(PATH|HOME|IFS|DOCKER_.*)$/.test(name),
     );
-    if (env !== undefined) await this.#state.write(`${directory}/env`, env);
-    if (override !== undefined) await this.#state.write(`${directory}/override.json`, override);
-    const args = () => [
-      ...(this.name ? ['-p', this.name] : []),
-      '--project-directory',
-      composeDirectory(this.directory, files),
-      ...files.flatMap((file, index) => ['-f', `${directory}/files/${index}-${file.split('/').at(-1)}`]),
-      ...(override === undefined ? [] : ['-f', `${directory}/override.json`]),
-      '--env-file',
-      env === undefined ? '/dev/null' : `${directory}/env`,
-      ...settings.profiles.flatMap((profile) => ['--profile', profile]),
-    ];
-    const write = () => this.#state.write(`${directory}/args`, `${args().join('\n')}\n`);
+    const lines = (items: string[]) => items.map((item) => `${item}\n`).join('');
+    const args = () =>
+      lines([
+        ...(this.name ? ['-p', this.name] : []),
+        '--project-directory',
+        composeDirectory(this.directory, files),
+        ...files.flatMap((file, index) => ['-f', `${directory}/files/${index}-${file.split('/').at(-1)}`]),
+        ...(override === undefined ? [] : ['-f', `${directory}/override.json`]),
+        '--env-file',
+        env === undefined ? '/dev/null' : `${directory}/env`,
+        ...settings.profiles.flatMap((profile) => ['--profile', profile]),
+      ]);
     if (settings.projectName) this.name = settings.projectName;
-    await write();
-    const config = await this.#config(directory);
-    if (!this.name) {
-      this.name = config.name;
-      await write();
-    }
-    return config;
-  }
-
-  async #config(directory: string): Promise<ComposeConfig> {
-    const result = await this.#shell.run(scripts.composeRead, {
-      args: [this.directory, this.#open.kind, directory, 'config', '--format', 'json'],
+    await this.#state.write({
+      [`${directory}/environment`]: lines(
+        Object.entries(settings.environment).map(([name, value]) => `${name}=${value}`),
+      ),
+      [`${directory}/cleared`]: lines(cleared),
+      [`${directory}/args`]: args(),
+      ...(env === undefined ? {} : { [`${directory}/env`]: env }),
+      ...(override === undefined ? {} : { [`${directory}/override.json`]: override }),
+    });
+    const result = await this.#shell.run(scripts.readConfig, {
+      args: [this.directory, this.#open.kind, directory, ...files],
       timeout: 60_000,
     });
     if (result.code !== 0)
       throw new UserError(
         `the Compose file in ${this.directory} on ${this.host} is not valid: ${lastLine(result.stderr)}`,
-        {
-          next: `cd ${this.directory} && docker compose config --quiet`,
-        },
+        { next: `cd ${this.directory} && docker compose config --quiet` },
       );
-    return parseConfig(result.stdout);
+    const at = result.stdout.indexOf('config\n{');
+    const config = parseConfig(result.stdout.slice(at + 'config\n'.length));
+    this.name ||= config.name;
+    return { config, hashes: parseHashes(result.stdout.slice(0, at)), args: args() };
   }
 
-  async #hashes(directory: string): Promise<Record<string, string>> {
-    const { stdout } = await must(
-      this.#shell,
-      scripts.composeRead,
-      { args: [this.directory, this.#open.kind, directory, 'config', '--hash', '*'], timeout: 60_000 },
-      'docker compose config failed',
-    );
-    return parseHashes(stdout);
-  }
-
-  async #composeFiles(): Promise<string[]> {
+  /** The Compose files of this project, by the inputs or as Compose itself chooses, and the env file that lies there. */
+  async #lookForFiles(): Promise<{ files: string[]; hostEnv?: string }> {
     const wanted = this.#settings.composeFiles;
     const candidates = wanted.length > 0 ? wanted : [...defaultFiles, ...overrideFiles];
     const { stdout } = await must(
       this.#shell,
-      scripts.existing,
-      { args: [this.directory, ...candidates] },
+      scripts.lookForFiles,
+      { args: [this.directory, this.#settings.envFilePath, ...candidates] },
       'cannot look for Compose files',
     );
-    const found = new Set(stdout.split('\n').filter(Boolean));
+    const at = stdout.search(/^env$/m);
+    const found = new Set(
+      [...stdout.slice(0, at < 0 ? undefined : at).matchAll(/^file (.*)$/gm)].map(([, name]) => name),
+    );
+    return {
+      files: this.#chooseFiles(wanted, found),
+      hostEnv: at < 0 ? undefined : stdout.slice(at + 'env\n'.length),
+    };
+  }
+
+  #chooseFiles(wanted: string[], found: ReadonlySet<string | undefined>): string[] {
     if (wanted.length > 0) {
       const missing = wanted.filter((file) => !found.has(file));
       if (missing.length > 0)
@@ -826,9 +790,7 @@ class HostProject implements Project {
     if (!base)
       throw new UserError(
         `${this.host} has no Compose file in ${this.directory}: none of ${defaultFiles.join(', ')}`,
-        {
-          next: `give compose-files, or copy one to ${this.directory}`,
-        },
+        { next: `give compose-files, or copy one to ${this.directory}` },
       );
     const override = overrideFiles.find((file) => found.has(file));
     return override ? [base, override] : [base];
@@ -852,10 +814,14 @@ class HostProject implements Project {
       );
   }
 
-  /** Refuses when the name belongs to another directory, or this directory's containers run under another name. */
-  async #checkOwnership(config: ComposeConfig): Promise<void> {
-    const containers = await this.#containers();
-    const home = composeDirectory(this.directory, this.#settings.composeFiles);
+  /**
+   * Refuses when the name belongs to another directory, or this directory's containers run under another
+   * name. Answers the project's containers.
+   */
+  async #checkOwnership(config: ComposeConfig, files: readonly string[]): Promise<Container[]> {
+    const home = composeDirectory(this.directory, files);
+    const all = await this.#inspect(this.#label, `com.docker.compose.project.working_dir=${home}`);
+    const containers = all.filter(({ project }) => project === this.name);
     const foreign = containers.find(
       ({ workingDirectory }) => workingDirectory && ![home, this.directory].includes(workingDirectory),
     );
@@ -864,9 +830,7 @@ class HostProject implements Project {
         `the project name ${this.name} on ${this.host} belongs to ${foreign.workingDirectory}: its container ${foreign.name} runs from there`,
         { next: 'give another project-name' },
       );
-    const other = (await this.#inspect(`com.docker.compose.project.working_dir=${home}`)).find(
-      ({ project }) => project && project !== this.name,
-    );
+    const other = all.find(({ project }) => project && project !== this.name);
     if (other)
       throw new UserError(
         `the containers of ${home} on ${this.host} run under the project name ${other.project}, not ${this.name}: two stacks would run side by side`,
@@ -874,13 +838,13 @@ class HostProject implements Project {
       );
     if (config.name !== this.name)
       throw new UserError(`Compose calls this project ${config.name}, not ${this.name}`);
+    return containers;
   }
 
-  async #checkSpace(): Promise<void> {
-    const { stdout } = await this.#shell.run(scripts.freeSpace, { args: [this.directory] });
-    const kilobytes = Number(stdout.trim());
-    if (kilobytes > 0 && kilobytes < 50 * 1024)
-      throw new UserError(`${this.host} has only ${Math.round(kilobytes / 1024)} MB of disk left`, {
+  #checkSpace(): void {
+    const { free } = this.#open;
+    if (free !== undefined && free < 50 * 1024)
+      throw new UserError(`${this.host} has only ${Math.round(free / 1024)} MB of disk left`, {
         next: 'docker system df',
       });
   }
@@ -905,7 +869,7 @@ class HostProject implements Project {
       return;
     const id = this.#open.release.replace(/-[a-z0-9]+-([a-z0-9]{4})$/, '-initial-$1');
     const directory = this.#state.releasePath(id);
-    const rendered = config ?? (await this.#layOut(directory, { files, env: hostEnv }));
+    const rendered = config ?? (await this.#layOut(directory, { files, env: hostEnv })).config;
     const override: Record<string, { image?: string; environment?: Record<string, string> }> = {};
     for (const container of own) {
       const service = rendered.services[container.service];
@@ -918,8 +882,8 @@ class HostProject implements Project {
         env: hostEnv,
         override: Object.keys(override).length > 0 ? JSON.stringify({ services: override }) : undefined,
       });
-    const first = await lay();
-    let hashes = await this.#hashes(directory);
+    const { config: first, ...laid } = await lay();
+    let { hashes, args } = laid;
     const differing = own.filter(
       ({ service, configHash }) => first.services[service] && configHash && hashes[service] !== configHash,
     );
@@ -935,8 +899,7 @@ class HostProject implements Project {
             }),
           ),
         };
-      await lay();
-      hashes = await this.#hashes(directory);
+      ({ hashes, args } = await lay());
       this.#open.log.warning(
         `${this.host}: the Compose file or its variables changed since ${differing.map(({ service }) => service).join(', ')} started; going back would use the old image and environment with the file as it lies now`,
       );
@@ -952,8 +915,8 @@ class HostProject implements Project {
       covered.map((service) => ({ service, replicas: 1 })),
       this.host,
     );
-    await this.#keepImages(id, images);
-    await this.#state.saveRelease({
+    await this.#tag(this.#keepTags(id, images));
+    const record: ReleaseRecord = {
       version: 1,
       id,
       commit: 'initial',
@@ -971,7 +934,8 @@ class HostProject implements Project {
       content: '',
       envFile: null,
       verifiedAt: good.state === 'good' ? this.#now() : null,
-    });
+    };
+    await this.#state.saveRelease(record, { [`${directory}/args`]: args });
     await this.#state.setServing(id);
     this.serving = id;
     this.#open.log.info(`${this.host}: recorded what runs now as release ${id}`);
@@ -1063,13 +1027,13 @@ class HostProject implements Project {
           : image.digests.find((digest) => digest.startsWith(`${repository}@`)),
       };
     }
-    await this.#keepImages(this.#open.release, images);
     // The host's tags move with the switch, not with the pull.
-    await this.#tag(
-      [...before].flatMap(([reference, { id }]) =>
+    await this.#tag([
+      ...this.#keepTags(this.#open.release, images),
+      ...[...before].flatMap(([reference, { id }]) =>
         movable(reference) && byReference.get(reference)?.id !== id ? [id, reference] : [],
       ),
-    );
+    ]);
     return images;
   }
 
@@ -1095,18 +1059,18 @@ class HostProject implements Project {
     );
   }
 
-  async #plan(
-    directory: string,
+  #plan(
     config: ComposeConfig,
+    hashes: Readonly<Record<string, string>>,
     services: readonly string[],
     images: Record<string, ReleaseImage>,
     containers: readonly Container[],
     changed: Record<string, string[]>,
-  ): Promise<ServiceChange[]> {
+  ): ServiceChange[] {
     this.#changed = planChanges(containers, {
       services,
       known: Object.keys(config.services),
-      hashes: await this.#hashes(directory),
+      hashes,
       images,
       changedMounts: changed,
     });
@@ -1136,15 +1100,19 @@ class HostProject implements Project {
     );
   }
 
-  #containers(): Promise<Container[]> {
-    return this.#inspect(`com.docker.compose.project=${this.name}`);
+  get #label(): string {
+    return `com.docker.compose.project=${this.name}`;
   }
 
-  async #inspect(label: string): Promise<Container[]> {
+  #containers(): Promise<Container[]> {
+    return this.#inspect(this.#label);
+  }
+
+  async #inspect(...labels: string[]): Promise<Container[]> {
     const { stdout } = await must(
       this.#shell,
       scripts.inspectLabelled,
-      { args: [label], timeout: 60_000 },
+      { args: labels, timeout: 60_000 },
       'docker inspect failed',
     );
     return parseContainers(stdout);
@@ -1167,11 +1135,9 @@ class HostProject implements Project {
     return found;
   }
 
-  /** A tag of our own keeps the image on the host for as long as the release is kept. */
-  async #keepImages(id: string, images: Readonly<Record<string, ReleaseImage>>): Promise<void> {
-    await this.#tag(
-      Object.entries(images).flatMap(([service, image]) => [image.id, this.#keepTag(id, service)]),
-    );
+  /** A tag of our own keeps each image on the host for as long as the release is kept. Pairs of id and tag. */
+  #keepTags(id: string, images: Readonly<Record<string, ReleaseImage>>): string[] {
+    return Object.entries(images).flatMap(([service, image]) => [image.id, this.#keepTag(id, service)]);
   }
 
   #keepTag(id: string, service: string): string {
@@ -1246,7 +1212,7 @@ class HostProject implements Project {
   async #hook(id: string, name: string, lines: string): Promise<void> {
     const release = this.#state.releasePath(id);
     const file = `${release}/${name}`;
-    await this.#state.write(file, `${lines.replaceAll('\r\n', '\n')}\n`);
+    await this.#state.write({ [file]: lines.replaceAll('\r\n', '\n') });
     this.#open.log.info(`${this.host}: ${name}`);
     await this.#step(
       scripts.runHook,
@@ -1275,12 +1241,7 @@ class HostProject implements Project {
   }
 
   async #temporary(): Promise<string> {
-    const { stdout } = await must(
-      this.#shell,
-      'umask 077; mktemp -d',
-      {},
-      'cannot make a temporary directory',
-    );
+    const { stdout } = await must(this.#shell, scripts.temporary, {}, 'cannot make a temporary directory');
     return stdout.trim();
   }
 
