@@ -1,7 +1,8 @@
-import { existsSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Cancelled } from '@lockkeeper/action';
 import ssh2 from 'ssh2';
 import { openStack, type Stack } from './stack.ts';
 
@@ -178,6 +179,40 @@ describe('where v1 serves', () => {
     expect(await stack.containers()).toEqual(before);
     expect(await readFile(join(stack.directory, '.lockkeeper/audit.log'), 'utf8')).toBe(audit);
   });
+
+  it('a cancel after the switch leaves the undoing to post, which is harmless when run again', async () => {
+    const cancel = new AbortController();
+    const deploying = stack.deploy({ environment: 'TAG=v2-503', 'health-timeout': '60s' }, cancel.signal);
+    while ((await stack.version()) !== 'v2-503') await new Promise((resolve) => setTimeout(resolve, 50));
+    cancel.abort(new Cancelled('SIGINT'));
+    await expect(deploying).rejects.toThrow('cancelled (SIGINT)');
+    expect(existsSync(join(stack.directory, '.lockkeeper/lock'))).toBe(true);
+
+    const recovered = await stack.recover();
+    expect(recovered).toMatchObject({ good: true });
+    expect(recovered.message).toContain(`Rolled back to ${serving}, verified.`);
+    expect(await stack.version()).toBe('v1');
+    expect(existsSync(join(stack.directory, '.lockkeeper/lock'))).toBe(false);
+    expect((await stack.recover()).message).toContain('nothing was under way');
+  }, 60_000);
+
+  it('a run that vanished after the switch is made good by the next one, even when that fails early', async () => {
+    const cancel = new AbortController();
+    const vanished = stack.deploy({ environment: 'TAG=v2-503', 'health-timeout': '60s' }, cancel.signal);
+    while ((await stack.version()) !== 'v2-503') await new Promise((resolve) => setTimeout(resolve, 50));
+    cancel.abort(new Cancelled('the machine is gone'));
+    await expect(vanished).rejects.toThrow();
+    // As if 90 s had passed on the host.
+    const state = join(stack.directory, '.lockkeeper');
+    for (const name of readdirSync(state))
+      if (name.startsWith('beat.')) await writeFile(join(state, name), '1000000000');
+
+    const report = await stack.deploy({ environment: 'TAG=v9' });
+    expect(report.log.join('\n')).toContain('took over the lock');
+    expect(report.reason).toContain('cannot pull');
+    expect(report.message).toContain(`Rolled back to ${serving}, verified.`);
+    expect(await stack.version()).toBe('v1');
+  }, 60_000);
 
   it('runs pre-deploy with the new release; a failing post-deploy goes back, env file included', async () => {
     const path = join(stack.directory, '.env');

@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
-import { releaseId, releaseNonce } from '@lockkeeper/compose';
+import { type Recovered, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
 import { type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
-import { connect, type SshTarget } from '@lockkeeper/ssh';
+import { connect } from '@lockkeeper/ssh';
 import { systemClock } from '@lockkeeper/wait';
 import ssh2 from 'ssh2';
 import { parse } from 'yaml';
@@ -50,6 +51,9 @@ services:
     restart: unless-stopped
 `;
 
+const commit = 'a1b2c3d4e5';
+const owner = { repository: 'octo/shop', runUrl: 'https://github.com/octo/shop/actions/runs/1' };
+
 const defaults = (await readDefaults()) satisfies Record<string, string>;
 
 async function readDefaults(): Promise<Record<string, string>> {
@@ -69,7 +73,9 @@ export interface Stack {
   docker(...argv: string[]): Promise<string>;
   /** The inputs of a deploy that would succeed, changed by what is given. */
   inputs(values?: Record<string, string>): Record<string, string>;
-  deploy(values?: Record<string, string>): Promise<DeployReport & { log: string[] }>;
+  deploy(values?: Record<string, string>, signal?: AbortSignal): Promise<DeployReport & { log: string[] }>;
+  /** What the post step does after the last deploy. */
+  recover(): Promise<Recovered>;
   /** The version that answers on the host's port 8000, or what went wrong. */
   version(): Promise<string>;
   /** Container ids by service. */
@@ -105,6 +111,7 @@ export async function openStack(address: string): Promise<Stack> {
     registry.push({ repository, tag, config: { Cmd: ['node', main], WorkingDir: '/app', Env: env }, files });
   await image('db', '15', [], { 'app/db.cjs': database }, 'db.cjs');
 
+  let last = { release: '', lockToken: '' };
   const stack: Stack = {
     host,
     registry,
@@ -135,22 +142,39 @@ export async function openStack(address: string): Promise<Stack> {
       'health-url': 'http://localhost:8000/health/',
       ...values,
     }),
-    deploy: async (values) => {
+    deploy: async (values, signal) => {
       const log = memoryLog();
       const { hosts, onFailure, ssh, settings } = readInputs(inputsOf(stack.inputs(values), defaults));
+      last = {
+        release: releaseId(new Date(), commit, releaseNonce()),
+        lockToken: randomBytes(8).toString('hex'),
+      };
       const report = await deploy({
+        ...last,
         hosts,
         onFailure,
         settings,
-        release: releaseId(new Date(), 'a1b2c3d4e5', releaseNonce()),
-        commit: 'a1b2c3d4e5',
-        lockToken: Math.random().toString(16).slice(2).padEnd(16, '0').slice(0, 16),
-        owner: { repository: 'octo/shop', runUrl: 'https://github.com/octo/shop/actions/runs/1' },
-        connect: (name) => connect({ ...ssh, host: name } as SshTarget, { log, clock: systemClock }),
+        commit,
+        owner,
+        connect: (name) => connect({ ...ssh, host: name }, { log, clock: systemClock, signal }),
         log,
         clock: systemClock,
+        signal,
       });
       return { ...report, log: log.lines };
+    },
+    recover: async () => {
+      const log = memoryLog();
+      const { ssh, settings } = readInputs(inputsOf(stack.inputs(), defaults));
+      const shell = await connect({ ...ssh, host: address }, { log, clock: systemClock });
+      try {
+        return await recoverHost(
+          { ...last, shell, settings, commit, owner, log, clock: systemClock },
+          60_000,
+        );
+      } finally {
+        await shell.close();
+      }
     },
     version: async () => {
       try {

@@ -1,0 +1,63 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, it } from '@jest/globals';
+import ssh2 from 'ssh2';
+import { parsePrivateKey } from '../src/private-key.ts';
+
+const openssh = ssh2.utils.generateKeyPairSync('ed25519');
+const encrypted = ssh2.utils.generateKeyPairSync('ed25519', {
+  passphrase: 'open sesame',
+  cipher: 'aes256-ctr',
+  rounds: 4,
+});
+const pem = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({
+  type: 'pkcs1',
+  format: 'pem',
+}) as string;
+const pkcs8 = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+
+function publicOf(text: string, passphrase?: string): string {
+  const key = ssh2.utils.parseKey(parsePrivateKey(text, passphrase), passphrase);
+  if (key instanceof Error) throw key;
+  return (Array.isArray(key) ? key[0]! : key).getPublicSSH().toString('base64');
+}
+
+describe('a private key', () => {
+  it.each([
+    ['as it is', (key: string) => key],
+    ['with CRLF', (key: string) => key.replaceAll('\n', '\r\n')],
+    ['without its last line end', (key: string) => key.trimEnd()],
+    ['with spaces around its lines', (key: string) => `\n  ${key.replaceAll('\n', ' \n  ')}`],
+    ['with literal \\n', (key: string) => key.replaceAll('\n', '\\n')],
+    ['as base64', (key: string) => Buffer.from(key).toString('base64')],
+    ['as wrapped base64', (key: string) => Buffer.from(key).toString('base64').replace(/.{76}/g, '$&\n')],
+    ['on one line', (key: string) => key.trim().replaceAll('\n', ' ')],
+    ['with a byte order mark', (key: string) => `\uFEFF${key}`],
+  ])('is read %s', (_how, change) => {
+    expect(publicOf(change(openssh.private))).toBe(openssh.public.split(' ')[1]);
+    expect(publicOf(change(pem))).toBe(publicOf(pem));
+  });
+
+  it('is read with its passphrase', () => {
+    expect(publicOf(encrypted.private, 'open sesame')).toBe(encrypted.public.split(' ')[1]);
+  });
+
+  it.each([
+    ['no key at all', 'hunter2', undefined, /is not a private key/],
+    ['the public key', openssh.public, undefined, /is a public key/],
+    ['a PuTTY key', 'PuTTY-User-Key-File-3: ssh-ed25519', undefined, /PPK/],
+    ['half a key', openssh.private.slice(0, 200), undefined, /END line is missing/],
+    ['an encrypted key without passphrase', encrypted.private, undefined, /is encrypted/],
+    ['an encrypted key with another passphrase', encrypted.private, 'wrong', /cannot be opened/],
+    ['PKCS#8', pkcs8, undefined, /PKCS#8/],
+    ['a damaged key', openssh.private.replace(/\n.{20}/, '\nAAAA'), undefined, /damaged/],
+  ])('that is %s is refused by name, without a byte of it', (_what, text, passphrase, problem) => {
+    let message = '';
+    try {
+      parsePrivateKey(text, passphrase);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toMatch(problem);
+    for (const line of text.split('\n')) if (line.length > 30) expect(message).not.toContain(line);
+  });
+});
