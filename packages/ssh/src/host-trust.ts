@@ -82,7 +82,7 @@ function parseKnownHost(line: string): KnownHost | string {
     return 'is a host certificate, which is not supported; give the host key itself';
   if (!keyTypes.includes(type as (typeof keyTypes)[number]))
     return `has the key type "${type.slice(0, 40)}"; expected one of ${keyTypes.join(', ')}`;
-  if (!/^[A-Za-z0-9+/]+=*$/.test(key) || keyTypeOf(Buffer.from(key, 'base64')) !== type)
+  if (!/^[A-Za-z0-9+/]+=*$/.test(key) || !isKey(Buffer.from(key, 'base64'), type))
     return `holds no ${type} key: it is cut or damaged`;
   if (hosts.startsWith('|') && !/^\|1\|[A-Za-z0-9+/]+=*\|[A-Za-z0-9+/]+=*$/.test(hosts))
     return 'has a hashed name of an unknown form; expected |1|salt|hash';
@@ -94,6 +94,17 @@ export function keyTypeOf(blob: Buffer): string | undefined {
   if (blob.length < 4) return undefined;
   const length = blob.readUInt32BE(0);
   return length <= blob.length - 4 ? blob.toString('latin1', 4, 4 + length) : undefined;
+}
+
+/** Whether a blob is a whole public key of the type: length-prefixed fields that end where it ends. */
+function isKey(blob: Buffer, type: string): boolean {
+  let fields = 0;
+  let at = 0;
+  while (at + 4 <= blob.length) {
+    at += 4 + blob.readUInt32BE(at);
+    fields++;
+  }
+  return keyTypeOf(blob) === type && at === blob.length && fields === (type === 'ssh-ed25519' ? 2 : 3);
 }
 
 /** As `ssh-keygen -l` prints it. */

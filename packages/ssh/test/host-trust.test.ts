@@ -58,7 +58,11 @@ describe('known_hosts', () => {
 
   it('asks the server for no key type but the pinned ones, and never for SHA-1', () => {
     const trust = parseHostTrust({ knownHosts: `h ${rsa.text}\nh ${ecdsa.text}\nelse ${ed25519.text}` });
-    expect(offeredAlgorithms(trust, 'h', 22)).toEqual(['ecdsa-sha2-nistp256', 'rsa-sha2-512', 'rsa-sha2-256']);
+    expect(offeredAlgorithms(trust, 'h', 22)).toEqual([
+      'ecdsa-sha2-nistp256',
+      'rsa-sha2-512',
+      'rsa-sha2-256',
+    ]);
     expect(offeredAlgorithms(trust, 'nobody', 22)).toEqual([]);
   });
 
@@ -78,7 +82,9 @@ describe('known_hosts', () => {
 
 describe('fingerprints', () => {
   it('believes any of several, with or without padding, whatever the host', () => {
-    const trust = parseHostTrust({ fingerprints: [fingerprintOf(other.blob), `${fingerprintOf(rsa.blob)}=`] });
+    const trust = parseHostTrust({
+      fingerprints: [fingerprintOf(other.blob), `${fingerprintOf(rsa.blob)}=`],
+    });
     expect(judgeHostKey(trust, 'h', 22, rsa.blob).trusted).toBe(true);
     expect(judgeHostKey(trust, 'h', 22, ed25519.blob)).toEqual({ trusted: false, why: 'changed' });
   });

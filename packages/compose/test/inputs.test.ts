@@ -1,0 +1,205 @@
+import { describe, expect, it } from '@jest/globals';
+import { type InputError, inputsOf } from '@lockkeeper/action';
+import { parseEnvFile, secretValues } from '../src/env-file.ts';
+import { judgeHealth } from '../src/health-url.ts';
+import { readReleaseInputs } from '../src/inputs.ts';
+import { judgeDirectory, judgePreflight } from '../src/preflight.ts';
+import { withoutHelpers } from '../src/registry-login.ts';
+
+const defaults = {
+  files: 'host',
+  images: 'pull',
+  build: 'sequential',
+  'no-cache': 'false',
+  'env-file-path': '.env',
+  strategy: 'recreate',
+  'health-timeout': '5m',
+  'stability-window': '10s',
+  'health-status': '200',
+  rollback: 'true',
+  'remove-orphans': 'false',
+  'keep-releases': '5',
+  'stage-timeout': '20m',
+  'command-timeout': '20m',
+  'lock-timeout': '10m',
+  'dry-run': 'false',
+};
+
+function problems(values: Record<string, string>): string[] {
+  const inputs = inputsOf({ 'project-directory': '/srv/shop', ...values }, defaults);
+  readReleaseInputs(inputs);
+  try {
+    inputs.done();
+    return [];
+  } catch (error) {
+    return (error as InputError).problems;
+  }
+}
+
+describe('release inputs', () => {
+  it('need no more than the directory', () => {
+    const inputs = inputsOf({ 'project-directory': '~/shop/' }, defaults);
+    expect(readReleaseInputs(inputs)).toMatchObject({
+      projectDirectory: '~/shop',
+      envFilePath: '.env',
+      healthTimeout: 300_000,
+      rollback: true,
+      registry: undefined,
+      health: undefined,
+    });
+    expect(() => inputs.done()).not.toThrow();
+  });
+
+  it('are told all at once when all are wrong', () => {
+    const all = problems({
+      'project-directory': '~root/shop',
+      'compose-files': '../evil.yml',
+      'project-name': 'Shop!',
+      services: '-rf',
+      image: 'web=web:latest',
+      environment: 'PATH=/tmp\nno equals sign',
+      'required-env': 'A-B',
+      registry: 'https://ghcr.io',
+      'registry-password': 'hunter22',
+      'health-timeout': '5',
+      'health-json': 'database=true',
+      'rollback-to': '../../etc',
+      strategy: 'blue-green',
+      files: 'git',
+      run: 'pg_dump',
+    });
+    expect(all.map((problem) => problem.split(':')[0])).toEqual(
+      expect.arrayContaining([
+        'project-directory',
+        'compose-files',
+        'project-name',
+        'services',
+        'image',
+        'environment',
+        'required-env',
+        'registry',
+        'registry-username',
+        'health-timeout',
+        'health-json',
+        'rollback-to',
+        'strategy',
+        'files',
+        'run',
+      ]),
+    );
+    expect(all.join('\n')).not.toContain('hunter22');
+  });
+
+  it.each(['/', '~', 'srv/shop', '~root/x', '/srv/../etc', '/srv/a\nb', '$HOME/shop'])(
+    'refuse %j as a directory',
+    (directory) => {
+      expect(problems({ 'project-directory': directory })).toHaveLength(1);
+    },
+  );
+
+  it('mask the password and the whole env file', () => {
+    const inputs = inputsOf(
+      {
+        'project-directory': '/srv/shop',
+        'registry-username': 'bot',
+        'registry-password': 'hunter22',
+        'env-file': 'SECRET_KEY=abcdefgh\nDEBUG=0',
+      },
+      defaults,
+    );
+    const settings = readReleaseInputs(inputs);
+    expect(settings.registry).toEqual({ server: 'docker.io', username: 'bot', password: 'hunter22' });
+    expect(settings.envFile).toBe('SECRET_KEY=abcdefgh\nDEBUG=0\n');
+    expect(inputs.masked).toEqual(expect.arrayContaining(['hunter22', 'SECRET_KEY=abcdefgh']));
+  });
+});
+
+describe('an env file', () => {
+  it('is read as far as "set and not empty" goes', () => {
+    expect(
+      parseEnvFile(
+        [
+          '# comment',
+          'A=1',
+          'export B = two # note',
+          "C='it is # here'",
+          'D="a\\"b"',
+          'E=',
+          'F=$A',
+          'bad line',
+          'G: yaml',
+        ].join('\r\n'),
+      ),
+    ).toEqual({ A: '1', B: 'two', C: 'it is # here', D: 'a\\"b', E: '', F: '$A', G: 'yaml' });
+  });
+
+  it('has values that must not be seen', () => {
+    expect(secretValues('SECRET_KEY=abcdefgh\nDATABASE_URL=pg://u:p@h\nDEBUG=production\nTOKEN=x')).toEqual([
+      'abcdefgh',
+      'pg://u:p@h',
+    ]);
+  });
+});
+
+describe('an answer of health-url', () => {
+  const probe = {
+    url: 'http://localhost/health/?x=1',
+    status: [[200, 299]] as Array<[number, number]>,
+    json: [['database', 'true'] as [string, string], ['checks.redis.state', 'up'] as [string, string]],
+    headers: [],
+  };
+  it.each([
+    [200, '{"database":true,"checks":{"redis":{"state":"up"}}}', undefined],
+    [200, '{"database":false,"checks":{"redis":{"state":"up"}}}', 'with database=false, expected true'],
+    [200, '{"database":true}', 'checks.redis.state=nothing, expected up'],
+    [200, '<html>', 'body that is not JSON'],
+    [503, '', 'GET /health/ answered 503, expected 200-299'],
+    [400, '', 'ALLOWED_HOSTS'],
+    [301, '', 'X-Forwarded-Proto'],
+  ])('%i %s', (status, body, seen) => {
+    const answer = judgeHealth(probe, status, body);
+    if (seen === undefined) expect(answer).toBeUndefined();
+    else expect(answer).toContain(seen);
+  });
+});
+
+describe('preflight names the cause', () => {
+  it.each([
+    ['docker absent', /no docker in PATH/],
+    ['docker present\ndaemon refused\npermission denied while trying to connect', /not in the group docker/],
+    ['docker present\ndaemon refused\nCannot connect to the Docker daemon', /daemon does not answer/],
+    ['docker present\ndaemon reached\ncompose absent', /no Docker Compose/],
+    ['docker present\ndaemon reached\nstandalone 1.29.2', /Compose 1.29.2.*v2 is needed/],
+  ])('%j', (text, problem) => {
+    expect(() => judgePreflight(text, 'host')).toThrow(problem);
+  });
+
+  it('accepts the plugin and the standalone v2', () => {
+    expect(judgePreflight('docker present\ndaemon reached\nplugin v2.26.1\n', 'h')).toBe('plugin');
+    expect(judgePreflight('docker present\ndaemon reached\nstandalone 2.40.3\n', 'h')).toBe('standalone');
+  });
+
+  it('tells a missing directory from a link and from one that may not be read', () => {
+    expect(judgeDirectory('plugin 2\ndirectory /srv/shop\nfree 1', '~/shop', 'h')).toBe('/srv/shop');
+    expect(() => judgeDirectory('link /data/shop', '/srv/shop', 'h')).toThrow('symbolic link to /data/shop');
+    expect(() => judgeDirectory('no directory', '/srv/shop', 'h')).toThrow('has no directory');
+    expect(() => judgeDirectory('closed directory', '/srv/shop', 'h')).toThrow('may not read');
+  });
+});
+
+describe('the throw-away Docker config', () => {
+  it('keeps plugins and other logins, and no helper that would keep this one', () => {
+    const own = {
+      credsStore: 'desktop',
+      credHelpers: { 'ghcr.io': 'x', 'other.io': 'y' },
+      auths: {},
+      proxies: {},
+    };
+    expect(JSON.parse(withoutHelpers(JSON.stringify(own), 'ghcr.io'))).toEqual({
+      credHelpers: { 'other.io': 'y' },
+      auths: {},
+      proxies: {},
+    });
+    expect(withoutHelpers('not json', 'ghcr.io')).toBe('{}');
+  });
+});

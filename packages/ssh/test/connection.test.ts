@@ -1,0 +1,188 @@
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { memoryLog } from '@lockkeeper/action';
+import { systemClock } from '@lockkeeper/wait';
+import ssh2 from 'ssh2';
+import { connect } from '../src/connection.ts';
+import { fingerprintOf, parseHostTrust } from '../src/host-trust.ts';
+import type { Shell } from '../src/shell.ts';
+import type { SshTarget } from '../src/target.ts';
+import { type KeyPair, openServer, type TestServer } from './server.ts';
+
+const user = ssh2.utils.generateKeyPairSync('ed25519');
+const open: Array<{ close(): Promise<void> }> = [];
+afterEach(async () => {
+  for (const thing of open.splice(0).reverse()) await thing.close();
+});
+
+async function serve(...args: [Array<'ed25519' | 'rsa' | KeyPair>?, number?]): Promise<TestServer> {
+  const server = await openServer(user.public, ...args);
+  open.push(server);
+  return server;
+}
+
+function targetOf(server: TestServer, changes: Partial<SshTarget> = {}): SshTarget {
+  return {
+    host: '127.0.0.1',
+    port: server.port,
+    username: 'deploy',
+    privateKey: user.private,
+    trust: parseHostTrust({
+      knownHosts: server.hostKeys.map((key) => `[127.0.0.1]:${server.port} ${key}`).join('\n'),
+    }),
+    connectTimeout: 5_000,
+    ...changes,
+  };
+}
+
+async function shellOf(target: SshTarget, log = memoryLog()): Promise<Shell> {
+  const shell = await connect(target, { log, clock: systemClock });
+  open.push(shell);
+  return shell;
+}
+
+function fingerprint(key: string): string {
+  return fingerprintOf(Buffer.from(key.split(' ')[1]!, 'base64'));
+}
+
+describe('a command', () => {
+  it('gets its arguments as data, whatever they contain, and its exit code comes back', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    const nasty = ["it's", '$(touch /tmp/pwn)', '`id`', 'a\nb', '; exit 0', '-n', '', '\\', '"', '*'];
+    const result = await shell.run('for arg; do printf "%s|" "$arg"; done; echo oops >&2; exit 7', {
+      args: nasty,
+    });
+    expect(result).toEqual({ code: 7, stdout: nasty.map((arg) => `${arg}|`).join(''), stderr: 'oops\n' });
+  });
+
+  it('reads a secret from stdin and stops at the first failing line', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    const result = await shell.run('IFS= read -r secret; test "$secret" = hunter2; false; echo reached', {
+      stdin: 'hunter2\n',
+    });
+    expect(result).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('shows its output as it comes and keeps the end of very much of it', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    let seen = 0;
+    const result = await shell.run('head -c 30000000 /dev/zero | tr "\\0" x; echo end', {
+      onOutput: (text) => {
+        seen += text.length;
+      },
+    });
+    expect(seen).toBe(30_000_004);
+    expect(result.stdout.length).toBeLessThanOrEqual(8 * 1024 * 1024);
+    expect(result.stdout.endsWith('end\n')).toBe(true);
+  });
+
+  it('is given up after its time, and when cancelled with the reason of the cancel', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    await expect(shell.run('sleep 60', { timeout: 200 })).rejects.toThrow('no end of the command');
+    const cancel = new AbortController();
+    const running = shell.run('sleep 60', { signal: cancel.signal });
+    setTimeout(() => cancel.abort(new Error('stop')), 100);
+    await expect(running).rejects.toThrow('stop');
+  });
+
+  it('is a failure when its exit code never comes, and the next one connects anew', async () => {
+    const server = await serve();
+    const shell = await shellOf(targetOf(server));
+    const running = shell.run('sleep 60');
+    setTimeout(() => server.cut(), 200);
+    await expect(running).rejects.toThrow('was lost during a command');
+    expect(await shell.run('echo back')).toMatchObject({ code: 0, stdout: 'back\n' });
+    expect(server.connections).toBe(2);
+  });
+});
+
+describe('the host key', () => {
+  it('that is pinned by an RSA line alone is asked for, although the server prefers another', async () => {
+    const server = await serve(['ed25519', 'rsa']);
+    const rsa = server.hostKeys[1]!;
+    const shell = await shellOf(
+      targetOf(server, {
+        trust: parseHostTrust({ knownHosts: `[127.0.0.1]:${server.port} ${rsa}` }),
+      }),
+    );
+    expect((await shell.run('echo in')).stdout).toBe('in\n');
+  });
+
+  it('that a bare fingerprint pins is found among the types the server has', async () => {
+    const server = await serve(['ed25519', 'rsa']);
+    const trust = parseHostTrust({ fingerprints: [fingerprint(server.hostKeys[1]!)] });
+    const shell = await shellOf(targetOf(server, { trust }));
+    expect((await shell.run('echo in')).stdout).toBe('in\n');
+  });
+
+  it('that is another one ends it before the login, with both keys and the line to paste', async () => {
+    const server = await serve();
+    const stranger = ssh2.utils.generateKeyPairSync('ed25519').public.split(' ').slice(0, 2).join(' ');
+    const trust = parseHostTrust({ knownHosts: `[127.0.0.1]:${server.port} ${stranger}` });
+    await expect(shellOf(targetOf(server, { trust }))).rejects.toMatchObject({
+      message: expect.stringContaining(
+        `offered ${fingerprint(server.hostKeys[0]!)} (ssh-ed25519), expected ${fingerprint(stranger)}`,
+      ),
+      next: expect.stringContaining(`[127.0.0.1]:${server.port} ${server.hostKeys[0]}`),
+    });
+    expect(server.connections).toBe(1);
+  });
+
+  it('must be pinned for this very host: lines for others are no trust', async () => {
+    const server = await serve();
+    const trust = parseHostTrust({ knownHosts: `example.com ${server.hostKeys[0]}` });
+    await expect(shellOf(targetOf(server, { trust }))).rejects.toThrow('no host key is pinned');
+    expect(server.connections).toBe(0);
+  });
+});
+
+describe('connecting', () => {
+  it('does not try a refused key again', async () => {
+    const server = await serve();
+    const privateKey = ssh2.utils.generateKeyPairSync('ed25519').private;
+    await expect(shellOf(targetOf(server, { privateKey }))).rejects.toThrow(
+      'refused the key for user "deploy"',
+    );
+    expect(server.connections).toBe(1);
+  });
+
+  it('tries again while nothing listens yet', async () => {
+    const gone = await serve();
+    const { port, hostKeys } = gone;
+    await gone.close();
+    const log = memoryLog();
+    setTimeout(() => serve([gone.pair], port), 300);
+    const shell = await shellOf(targetOf({ ...gone, hostKeys }), log);
+    expect((await shell.run('echo in')).stdout).toBe('in\n');
+    expect(log.lines.join('\n')).toContain('no SSH server listens there; trying again');
+  });
+
+  it('goes through a jump host that has its own pin', async () => {
+    const [bastion, inner] = [await serve(), await serve()];
+    const shell = await shellOf(targetOf(inner, { jump: targetOf(bastion) }));
+    expect((await shell.run('echo inside')).stdout).toBe('inside\n');
+    expect([bastion.connections, inner.connections]).toEqual([1, 1]);
+    const wrong = { ...targetOf(bastion), trust: targetOf(inner).trust };
+    await expect(shellOf(targetOf(inner, { jump: wrong }))).rejects.toThrow('no host key is pinned');
+  });
+
+  it('tunnels from the host', async () => {
+    const web = createServer((_request, response) => response.end('hello'));
+    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+    open.push({ close: () => new Promise((resolve) => web.close(() => resolve())) });
+    const shell = await shellOf(targetOf(await serve()));
+    const socket = await shell.tunnel('127.0.0.1', (web.address() as AddressInfo).port);
+    const body = await new Promise((resolve, reject) => {
+      const asked = request({ createConnection: () => socket as never, headers: { connection: 'close' } });
+      asked.on('response', (response) => {
+        response.setEncoding('utf8');
+        response.on('data', resolve);
+      });
+      asked.on('error', reject);
+      asked.end();
+    });
+    expect(body).toBe('hello');
+    socket.destroy();
+  });
+});

@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { type Server as TcpServer, connect as tcpConnect } from 'node:net';
+import ssh2 from 'ssh2';
+
+export interface KeyPair {
+  public: string;
+  private: string;
+}
+
+export interface TestServer {
+  port: number;
+  /** Public host keys, as known_hosts has them: `type base64`. */
+  hostKeys: string[];
+  /** The first of its host keys, to open the same server again. */
+  pair: KeyPair;
+  connections: number;
+  /** Cuts every connection, without a word. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+/** An SSH server on loopback that runs commands with sh and passes tunnels on. One user's key is let in. */
+export async function openServer(
+  userKey: string,
+  kinds: Array<'ed25519' | 'rsa' | KeyPair> = ['ed25519'],
+  port = 0,
+): Promise<TestServer> {
+  const pairs = kinds.map((kind) =>
+    typeof kind === 'object'
+      ? kind
+      : kind === 'rsa'
+        ? ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 })
+        : ssh2.utils.generateKeyPairSync('ed25519'),
+  );
+  const allowed = ssh2.utils.parseKey(userKey);
+  if (allowed instanceof Error) throw allowed;
+  const key = Array.isArray(allowed) ? allowed[0]! : allowed;
+  const sockets = new Set<{ destroy(): void }>();
+  const children = new Set<ReturnType<typeof spawn>>();
+  const server = new ssh2.Server({ hostKeys: pairs.map((pair) => pair.private) }, (client) => {
+    opened.connections++;
+    const socket = (client as unknown as { _sock: { destroy(): void } })._sock;
+    sockets.add(socket);
+    client.on('error', () => {});
+    client.on('close', () => sockets.delete(socket));
+    client.on('authentication', (context) => {
+      if (context.method !== 'publickey') return context.reject(['publickey']);
+      const known = context.key.data.equals(key.getPublicSSH());
+      const proven =
+        !context.signature || key.verify(context.blob!, context.signature, context.hashAlgo) === true;
+      if (known && proven) context.accept();
+      else context.reject();
+    });
+    client.on('session', (accept) => {
+      accept().on('exec', (acceptExec, _reject, { command }) => {
+        const channel = acceptExec();
+        const child = spawn('/bin/sh', ['-c', command], { detached: true });
+        children.add(child);
+        child.stdout.pipe(channel, { end: false });
+        child.stderr.pipe(channel.stderr, { end: false });
+        channel.pipe(child.stdin);
+        child.stdin.on('error', () => {});
+        child.on('close', (code) => {
+          children.delete(child);
+          channel.exit(code ?? 1);
+          channel.end();
+        });
+      });
+    });
+    client.on('tcpip', (accept, _reject, { destIP, destPort }) => {
+      const target = tcpConnect(destPort, destIP, () => {
+        const channel = accept();
+        channel.pipe(target).pipe(channel);
+      });
+      target.on('error', () => {});
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  let closed = false;
+  const opened: TestServer = {
+    port: (server.address() as { port: number }).port,
+    hostKeys: pairs.map((pair) => pair.public.split(' ').slice(0, 2).join(' ')),
+    pair: pairs[0]!,
+    connections: 0,
+    cut: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    close: async () => {
+      for (const child of children)
+        try {
+          process.kill(-child.pid!, 'SIGKILL');
+        } catch {
+          // It has ended by itself.
+        }
+      opened.cut();
+      if (!closed)
+        await new Promise<void>((resolve) => (server as unknown as TcpServer).close(() => resolve()));
+      closed = true;
+    },
+  };
+  return opened;
+}
