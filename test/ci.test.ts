@@ -4,7 +4,7 @@ import { mkdir, readdir, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import {
   type ActionStandIn,
   type JobReport,
@@ -14,8 +14,9 @@ import {
   loadWorkflow,
   nodePath,
   runWorkflow,
+  type StandIns,
   type Workflow,
-  type WorkflowEvent,
+  type WorkflowJob,
   type WorkflowStep,
 } from '@lockkeeper/runner';
 import { parse } from 'yaml';
@@ -129,61 +130,61 @@ it('runs in CI what the README tells everybody to run', () => {
   expect(jobs.test.steps.map(({ run }: { run?: string }) => run)).toContain('.ci/run');
 });
 
-describe('the job of ci.yml that uses the five actions', () => {
+/** Everything of this working copy, as a checkout has it; what a step writes beside it stays in the scratch. */
+const checkout: ActionStandIn = {
+  what: 'this working copy, linked',
+  perform: async ({ workspace }) => {
+    await mkdir(workspace, { recursive: true });
+    for (const name of await readdir(root))
+      if (name !== '.git') await symlink(join(root, name), join(workspace, name));
+    return { conclusion: 'success' };
+  },
+};
+
+/** Runs the one job of a workflow with the local actions as they are committed. */
+async function runOwnJob(workflow: Workflow, standIns: StandIns | undefined): Promise<JobReport> {
   const scratch = mkdtempSync(join(tmpdir(), 'lockkeeper-ci-'));
-  const lines: string[] = [];
+  const { id } = workflow.jobs[0]!;
+  try {
+    const result = await runWorkflow(workflow, {
+      secrets: {},
+      vars: {},
+      settings: {
+        node: nodePath,
+        env: { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: scratch, LANG: 'C.UTF-8' },
+        workspace: join(scratch, 'work'),
+        temp: join(scratch, 'temp'),
+        toolCache: join(scratch, 'tools'),
+        name: 'ci',
+      },
+      standIns,
+      resolveAction: (uses) => {
+        if (uses.startsWith('actions/checkout@')) return { standIn: checkout };
+        const directory = join(root, uses);
+        return uses.startsWith('./') && existsSync(directory) ? { directory } : undefined;
+      },
+    });
+    return result.jobs[id]!;
+  } finally {
+    // A lab that a failed job left open.
+    const env = { ...process.env, RUNNER_TEMP: join(scratch, 'temp', id) };
+    await promisify(execFile)(nodePath, [join(root, 'tools/lab.ts'), 'close'], { env }).catch(() => {});
+    rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+const lastPost = ({ steps }: JobReport) =>
+  steps.filter(({ phase, name }) => phase === 'post' && name !== 'Complete job').at(-1)!;
+
+describe('the job of ci.yml that uses the five actions', () => {
+  let job: WorkflowJob;
   let report: JobReport;
-
-  /** Everything of this working copy, as a checkout has it; what a step writes beside it stays in the scratch. */
-  const checkout: ActionStandIn = {
-    what: 'this working copy, linked',
-    perform: async ({ workspace }) => {
-      await mkdir(workspace, { recursive: true });
-      for (const name of await readdir(root))
-        if (name !== '.git') await symlink(join(root, name), join(workspace, name));
-      return { conclusion: 'success' };
-    },
-  };
-
   beforeAll(async () => {
     const workflow = await loadWorkflow(join(root, '.github/workflows/ci.yml'));
     const standIns = await loadStandIns(workflow, join(root, 'test/ci.stand-ins.yml'));
-    const job = workflow.jobs.filter(({ id }) => id === 'actions');
-    const onEvent = (event: WorkflowEvent) => {
-      if (event.kind === 'line') lines.push(event.text);
-    };
-    const result = await runWorkflow(
-      { ...workflow, jobs: job },
-      {
-        secrets: {},
-        vars: {},
-        settings: {
-          node: nodePath,
-          env: { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: scratch, LANG: 'C.UTF-8' },
-          workspace: join(scratch, 'work'),
-          temp: join(scratch, 'temp'),
-          toolCache: join(scratch, 'tools'),
-          name: 'ci',
-        },
-        standIns,
-        resolveAction: (uses) => {
-          if (uses.startsWith('actions/checkout@')) return { standIn: checkout };
-          const directory = join(root, uses);
-          return uses.startsWith('./') && existsSync(directory) ? { directory } : undefined;
-        },
-        onEvent,
-      },
-    );
-    report = result.jobs.actions!;
-  }, 100_000);
-
-  afterAll(async () => {
-    // A lab that a failed job left open.
-    const lab = [join(root, 'tools/lab.ts'), 'close'];
-    const env = { ...process.env, RUNNER_TEMP: join(scratch, 'temp/actions') };
-    await promisify(execFile)(nodePath, lab, { env }).catch(() => {});
-    rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
-  });
+    job = workflow.jobs.find(({ id }) => id === 'actions')!;
+    report = await runOwnJob({ ...workflow, jobs: [job] }, standIns);
+  }, 120_000);
 
   it('is green, each of its steps too', () => {
     const notGreen = report.steps.filter(({ conclusion }) => conclusion !== 'success');
@@ -192,28 +193,54 @@ describe('the job of ci.yml that uses the five actions', () => {
   });
 
   it('uses all five', () => {
-    const used = new Set(report.steps.map(({ name }) => name));
-    expect(used.size).toBeGreaterThan(10);
-    for (const name of manifests.keys())
-      expect(readFileSync(join(root, '.github/workflows/ci.yml'), 'utf8')).toContain(
-        `uses: ./actions/${name}\n`,
-      );
+    const used = job.steps.flatMap((step) => (step.kind === 'uses' ? (ownName(step.uses.text) ?? []) : []));
+    expect([...new Set(used)].sort()).toEqual([...manifests.keys()].sort());
+    expect(report.steps.filter(({ phase }) => phase === 'main')).toHaveLength(job.steps.length);
   });
 
   it('shows at its very end that nothing is left open', () => {
-    const posts = report.steps.filter(({ phase }) => phase === 'post').map(({ name }) => name);
-    expect(posts.filter((name) => name !== 'Complete job').at(-1)).toBe('Post Open a lab');
-    expect(lines.slice(-40)).toContain('Nothing is left open.');
+    expect(lastPost(report).name).toBe('Post Open a lab');
+    expect(report.log.slice(-40)).toContain('Nothing is left open.');
     expect(report.survivors).toEqual([]);
   });
 
   it("shows no secret of the lab's in its log, its summary or an annotation", () => {
     const { outputs } = report.steps.find(({ name, phase }) => name === 'Open a lab' && phase === 'main')!;
     const secrets = [outputs['slack-webhook-url']!, ...outputs['ssh-private-key']!.split('\n').slice(1, -2)];
-    expect(secrets.filter((secret) => secret.length > 20).length).toBeGreaterThan(4);
     const long = secrets.filter((secret) => secret.length > 20);
+    expect(long.length).toBeGreaterThan(4);
     expect(leaksIn('the log', report.log.join('\n'), long)).toEqual([]);
     expect(leaksIn('the summary', report.summary, long)).toEqual([]);
     expect(leaksIn('the annotations', JSON.stringify(report.annotations), long)).toEqual([]);
   });
 });
+
+it('is red at the very end of a job that leaves a port open', async () => {
+  const content = `
+on: push
+jobs:
+  careless:
+    runs-on: ubuntu-24.04
+    steps:
+      - id: lab
+        name: Open a lab
+        uses: ./.github/actions/lab
+      - uses: ./actions/ephemeral-ssh-ingress
+        with:
+          security-group-id: \${{ steps.lab.outputs.security-group-id }}
+          port: \${{ steps.lab.outputs.ssh-port }}
+          ip-lookup-url: \${{ steps.lab.outputs.ip-lookup-url }}
+      - run: echo AWS_SECRET_ACCESS_KEY=forgotten >> "$GITHUB_ENV"
+`;
+  const report = await runOwnJob(await loadWorkflow({ name: 'careless.yml', content }), undefined);
+  expect(report.conclusion).toBe('failure');
+  const { name, conclusion, annotations } = lastPost(report);
+  expect({ name, conclusion }).toEqual({ name: 'Post Open a lab', conclusion: 'failure' });
+  expect(annotations.map(({ message }) => message)).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/^the rule sgr-\w+ \([\d.]+\/32\) is still in the security group$/),
+      expect.stringMatching(/^127\.77\.0\.\d+:\d+ \(SSH\) still answers$/),
+    ]),
+  );
+  expect(report.survivors).toEqual([]);
+}, 60_000);

@@ -81,7 +81,8 @@ export async function closeAndJudge(patienceMs = 10_000): Promise<string[]> {
   const lab = openLabAt(labDirectory());
   const end = performance.now() + patienceMs;
   let state = await lab.state();
-  while (leftOpen(state).length > 0 && performance.now() < end) {
+  const unsettled = () => leftOpen({ ...state, rules: [], openPorts: [] }).length > 0;
+  while (unsettled() && performance.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, 250));
     state = await lab.state();
   }
