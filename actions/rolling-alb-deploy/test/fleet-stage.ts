@@ -17,13 +17,19 @@ export interface Outcome {
 }
 
 /** A lab with hosts in rotation, and the action's phases as processes of their own, as the runner starts them. */
-export async function openFleetStage({ hosts = 2, scale = 10, deny = [] as string[] } = {}) {
+export async function openFleetStage({
+  hosts = 2,
+  scale = 10,
+  /** Lab seconds. */
+  delay = 60,
+  deny = [] as string[],
+} = {}) {
   const lab: Lab = await openLab({
     scale,
     seed: 3,
     hosts,
     repository: 'octo/app',
-    deregistrationDelay: 60,
+    deregistrationDelay: delay,
     healthInterval: 10,
     policy: ({ region, accountId, targetGroupArn }) => shippedPolicy(region, accountId, targetGroupArn, deny),
   });
@@ -119,9 +125,10 @@ export async function openFleetStage({ hosts = 2, scale = 10, deny = [] as strin
     main: (inputs: Record<string, string> = {}, onLine: Parameters<typeof start>[2] = () => {}) =>
       start('main', inputs, onLine),
     post: (inputs: Record<string, string> = {}) => start('post', inputs, () => {}),
-    /** The next step is of another run: no state comes over. */
+    /** The next step is of another run, long after: no state comes over, and the locks have expired. */
     forget: () => {
       state = '';
+      for (const { host } of lab.hosts) rmSync(join(host.home, 'app/.lockkeeper/lock'), { force: true });
     },
     states: () => lab.group.health().map(({ state: now }) => now),
     /** The version that each host itself answers with. */
