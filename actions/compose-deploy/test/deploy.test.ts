@@ -22,8 +22,9 @@ describe('on a host of its own', () => {
     const before = await stack.containers();
 
     await stack.push('v2');
-    const second = await stack.deploy({ environment: 'TAG=v2' });
+    const second = await stack.deploy({ environment: 'TAG=v2', strategy: 'stop-first' });
     expect(second).toMatchObject({ result: 'deployed', hosts: [{ previous: first.release }] });
+    expect(second.log.join('\n')).toContain('stopping web first');
     expect(await stack.version()).toBe('v2');
 
     const again = await stack.deploy({ environment: 'TAG=v2' });
@@ -40,7 +41,13 @@ describe('on a host of its own', () => {
     const further = await stack.deploy({ 'rollback-to': 'previous' });
     expect(further).toMatchObject({ result: 'deployed', release: first.release });
     expect(await stack.version()).toBe('v1');
+
+    const last = await stack.deploy({ environment: 'TAG=v2\nGREETING=bye', 'keep-releases': '1' });
     expect((await stack.containers()).db).toBe(before.db);
+    expect(readdirSync(join(stack.directory, '.lockkeeper/releases')).sort()).toEqual([
+      first.release,
+      last.release,
+    ]);
   }, 120_000);
 
   it('stops what a failed first release started, and shows the last log lines of what failed', async () => {
@@ -148,6 +155,21 @@ describe('where v1 serves', () => {
     },
     40_000,
   );
+
+  it('a registry login leaves nothing on the host, and its password is in no argument', async () => {
+    const report = await stack.deploy({
+      environment: 'TAG=v9',
+      registry: stack.registry.url,
+      'registry-username': 'bot',
+      'registry-password': 'correct horse',
+    });
+    expect(report.reason).toContain('cannot pull');
+    expect(report.log.join('\n')).not.toContain('correct horse');
+    expect(
+      readdirSync(join(stack.directory, '.lockkeeper')).filter((name) => name.includes('config')),
+    ).toEqual([]);
+    expect(existsSync(join(stack.host.home, '.docker/config.json'))).toBe(false);
+  });
 
   it('refuses a host that shows another key than the pinned one, and says which it showed', async () => {
     const other = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
