@@ -138,7 +138,7 @@ export async function openStack(address: string): Promise<Stack> {
       'known-hosts': host.hostKey.knownHostsLine,
       'project-directory': '~/shop',
       'health-timeout': '20s',
-      'stability-window': '1s',
+      'stability-window': '500ms',
       'health-url': 'http://localhost:8000/health/',
       ...values,
     }),

@@ -84,7 +84,7 @@ export class Lock {
         });
       if (holder !== told) log.info(`${shell.name}: waiting for ${who}`);
       told = holder;
-      await clock.sleep(Math.min(5_000, deadline.remaining()), signal);
+      await clock.sleep(Math.min(2_000, deadline.remaining()), signal);
     }
   }
 

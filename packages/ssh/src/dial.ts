@@ -153,6 +153,8 @@ function handshake(
     });
     client.on('ready', () => {
       signal?.removeEventListener('abort', cancel);
+      // A command is a few small packets each way: held back for one another they cost a quarter of a second.
+      client.setNoDelay(true);
       // After this the owner of the session listens; an error without a listener would end the process.
       client.on('error', (error) => log.debug(`${target.host}: ${error.message}`));
       resolve({ client, end: () => client.end() });
