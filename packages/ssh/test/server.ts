@@ -39,7 +39,7 @@ export async function openServer(
   const children = new Set<ReturnType<typeof spawn>>();
   const server = new ssh2.Server({ hostKeys: pairs.map((pair) => pair.private) }, (client) => {
     opened.connections++;
-    client.setNoDelay(true);
+    (client as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
     const socket = (client as unknown as { _sock: { destroy(): void } })._sock;
     sockets.add(socket);
     client.on('error', () => {});
