@@ -168,7 +168,7 @@ async function runOwnJob(workflow: Workflow, standIns: StandIns | undefined): Pr
   } finally {
     // A lab that a failed job left open.
     const env = { ...process.env, RUNNER_TEMP: join(scratch, 'temp', id) };
-    await promisify(execFile)(nodePath, [join(root, 'tools/lab.ts'), 'close'], { env }).catch(() => {});
+    await promisify(execFile)(nodePath, [join(root, 'tools/lab/main.ts'), 'close'], { env }).catch(() => {});
     rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   }
 }

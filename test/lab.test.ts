@@ -13,7 +13,7 @@ import {
   outputName,
   renderState,
   shellExports,
-} from '../tools/lab-facts.ts';
+} from '../tools/lab/facts.ts';
 import { root } from '../tools/manifest.ts';
 
 const asBefore: LabState = {
@@ -111,7 +111,7 @@ describe('pnpm lab', () => {
   const place = () => mkdtempSync(join(scratch, 'temp-'));
   const argv = (...args: string[]) => [
     '--disable-warning=ExperimentalWarning',
-    join(root, 'tools/lab.ts'),
+    join(root, 'tools/lab/main.ts'),
     ...args,
   ];
   const lab = (temp: string, ...args: string[]) => runFile(nodePath, argv(...args), { RUNNER_TEMP: temp });

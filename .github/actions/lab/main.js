@@ -1,3 +1,3 @@
-import { inStep, openForGithub } from '../../../tools/lab.ts';
+import { inStep, openForGithub } from '../../../tools/lab/main.ts';
 
 await inStep(() => openForGithub());

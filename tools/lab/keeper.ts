@@ -3,8 +3,8 @@ import { rm } from 'node:fs/promises';
 import { createServer, get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { type Lab, openLab, type Place, renderMessage } from '@lockkeeper/lab';
-import { shippedPolicy } from '../packages/rehearsal/src/rehearsal.ts';
-import type { LabFacts, LabState } from './lab-facts.ts';
+import { shippedPolicy } from '@lockkeeper/rehearsal';
+import type { LabFacts, LabState } from './facts.ts';
 
 export interface KeeperSettings {
   hosts: number;

@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { LabFacts, LabState } from './lab-facts.ts';
+import type { LabFacts, LabState } from './facts.ts';
 
 /** A mistake of who typed the command: one line, exit status 2. */
 export class UsageError extends Error {}

@@ -12,9 +12,9 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { githubFiles, type LabFacts, leftOpen, renderState, shellExports } from './lab-facts.ts';
-import { type Keeper, type KeeperSettings, keepLab } from './lab-keeper.ts';
-import { labDirectory, openLabAt, socketOf, UsageError } from './lab-socket.ts';
+import { githubFiles, type LabFacts, leftOpen, renderState, shellExports } from './facts.ts';
+import { type Keeper, type KeeperSettings, keepLab } from './keeper.ts';
+import { labDirectory, openLabAt, socketOf, UsageError } from './socket.ts';
 
 const usage = `Usage: pnpm lab [--hosts N] [--scale N] [--github]
        pnpm lab push VERSION [--sick HOW] | show | check | close
