@@ -74,6 +74,8 @@ export interface Lab {
   }): Promise<{ requestUrl: string; requestToken: string }>;
   /** Puts a version of the sample app into the registry, ill as SICK in its server.mjs says; answers its digest. */
   pushApp(version: string, sick?: string): Promise<string>;
+  /** The version whose container runs as `web` on a host; undefined while none does. */
+  versionOn(host: Host): string | undefined;
   close(): Promise<void>;
 }
 
@@ -139,6 +141,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
 
     const keys = generateKeyPair('deploy');
     const app = sampleApp(registry);
+    const versions = new Set([version]);
     const digest = await app.push(version);
 
     const addresses = await claimAddresses(settings.hosts, opened);
@@ -207,7 +210,16 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       secrets: () => ({ SSH_PRIVATE_KEY: keys.private, SLACK_WEBHOOK_URL: slack.webhookUrl }),
       runnerEnv: () => ({ AWS_ENDPOINT_URL: aws.url }),
       idToken: async ({ subject, claims }) => tokens.grant({ subject, claims }),
-      pushApp: (next, sick) => app.push(next, sick === undefined ? {} : { SICK: sick }),
+      pushApp: (next, sick) => {
+        versions.add(next);
+        return app.push(next, sick === undefined ? {} : { SICK: sick });
+      },
+      versionOn: (host) => {
+        const web = host.engine
+          .containers()
+          .find(({ service, status }) => service === 'web' && status === 'running');
+        return [...versions].find((one) => registry.imageId(app.repository, one) === web?.imageId);
+      },
       close,
     };
   } catch (error) {

@@ -43,6 +43,8 @@ export interface RehearsalSettings {
 export type RehearsalEvent =
   | { kind: 'said'; text: string }
   | { kind: 'lab-opened'; lab: Lab; load: Load }
+  /** The lab is about to close; nothing in it is to be looked at any more. */
+  | { kind: 'lab-closing' }
   | { kind: 'struck'; fault: FaultName }
   | { kind: 'workflow'; event: WorkflowEvent };
 
@@ -172,6 +174,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       ms: performance.now() - began,
     };
   } finally {
+    emit({ kind: 'lab-closing' });
     await load?.stop();
     await lab.close();
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });

@@ -1,5 +1,6 @@
 import { renderMessage } from '@lockkeeper/lab';
 import { faults } from './fault.ts';
+import { short } from './frame.ts';
 import type { Rehearsal } from './rehearsal.ts';
 
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
@@ -45,7 +46,7 @@ export function renderReport(rehearsal: Rehearsal): string {
 
   section(
     'Guarantees',
-    guarantees.map(({ name, held, seen }) => `${mark(held)} ${name}: ${seen}`),
+    guarantees.map(({ name, held, seen }) => `${mark(held)} ${name}: ${short(seen)}`),
   );
 
   section(
@@ -63,7 +64,7 @@ export function renderReport(rehearsal: Rehearsal): string {
   section('What was not real', [
     `Hosts: ${rehearsal.engine}`,
     `AWS's own durations: ${rehearsal.scale === 1 ? 'at their real pace' : `${rehearsal.scale} times as fast`}; the actions, SSH and HTTP at their real pace`,
-    ...workflow.standIns.map(({ job, of, by }) => `${job} › ${of.replace(/@[0-9a-f]{40}$/, '')}: ${by}`),
+    ...workflow.standIns.map(({ job, of, by }) => `${job} › ${short(of)}: ${by}`),
     ...workflow.notes,
   ]);
 
@@ -77,8 +78,6 @@ export function renderReport(rehearsal: Rehearsal): string {
   );
   return `${sections.join('\n\n')}\n`;
 }
-
-const short = (version: string) => (/^[0-9a-f]{40}$/.test(version) ? version.slice(0, 7) : version);
 
 function errorOf(step: { annotations: Array<{ level: string; message: string }> }): string {
   const error = step.annotations.find(({ level }) => level === 'error');

@@ -1,5 +1,6 @@
 import type { Lab, Load } from '@lockkeeper/lab';
 import type { WorkflowEvent } from '@lockkeeper/runner';
+import { frame, type Scene, short } from './frame.ts';
 import type { RehearsalEvent } from './rehearsal.ts';
 
 /** Shows a rehearsal while it runs. */
@@ -20,10 +21,11 @@ export function lineView(write: Write): View {
   return {
     on(event) {
       for (const line of isLogLine(event) ? fold(event.event.text) : describe(event)) say(line);
+      if (event.kind === 'lab-closing') clearInterval(timer);
       if (event.kind === 'lab-opened') {
         let targets = '';
         timer = setInterval(() => {
-          const now = targetsOf(event.lab).join('; ');
+          const now = targetsOf(event.lab).map(inWords).join('; ');
           if (now !== targets) say(`${now}  [${loadOf(event.load)}]`);
           targets = now;
         }, 250);
@@ -33,40 +35,34 @@ export function lineView(write: Write): View {
   };
 }
 
-/** A picture that is drawn anew a few times a second: one line a target, one for the load, and the last lines of the log. */
+/** A picture that is drawn anew a few times a second. */
 export function liveView(write: Write, size: () => { columns: number; rows: number }): View {
   const began = performance.now();
-  const steps: string[] = [];
-  const lines: string[] = [];
   const fold = logFold();
-  let scene: { lab: Lab; load: Load } | undefined;
+  const scene: Scene = { elapsed: 0, jobs: { done: 0, all: 0 }, targets: [], steps: [], log: [] };
+  let opened: { lab: Lab; load: Load } | undefined;
   let drawn = 0;
 
   const draw = () => {
-    const { columns, rows } = size();
-    const elapsed = `${((performance.now() - began) / 1000).toFixed(0)} s`;
-    const top = [
-      `Lockkeeper rehearsal — ${elapsed}`,
-      ...(scene ? [loadOf(scene.load), ...targetsOf(scene.lab)] : []),
-      '',
-      ...steps.slice(-8),
-      '',
-    ];
-    const room = Math.max(0, Math.min(12, rows - top.length - 1));
-    const frame = [...top, ...(room > 0 ? lines.slice(-room) : [])].map((line) =>
-      [...line].slice(0, columns - 1).join(''),
-    );
+    scene.elapsed = performance.now() - began;
+    if (opened) {
+      scene.load = opened.load.snapshot();
+      scene.targets = targetsOf(opened.lab);
+    }
+    const lines = frame(scene, size());
     write(
-      `${drawn > 0 ? `\u001b[${drawn}A` : ''}${frame.map((line) => `\u001b[2K${line}\n`).join('')}\u001b[0J`,
+      `${drawn > 0 ? `\u001b[${drawn}A` : ''}${lines.map((line) => `\u001b[2K${line}\n`).join('')}\u001b[0J`,
     );
-    drawn = frame.length;
+    drawn = lines.length;
   };
   const timer = setInterval(draw, 150);
   return {
     on(event) {
-      if (event.kind === 'lab-opened') scene = event;
-      if (isLogLine(event)) lines.push(...fold(event.event.text));
-      else steps.push(...describe(event));
+      if (event.kind === 'lab-opened') opened = event;
+      if (event.kind === 'lab-closing') opened = undefined;
+      if (event.kind === 'workflow') follow(scene, event.event);
+      if (isLogLine(event)) scene.log.push(...fold(event.event.text));
+      else scene.steps.push(...describe(event));
     },
     close() {
       clearInterval(timer);
@@ -74,6 +70,12 @@ export function liveView(write: Write, size: () => { columns: number; rows: numb
       write('\n');
     },
   };
+}
+
+function follow(scene: Scene, event: WorkflowEvent): void {
+  if (event.kind === 'run-started') scene.jobs.all = event.jobs.length;
+  if (event.kind === 'job-finished') scene.jobs.done += 1;
+  if (event.kind === 'step-started') scene.place = `${event.job} › ${short(event.name)}`;
 }
 
 type LogLine = { kind: 'workflow'; event: Extract<WorkflowEvent, { kind: 'line' }> };
@@ -100,6 +102,7 @@ const marks: Record<string, string> = { success: '✓', failure: '✗', skipped:
 /** An event in words; [] for one that is not worth a line. */
 export function describe(event: RehearsalEvent): string[] {
   if (event.kind === 'said') return [event.text];
+  if (event.kind === 'lab-closing') return [];
   if (event.kind === 'struck') return [`! the fault strikes: ${event.fault}`];
   if (event.kind === 'lab-opened') return ['the lab is open, under load'];
   const { event: inner } = event;
@@ -110,7 +113,7 @@ export function describe(event: RehearsalEvent): string[] {
     ];
   if (inner.kind === 'step-finished' && inner.index >= 0 && inner.conclusion !== 'skipped')
     return [
-      `  ${marks[inner.conclusion]} ${inner.name} (${(inner.ms / 1000).toFixed(1)} s)${inner.standIn ? ' [stand-in]' : ''}`,
+      `  ${marks[inner.conclusion]} ${short(inner.name)} (${(inner.ms / 1000).toFixed(1)} s)${inner.standIn ? ' [stand-in]' : ''}`,
     ];
   return [];
 }
@@ -121,12 +124,19 @@ function loadOf(load: Load): string {
   return `${requests} requests, ${failed} failed, ${last}/s`;
 }
 
-function targetsOf({ group, hosts }: Lab): string[] {
-  const health = group.health();
-  return hosts.map(({ instanceId, host }) => {
+function targetsOf(lab: Lab): Scene['targets'] {
+  const health = lab.group.health();
+  return lab.hosts.map(({ instanceId, host }) => {
     const target = health.find(({ id }) => id === instanceId);
-    const state = target ? `${target.state}${target.reason ? ` (${target.reason})` : ''}` : 'not registered';
-    const sign = target?.state === 'healthy' ? '●' : target?.state === 'draining' ? '◌' : '○';
-    return `${sign} ${instanceId} ${host.address} ${state}`;
+    const changed = lab.group.history.findLast(({ id }) => id === instanceId)?.at ?? lab.clock.now();
+    return {
+      id: instanceId,
+      address: host.address,
+      state: target ? `${target.state}${target.reason ? ` (${target.reason})` : ''}` : 'not registered',
+      version: lab.versionOn(host),
+      since: (lab.clock.now() - changed) / lab.clock.scale,
+    };
   });
 }
+
+const inWords = ({ id, address, state }: Scene['targets'][0]) => `${id} ${address} ${state}`;
