@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -110,6 +111,7 @@ export async function openHost(settings: HostSettings): Promise<Host> {
       return container ? { host, port } : settings.reaches?.(host, port);
     },
   });
+  const dismiss = standGuard(marker.LAB_HOST_MARK, directory);
   try {
     await engine.open();
     // The port is fixed before anybody is let in, so that it can be told.
@@ -120,6 +122,7 @@ export async function openHost(settings: HostSettings): Promise<Host> {
   } catch (error) {
     await ssh.close();
     await engine.close();
+    await dismiss();
     throw error;
   }
 
@@ -162,6 +165,7 @@ export async function openHost(settings: HostSettings): Promise<Host> {
         await ssh.close();
         await engine.close();
         await killMarked(marker.LAB_HOST_MARK);
+        await dismiss();
         await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
       })();
       return closing;
@@ -185,6 +189,31 @@ async function checkAddresses(addresses: string[]): Promise<void> {
   throw new Error(
     `The lab's hosts need loopback addresses that this computer does not have: ${missing.join(', ')}. Add them with: ${commands}`,
   );
+}
+
+/**
+ * A process of its own that outlives ours, however we end, and then ends what the host left running: a lab that is
+ * killed leaves no containers behind. It waits for the end of its standard input. Answers how to send it away.
+ */
+function standGuard(mark: string, directory: string): () => Promise<void> {
+  if (process.platform !== 'linux') return async () => {};
+  const script = `cat
+for file in $(grep -laF "LAB_HOST_MARK=$1" /proc/[0-9]*/environ 2>/dev/null); do
+  process=\${file#/proc/}
+  kill -9 "\${process%/environ}"
+done
+rm -rf "$2"`;
+  const guard = spawn('/bin/sh', ['-c', script, 'lab-guard', mark, directory], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env: { PATH: '/usr/bin:/bin' },
+    detached: true,
+  });
+  guard.unref();
+  const ended = new Promise<void>((resolve) => guard.once('close', () => resolve()));
+  return async () => {
+    guard.stdin.end();
+    await ended;
+  };
 }
 
 /** Ends processes that left their session's group (setsid, nohup … &): known by a mark in their environment. */
