@@ -114,8 +114,10 @@ describe.each(all.map((action) => [action.name, action] as const))('%s', (name, 
   });
 
   it('sets the outputs that it declares, and no others', () => {
-    const main = readFileSync(join(directory, 'src/main.ts'), 'utf8');
-    const set = [...main.matchAll(/\boutput\(\s*'([^']+)'/g)].map(([, output]) => output!);
+    const sources = readdirSync(join(directory, 'src'))
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => readFileSync(join(directory, 'src', file), 'utf8'));
+    const set = [...sources.join('\n').matchAll(/\boutput\(\s*'([^']+)'/g)].map(([, output]) => output!);
     expect([...new Set(set)].sort()).toEqual([...contract.outputs].sort());
   });
 

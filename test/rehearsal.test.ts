@@ -78,7 +78,7 @@ describe('the reference workflow', () => {
     expect(report(sick)).toMatch(/✗ deploy +failure/);
     expect(report(sick)).toMatch(/✓ Nothing dropped: \d{3,} requests, 0 failed/);
     expect(report(sick)).toContain('✓ Nothing left broken: 2 of 2 targets healthy, all serve v1');
-    expect(report(sick)).toMatch(/▌ .*web is unhealthy on 127\.77\.0\.\d+: .*503/);
+    expect(report(sick)).toMatch(/▌ .*web is unhealthy on 127\.77\.0\.\d+ \(i-[0-9a-f]+\): .*503/);
     expect(sick.code).toBe(0);
   });
 

@@ -1,16 +1,18 @@
-import { type Log, messageOf, UserError } from '@lockkeeper/action';
+import { Cancelled, type Log, messageOf, UserError } from '@lockkeeper/action';
 import {
+  Locked,
   openProject,
   type Project,
   type ReleaseSettings,
-  recoverHost,
   type StagedRelease,
 } from '@lockkeeper/compose';
 import { connect, type Shell, type SshTarget } from '@lockkeeper/ssh';
 import type { Clock } from '@lockkeeper/wait';
 import limited from 'p-limit';
+import { atHost, type Door } from './host-error.ts';
 import type { SshAddress } from './plan.ts';
-import type { FleetHost } from './run-roll.ts';
+import type { HostRecord, OnFailure } from './roll.ts';
+import type { FleetHost } from './roll-context.ts';
 
 export interface FleetSettings {
   ssh: Omit<SshTarget, 'host'>;
@@ -26,7 +28,7 @@ export interface FleetSettings {
 }
 
 /** How many hosts are worked on side by side while nothing is out of rotation. */
-const atOnce = 10;
+export const atOnce = 10;
 
 /** The hosts of the roll over SSH, each with its Compose project, locked for this run. */
 export class Fleet {
@@ -45,19 +47,22 @@ export class Fleet {
     const limit = limited(atOnce);
     const wanted = members.filter(({ id }) => !this.#machines.has(id));
     const reached = await Promise.allSettled(
-      wanted.map(({ id, address }) => limit(async () => new Machine(id, await this.#connect(address)))),
+      wanted.map(({ id, address }) =>
+        limit(async () => new Machine(this.#doorOf(id, address), await this.#connect(address))),
+      ),
     );
     const machines = reached.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     for (const machine of machines) this.#machines.set(machine.id, machine);
     this.#settings.signal?.throwIfAborted();
     const problems = reached.flatMap((one, index) =>
-      one.status === 'rejected' ? [problem(wanted[index]!, one.reason)] : [],
+      one.status === 'rejected'
+        ? [atHost(this.#doorOf(wanted[index]!.id, wanted[index]!.address), one.reason)]
+        : [],
     );
     if (problems.length > 0) refuse(problems);
     const ordered = [...machines].sort((a, b) => (a.shell.name < b.shell.name ? -1 : 1));
-    for (const machine of ordered) {
-      machine.project = await openProject({ ...this.#context(), shell: machine.shell });
-    }
+    for (const machine of ordered)
+      machine.project = await machine.named(openProject({ ...this.#context(), shell: machine.shell }));
   }
 
   machine(id: string): Machine {
@@ -120,18 +125,11 @@ export class Fleet {
       const machine = this.machine(id);
       const project = machine.ready;
       return {
-        async switchOver() {
-          await project.switchTo(release);
-          const verdict = await project.verify(release);
-          if (!verdict.good)
-            throw new UserError(verdict.reason, { details: verdict.details, next: verdict.next });
-          await project.postDeploy(release);
-        },
+        switchOver: () => machine.named(switchOver(project, release)),
         async goBack(reason) {
           // Once settled the host's own record names the new release; what ran before must be named.
           const to = machine.settled ? machine.before : undefined;
-          const { verified, message } = await project.rollBack(reason, { to, timeout: backTimeout });
-          if (!verified) throw new UserError(message);
+          await machine.named(goBack(project, reason, { to, timeout: backTimeout }));
           machine.settled = false;
         },
         connections: (port) => project.connections(port),
@@ -170,6 +168,42 @@ export class Fleet {
     this.#machines.clear();
   }
 
+  /** Once, on the host that is switched first, before anybody drains. */
+  async preDeploy(id: string, release: string): Promise<void> {
+    const machine = this.machine(id);
+    try {
+      await machine.named(machine.ready.preDeploy(release));
+    } catch (error) {
+      if (await machine.ready.needsRollBack()) await machine.ready.rollBack(messageOf(error));
+      throw error;
+    }
+  }
+
+  /** Each host's own record follows where the roll ended; what was staged in vain goes. Only warns. */
+  async leaveInOrder(
+    hosts: readonly HostRecord[],
+    staged: ReadonlyMap<string, StagedRelease>,
+    onFailure: OnFailure,
+  ): Promise<void> {
+    for (const host of hosts) {
+      const { ready } = this.machine(host.id);
+      try {
+        if (host.skipped && this.#settings.release.rollbackTo === undefined)
+          await ready.discard(staged.get(host.id)!.id);
+        else if (host.release === 'old' && !ready.interrupted && (await ready.needsRollBack()))
+          await ready.rollBack('the roll did not reach this host');
+        else if (host.changed && host.failure && onFailure === 'stop') await ready.leaveAsItIs();
+      } catch (error) {
+        this.#settings.log.warning(`${host.id}: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  #doorOf(id: string, { host, port }: SshAddress): Door {
+    const { ssh, release } = this.#settings;
+    return { ...ssh, id, host, port: port ?? ssh.port, directory: release.projectDirectory };
+  }
+
   #connect({ host, port }: SshAddress): Promise<Shell> {
     const { ssh, log, clock, signal } = this.#settings;
     return connect({ ...ssh, host, ...(port !== undefined && { port }) }, { log, clock, signal });
@@ -182,124 +216,36 @@ export class Fleet {
 }
 
 class Machine {
-  readonly id: string;
+  readonly door: Door;
   readonly shell: Shell;
   project: Project | undefined;
   /** The release that served when we came. */
   before: string | undefined;
   settled = false;
 
-  constructor(id: string, shell: Shell) {
-    this.id = id;
+  constructor(door: Door, shell: Shell) {
+    this.door = door;
     this.shell = shell;
+  }
+
+  get id(): string {
+    return this.door.id;
+  }
+
+  /** The work; what fails in it says at which host it did, once, and what to type there. */
+  async named<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      // A lock and a cancel are told by their kind.
+      if (!(error instanceof UserError) || error instanceof Locked || error instanceof Cancelled) throw error;
+      throw atHost(this.door, error);
+    }
   }
 
   get ready(): Project {
     if (!this.project) throw new Error(`the project on ${this.shell.name} is not open`);
     return this.project;
-  }
-}
-
-/**
- * The hosts as post works on them: each is reached only when there is something to do on it, and one that cannot be
- * reached keeps no other from going back in rotation.
- */
-export class Recovery {
-  readonly #settings: FleetSettings;
-  readonly #addresses: ReadonlyMap<string, SshAddress>;
-  readonly #previous: ReadonlyMap<string, string>;
-  readonly #opened = new Map<string, Promise<Fleet>>();
-
-  constructor(
-    settings: FleetSettings,
-    addresses: ReadonlyMap<string, SshAddress>,
-    previous: ReadonlyMap<string, string>,
-  ) {
-    this.#settings = settings;
-    this.#addresses = addresses;
-    this.#previous = previous;
-  }
-
-  /** `records` are those that main left; `budget` is for one host. */
-  hosts(records: ReadonlyArray<{ id: string; release: string }>, budget: number): (id: string) => FleetHost {
-    return (id) => {
-      const address = this.#addressOf(id);
-      const verified = records.find((record) => record.id === id)?.release === 'new';
-      return {
-        switchOver: () => Promise.reject(new UserError(`post deploys nothing on ${id}`)),
-        goBack: async (reason) => {
-          if (!verified) return this.#recover(address, budget);
-          const { ready } = (await this.#open(id)).machine(id);
-          const { verified: back, message } = await ready.rollBack(reason, {
-            to: this.#previous.get(id),
-            timeout: budget,
-          });
-          if (!back) throw new UserError(message);
-        },
-        connections: async (port) => (await this.#open(id)).machine(id).ready.connections(port),
-        settle: async () => {},
-      };
-    };
-  }
-
-  /** What main left on hosts that need nothing else: a record that is still open, a lock, a placed release. */
-  async tidy(record: unknown): Promise<void> {
-    const limit = limited(atOnce);
-    await Promise.all(
-      [...this.#addresses].map(([id, { host }]) =>
-        limit(async () => {
-          try {
-            const fleet = await this.#open(id);
-            const { ready } = fleet.machine(id);
-            if (!ready.interrupted && (await ready.needsRollBack()))
-              await ready.rollBack('the roll was interrupted');
-            await ready.writeNote('fleet', record);
-            await fleet.close();
-          } catch (error) {
-            this.#settings.log.warning(
-              `${id} (${host}) could not be tidied up, the next run does it: ${messageOf(error)}`,
-            );
-          }
-        }),
-      ),
-    );
-  }
-
-  #open(id: string): Promise<Fleet> {
-    const opened =
-      this.#opened.get(id) ??
-      (async () => {
-        const fleet = new Fleet(this.#settings);
-        await fleet.open([{ id, address: this.#addressOf(id) }]);
-        return fleet;
-      })();
-    this.#opened.set(id, opened);
-    return opened;
-  }
-
-  async #recover({ host, port }: SshAddress, budget: number): Promise<void> {
-    const { ssh, log, clock, signal, releaseId: release, release: settings } = this.#settings;
-    const { commit, owner, lockToken } = this.#settings;
-    const shell = await connect(
-      { ...ssh, host, ...(port !== undefined && { port }) },
-      { log, clock, signal },
-    );
-    try {
-      const { good, message } = await recoverHost(
-        { shell, settings, release, commit, owner, lockToken, log, clock, signal },
-        budget,
-      );
-      if (!good) throw new UserError(message);
-      log.info(message);
-    } finally {
-      await shell.close();
-    }
-  }
-
-  #addressOf(id: string): SshAddress {
-    const address = this.#addresses.get(id);
-    if (!address) throw new UserError(`the address of ${id} is not known`);
-    return address;
   }
 }
 
@@ -322,6 +268,24 @@ function repositoryOf(reference: string): string {
   return colon > name.lastIndexOf('/') ? name.slice(0, colon) : name;
 }
 
+/** Puts the release up and proves it. */
+async function switchOver(project: Project, release: string): Promise<void> {
+  await project.switchTo(release);
+  const verdict = await project.verify(release);
+  if (!verdict.good) throw new UserError(verdict.reason, { details: verdict.details, next: verdict.next });
+  await project.postDeploy(release);
+}
+
+/** Back to what ran before, or to a release by name; throws when that is not verified. */
+export async function goBack(
+  project: Project,
+  reason: string,
+  to: { to?: string; timeout?: number },
+): Promise<void> {
+  const { verified, message } = await project.rollBack(reason, to);
+  if (!verified) throw new UserError(message);
+}
+
 /** All of it, or one UserError that names every host where it failed. */
 async function settle<T>(
   work: ReadonlyArray<{ machine: Machine; work: Promise<T> }>,
@@ -332,24 +296,15 @@ async function settle<T>(
   );
   const bug = failed.find(({ reason }) => !(reason instanceof UserError));
   if (bug) throw bug.reason;
-  if (failed.length > 0)
-    refuse(
-      failed.map(({ machine, reason }) =>
-        problem({ id: machine.id, address: { host: machine.shell.name } }, reason),
-      ),
-    );
+  if (failed.length > 0) refuse(failed.map(({ machine, reason }) => atHost(machine.door, reason)));
   return results.map(
     (one, index) => [work[index]!.machine.id, (one as PromiseFulfilledResult<T>).value] as const,
   );
 }
 
-function problem({ id, address }: { id: string; address: SshAddress }, reason: unknown): string {
-  const next = reason instanceof UserError && reason.next ? `\n  ${reason.next}` : '';
-  return `${id} (${address.host}): ${messageOf(reason)}${next}`;
-}
-
-function refuse(problems: string[]): never {
-  throw new UserError(problems.join('\n'), {
-    next: 'no host was taken out of rotation; mend this and run again',
-  });
+function refuse(problems: UserError[]): never {
+  throw new UserError(
+    [...problems.map(({ message }) => message), 'No host was taken out of rotation.'].join('\n'),
+    { next: [...new Set(problems.flatMap(({ next }) => next ?? []))].join('\n') },
+  );
 }

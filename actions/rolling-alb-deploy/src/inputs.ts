@@ -28,8 +28,11 @@ const groupArn =
 
 /** Reads all inputs; throws one InputError with every problem. */
 export function parseInputs(inputs: Inputs, env: Record<string, string | undefined>): RollingInputs {
-  const aws = readAwsInputs(inputs, env);
-  const targetGroupArns = readGroups(inputs, aws.region);
+  const groups = readGroups(inputs);
+  const aws = readAwsInputs(inputs, env, regionOf(groups));
+  for (const [arn, region] of groups)
+    if (aws.region && region !== aws.region)
+      inputs.problem('target-group-arn', `"${arn}" is in ${region}, but region is ${aws.region}`);
   const targets = readTargets(inputs);
   const hostAddress = inputs.choice('host-address', ['public-ip', 'private-ip', 'public-dns', 'private-dns']);
   const hosts = readHosts(inputs);
@@ -46,7 +49,7 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
   const onFailure = inputs.choice('on-failure', ['rollback-all', 'rollback-failed', 'stop']);
   const parsed: RollingInputs = {
     aws,
-    targetGroupArns,
+    targetGroupArns: [...groups.keys()],
     targets,
     hostAddress,
     hosts,
@@ -71,17 +74,27 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
   return parsed;
 }
 
-function readGroups(inputs: Inputs, region: string): string[] {
-  const arns = [...new Set(inputs.list('target-group-arn'))];
+/** The groups' ARNs, each with the region that it names. */
+function readGroups(inputs: Inputs): Map<string, string> {
+  const arns = inputs.list('target-group-arn');
   const expected = 'arn:aws:elasticloadbalancing:<region>:<account>:targetgroup/<name>/<id>';
   if (arns.length === 0) inputs.required('target-group-arn', expected);
+  const groups = new Map<string, string>();
   for (const arn of arns) {
-    const match = groupArn.exec(arn);
-    if (!match) inputs.reject('target-group-arn', arn, expected);
-    else if (region && match[1] !== region)
-      inputs.problem('target-group-arn', `"${arn}" is in ${match[1]}, but region is ${region}`);
+    const region = groupArn.exec(arn)?.[1];
+    if (region) groups.set(arn, region);
+    else inputs.reject('target-group-arn', arn, expected);
   }
-  return arns;
+  const regions = [...new Set(groups.values())];
+  if (regions.length > 1)
+    inputs.problem('target-group-arn', `names groups in ${regions.join(' and ')}; expected one region`);
+  return groups;
+}
+
+/** The one region that all groups are in; '' when there is none. */
+function regionOf(groups: ReadonlyMap<string, string>): string {
+  const [region = '', ...others] = new Set(groups.values());
+  return others.length === 0 ? region : '';
 }
 
 function readTargets(inputs: Inputs): NamedTarget[] {

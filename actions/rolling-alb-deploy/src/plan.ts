@@ -58,7 +58,7 @@ export interface FleetMember {
 
 /** Everything wrong at once, as one refusal; nothing was changed. */
 function refuse(problems: string[]): never {
-  throw new UserError(problems.join('\n'), { next: 'nothing was changed; mend this and run again' });
+  throw new UserError([...problems, 'Nothing was changed.'].join('\n'));
 }
 
 /** Refuses target groups that cannot be rolled, before anything else is asked. */

@@ -1,7 +1,8 @@
 import { UserError } from '@lockkeeper/action';
 import { drainLimit } from './drain.ts';
 import { afterInterruption, type HostRecord, leftOut, registerOnly } from './roll.ts';
-import { type RollContext, runRoll } from './run-roll.ts';
+import type { RollContext } from './roll-context.ts';
+import { runRoll } from './run-roll.ts';
 
 /** Milliseconds of post's 120 s for work on hosts, and then for registering and a look at the result. */
 const workBudget = 70_000;

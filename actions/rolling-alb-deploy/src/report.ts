@@ -1,9 +1,208 @@
-import { code, codeBlock, details, escapeMarkdown, table } from '@lockkeeper/action';
-import type { TargetGroup } from '@lockkeeper/aws';
+import { Cancelled, type Log, messageOf, UserError } from '@lockkeeper/action';
+import { Locked } from '@lockkeeper/compose';
 import { formatDuration } from '@lockkeeper/wait';
-import type { FleetMember, GroupFacts, Plan } from './plan.ts';
-import { type HostRecord, leftOut, type RollResult } from './roll.ts';
-import type { Phase, Span, Timeline } from './timeline.ts';
+import { describeCommand, names, ofHost, registerCommands } from './place.ts';
+import { type HostRecord, leftOut, type OnFailure, type RollResult, resultOf } from './roll.ts';
+import type { RollState } from './state.ts';
+import { rollSummary } from './summary.ts';
+import type { Phase, Timeline } from './timeline.ts';
+
+/** The page of the run. */
+export interface Page {
+  output(name: string, value: string | number | object): void;
+  summary(markdown: string): Promise<void>;
+  log: Log;
+  /** What runs the workflow again. */
+  rerun: string;
+}
+
+/** How a deploy ended: with a plan only (`dry-run`), or with every host somewhere. */
+export type Deployed =
+  | { kind: 'planned'; releases: ReleaseNames; lines: string[] }
+  | {
+      kind: 'rolled';
+      releases: ReleaseNames;
+      hosts: HostRecord[];
+      onFailure: OnFailure;
+      /** By instance id, as the two below. */
+      addresses: ReadonlyMap<string, string>;
+      states: ReadonlyMap<string, string>;
+      evidence: Evidence;
+      timeline: Timeline;
+    };
+
+/** What failures hold beyond their one line, by instance id. */
+export type Evidence = Map<string, Pick<UserError, 'details' | 'next'>>;
+
+/** Where post brought what main had left. */
+export interface Ended {
+  /** What main wrote down last. */
+  state: RollState;
+  hosts: HostRecord[];
+  states: ReadonlyMap<string, string>;
+}
+
+const title = 'Rolling deploy';
+
+export function reportReleases(page: Page, { release, previous }: ReleaseNames): void {
+  page.output('release', release);
+  page.output('previous-release', [...new Set(previous.values())].join(','));
+}
+
+/** Outputs and summary of a deploy that came to its end; throws what makes the step red when that is not a good one. */
+export async function reportDeployed(page: Page, deployed: Deployed, took: number): Promise<void> {
+  const { releases } = deployed;
+  page.output('duration-ms', Math.round(took));
+  if (deployed.kind === 'planned') {
+    page.log.info('dry-run: nothing was changed');
+    page.output('result', 'unchanged');
+    page.output('reason', '');
+    page.output('serving-release', [...new Set(releases.previous.values())].join(','));
+    await page.summary([`## ${title}: the plan`, '', '```', ...deployed.lines, '```', ''].join('\n'));
+    return;
+  }
+  const { hosts, timeline, evidence } = deployed;
+  const result = resultOf(hosts, deployed.onFailure);
+  const good = result === 'deployed' || result === 'unchanged';
+  const line = resultLine(result, hosts, releases, took);
+  const reports = targetReports(hosts, { ...deployed, names: releases });
+  page.output('result', result);
+  page.output('reason', good ? '' : failureLine(hosts));
+  page.output('serving-release', servingReleases(hosts, releases));
+  page.output('targets', reports);
+  await page.summary(rollSummary(title, good, line, reports, timeline.spans, evidence));
+  if (good) {
+    page.log.info(line);
+    return;
+  }
+  const out = leftOut(hosts);
+  throw new UserError(out.length > 0 ? `${line} Still out of rotation: ${names(out)}.` : line, {
+    next: nextAfter(hosts, evidence),
+  });
+}
+
+/** What kept a deploy from its end. */
+export async function reportFailure(page: Page, error: unknown, took: number): Promise<void> {
+  const why = messageOf(error).split('\n')[0]!;
+  page.output('result', error instanceof Locked ? 'locked' : 'failed');
+  page.output('reason', why);
+  page.output('duration-ms', Math.round(took));
+  if (!(error instanceof Cancelled)) await page.summary(rollSummary(title, false, why, [], []));
+}
+
+/** What post found and did: one annotation, and an error to end with when a target is not as it should be. */
+export async function reportInterruption(page: Page, ended: Ended): Promise<void> {
+  const { state, hosts, states } = ended;
+  const releases: ReleaseNames = {
+    release: state.release,
+    previous: new Map(Object.entries(state.previous)),
+  };
+  const out = leftOut(hosts);
+  const unfit = unproven(hosts);
+  const message = interruptionLine(ended, releases);
+  const reports = targetReports(hosts, {
+    addresses: new Map(state.addresses.map(({ id, host }) => [id, host])),
+    states,
+    names: releases,
+  });
+  await page.summary(
+    rollSummary(`${title}: after the interruption`, out.length + unfit.length === 0, message, reports, []),
+  );
+  const next =
+    out.length > 0
+      ? out.flatMap(registerCommands).join('\n')
+      : unfit.length > 0
+        ? state.groups.map(describeCommand).join('\n')
+        : page.rerun;
+  if (out.length + unfit.length > 0) throw new UserError(message, { next });
+  page.log.warning(`${message}\nNext: ${next}`);
+}
+
+/** In service with what nobody proved: the load balancer's check decides on traffic. */
+const unproven = (hosts: readonly HostRecord[]) =>
+  hosts.filter(({ release, rotation }) => release === 'unfit' || rotation === 'registered');
+
+/** That the roll was interrupted, in what, what post did, and what serves now: in sentences. */
+export function interruptionLine({ state, hosts, states }: Ended, releases: ReleaseNames): string {
+  const busy = state.hosts.filter(({ finished, touched, changed }) => !finished && (touched || changed));
+  const after = (ids: readonly HostRecord[]) => hosts.filter(({ id }) => ids.some((one) => one.id === id));
+  const out = leftOut(hosts);
+  const unfit = unproven(hosts).filter((host) => !out.includes(host));
+  const back = after(busy).filter((host) => !out.includes(host) && !unfit.includes(host));
+  const onNew = hosts.filter(({ release, skipped }) => release === 'new' && !skipped);
+  const total = hosts.length || states.size;
+  const healthy = [...states.values()].filter((text) => text === 'healthy').length;
+  const serving = servingReleases(hosts, releases);
+  const them = (some: readonly HostRecord[]) =>
+    some.length === busy.length && some.length === 1 ? 'It' : names(some);
+  const are = (some: readonly unknown[]) => (some.length === 1 ? 'is' : 'are');
+  return [
+    `The roll was interrupted ${momentOf(state.hosts, busy)}.`,
+    ...(out.length > 0 ? [`${names(out)} could not be registered again.`] : []),
+    ...(unfit.length > 0
+      ? [
+          `Not proven: ${unfit.map(({ id, failure }) => `${id} (${states.get(id) ?? 'not registered'}${failure ? `; ${failure}` : ''})`).join(', ')}. The load balancer's check decides whether ${unfit.length === 1 ? 'it gets' : 'they get'} requests.`,
+        ]
+      : []),
+    ...(back.length > 0 ? [`${them(back)} ${are(back)} back in rotation;`] : []),
+    `${healthy} of ${total} ${total === 1 ? 'target is' : 'targets are'} healthy and serve ${serving || 'what they served before'}.`,
+    ...(onNew.length > 0 && onNew.length < hosts.length
+      ? [
+          `${names(onNew)} ${onNew.length === 1 ? 'runs' : 'run'} ${releases.release}, the others what they ran before; the next deploy makes them one again, and so does rollback-to: previous.`,
+        ]
+      : []),
+  ].join(' ');
+}
+
+/** What was being done to the hosts when main stopped. */
+function momentOf(hosts: readonly HostRecord[], busy: readonly HostRecord[]): string {
+  if (busy.length === 0)
+    return hosts.some(({ touched }) => touched)
+      ? `with no host under way`
+      : 'before the first target was taken out of rotation';
+  const doing = new Map<string, HostRecord[]>();
+  for (const host of busy) {
+    const what = workOn(host);
+    doing.set(what, [...(doing.get(what) ?? []), host]);
+  }
+  const parts = [...doing].map(
+    ([what, those]) => `${names(those)} ${those.length === 1 ? 'was' : 'were'} ${what}`,
+  );
+  return `while ${parts.join(' and ')}`;
+}
+
+function workOn({ rotation, release }: HostRecord): string {
+  if (release === 'switching') return 'being switched to the new release';
+  if (release === 'reverting') return 'being brought back to the release before';
+  switch (rotation) {
+    case 'leaving':
+      return 'being taken out of rotation';
+    case 'draining':
+      return 'draining';
+    case 'out':
+      return 'out of rotation';
+    case 'joining':
+      return 'being put back in rotation';
+    case 'registered':
+      return 'becoming healthy in its target group';
+    default:
+      return 'being watched in service';
+  }
+}
+
+/** What to type after a roll that failed: back with who is out, else what shows why the first one failed. */
+function nextAfter(hosts: readonly HostRecord[], evidence: Evidence): string {
+  const commands = leftOut(hosts).flatMap(registerCommands);
+  if (commands.length > 0) return commands.join('\n');
+  const first = firstFailure(hosts);
+  const told = first && evidence.get(first.id)?.next;
+  return (
+    told ||
+    [...new Set(hosts.flatMap(({ memberships }) => memberships.map((m) => m.group)))]
+      .map(describeCommand)
+      .join('\n')
+  );
+}
 
 /** One element of the output `targets`. */
 export interface TargetReport {
@@ -36,7 +235,8 @@ export function targetReports(
     /** States by instance id, of every place. */
     states: ReadonlyMap<string, string>;
     names: ReleaseNames;
-    timeline: Timeline;
+    /** Missing where nothing was timed. */
+    timeline?: Timeline;
   },
 ): TargetReport[] {
   return hosts.map((host) => ({
@@ -45,7 +245,7 @@ export function targetReports(
     state: states.get(host.id) ?? 'not registered',
     release: servedBy(host, names),
     result: wordOf(host),
-    seconds: timeline.seconds(host.id),
+    seconds: timeline?.seconds(host.id) ?? {},
     ...(host.failure && { failure: host.failure }),
   }));
 }
@@ -95,107 +295,11 @@ export function resultLine(
 
 /** The first failure, which is why the others went back. */
 export function failureLine(hosts: readonly HostRecord[]): string {
+  const first = firstFailure(hosts);
+  return first ? ofHost(first.id, first.failure) : '';
+}
+
+function firstFailure(hosts: readonly HostRecord[]): HostRecord | undefined {
   const failed = hosts.filter(({ failure }) => failure !== '');
-  const first = failed.find(({ changed }) => changed) ?? failed[0];
-  return first ? `${first.id}: ${first.failure}` : '';
-}
-
-/** The section of the job summary. */
-export function rollSummary(
-  title: string,
-  good: boolean,
-  line: string,
-  reports: readonly TargetReport[],
-  spans: readonly Span[],
-  /** What failing hosts' containers said, by instance id. */
-  evidence: ReadonlyMap<string, string> = new Map(),
-): string {
-  const shown = (seconds: number | undefined) => (seconds === undefined ? '' : `${seconds} s`);
-  const headings = ['Target', 'Result', 'State', 'Release', 'Drain', 'Deploy', 'Healthy', 'Bake', 'Rollback'];
-  const rows = reports.map((one) => [
-    `${code(one.id)} ${escapeMarkdown(one.address)}`,
-    one.result,
-    escapeMarkdown(one.state),
-    one.release ? code(one.release) : '',
-    shown(one.seconds.drain),
-    shown(one.seconds.deploy),
-    shown(one.seconds.health),
-    shown(one.seconds.bake),
-    shown(one.seconds.rollback),
-  ]);
-  return [
-    `## ${title}`,
-    '',
-    `${good ? '✅' : '❌'} ${escapeMarkdown(line)}`,
-    '',
-    table(headings, rows),
-    '',
-    picture(spans),
-    '',
-    ...[...evidence].map(([id, text]) => details(`What the containers of ${id} said`, codeBlock(text))),
-    '',
-  ]
-    .join('\n')
-    .replace(/\n{3,}/g, '\n\n');
-}
-
-const most = 200;
-
-/** The roll over time as a Mermaid Gantt chart, one section a host; '' when nothing happened. */
-export function picture(spans: readonly Span[]): string {
-  if (spans.length === 0) return '';
-  const start = Math.min(...spans.map(({ from }) => from));
-  const hosts = [...new Set(spans.map(({ host }) => host))];
-  const mark: Record<Phase, string> = {
-    drain: '',
-    deploy: 'active, ',
-    health: 'done, ',
-    bake: 'done, ',
-    rollback: 'crit, ',
-  };
-  const lines = hosts.flatMap((host) => [
-    `  section ${host}`,
-    ...spans
-      .filter((span) => span.host === host)
-      .map(
-        ({ phase, from, to }) =>
-          // Mermaid counts in whole units; a bar of no width would not show.
-          `  ${phase} :${mark[phase]}${Math.round(from - start)}, ${Math.max(Math.round(to - start), Math.round(from - start) + 1)}`,
-      ),
-  ]);
-  return ['```mermaid', 'gantt', '  dateFormat x', '  axisFormat %M:%S', ...lines.slice(0, most), '```'].join(
-    '\n',
-  );
-}
-
-/** The plan, for the log and the summary of a dry run. */
-export function planLines(
-  plan: Plan,
-  members: readonly FleetMember[],
-  groups: readonly GroupFacts[],
-  changes: ReadonlyMap<string, string>,
-): string[] {
-  const member = (id: string) => members.find((one) => one.id === id)!;
-  const line = (id: string) => {
-    const { address, memberships, state, missing } = member(id);
-    const ports = [...new Set(memberships.map(({ port }) => port))].join(', ');
-    const change = changes.get(id);
-    return `    ${id}:${ports} at ${address.host}, ${missing ? 'out of rotation since an interrupted run' : state}${change ? `: ${change}` : ''}`;
-  };
-  return [
-    ...groups.map(({ group }) => groupLine(group, plan)),
-    ...plan.batches.flatMap((batch, index) => [`  batch ${index + 1}:`, ...batch.map(line)]),
-    ...(plan.skipped.length > 0
-      ? ['  left alone, because it runs this release already and is healthy:', ...plan.skipped.map(line)]
-      : []),
-    plan.batches.length > 0
-      ? `  about ${formatDuration(plan.estimate.least)}, and at most some ${formatDuration(plan.estimate.most)} when connections stay open`
-      : '  nothing to do',
-    ...plan.notes.map((note) => `  note: ${note}`),
-  ];
-}
-
-function groupLine(group: TargetGroup, plan: Plan): string {
-  const required = plan.required.get(group.arn)!;
-  return `${group.name} (${group.protocol}, deregistration delay ${formatDuration(group.deregistrationDelay)}, check of ${group.healthCheck.path} every ${formatDuration(group.healthCheck.interval)}): at least ${required.count} must keep serving (${required.because})`;
+  return failed.find(({ changed }) => changed) ?? failed[0];
 }

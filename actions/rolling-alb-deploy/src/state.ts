@@ -1,4 +1,7 @@
+import type { AwsRoute } from '@lockkeeper/aws';
 import * as v from 'valibot';
+import type { RollingInputs } from './inputs.ts';
+import type { FleetMember } from './plan.ts';
 
 const host = v.object({
   id: v.pipe(v.string(), v.regex(/^i-[0-9a-f]+$/)),
@@ -49,3 +52,36 @@ export const rollState = v.object({
   ended: v.boolean(),
 });
 export type RollState = v.InferOutput<typeof rollState>;
+
+/** The state before anything is known but whom to look after. */
+export function firstState(
+  inputs: RollingInputs,
+  run: { route: AwsRoute; release: string; lockToken: string },
+  members: readonly FleetMember[],
+): RollState {
+  const { port, username, trust, jump } = inputs.ssh;
+  return {
+    ...inputs.aws,
+    ...run,
+    groups: inputs.targetGroupArns,
+    required: [],
+    drain: inputs.drain,
+    healthyTimeout: inputs.healthyTimeout,
+    ssh: {
+      port,
+      username,
+      trust,
+      ...(jump && {
+        jump: { host: jump.host, port: jump.port, username: jump.username, trust: jump.trust },
+      }),
+    },
+    projectDirectory: inputs.release.projectDirectory,
+    addresses: addressesOf(members),
+    previous: {},
+    hosts: [],
+    ended: false,
+  };
+}
+
+export const addressesOf = (members: readonly FleetMember[]): RollState['addresses'] =>
+  members.map(({ id, address }) => ({ id, ...address }));

@@ -19,10 +19,9 @@ export interface Outcome {
 /** A lab with hosts in rotation, and the action's phases as processes of their own, as the runner starts them. */
 export async function openFleetStage({
   hosts = 2,
-  scale = 10,
-  /** Lab seconds. */
-  delay = 60,
-  deny = [] as string[],
+  scale = 40,
+  /** Lab seconds; with the scale half a second of ours. */
+  delay = 20,
 } = {}) {
   const lab: Lab = await openLab({
     scale,
@@ -31,7 +30,7 @@ export async function openFleetStage({
     repository: 'octo/app',
     deregistrationDelay: delay,
     healthInterval: 10,
-    policy: ({ region, accountId, targetGroupArn }) => shippedPolicy(region, accountId, targetGroupArn, deny),
+    policy: shippedPolicy,
   });
   // Port 22 is the business of another action.
   lab.account.addRule(lab.securityGroupId, { cidr: '0.0.0.0/0', port: 0, toPort: 65_535 });
@@ -122,6 +121,16 @@ export async function openFleetStage({
 
   return {
     lab,
+    /** From now on the role may do what the shipped policy allows, without these actions. */
+    deny: (...actions: string[]) => {
+      const { region, accountId } = lab.account;
+      const place = { region, accountId, targetGroupArn: lab.group.arn };
+      lab.account.roles.get(lab.roleArn)!.policy = shippedPolicy(place, actions);
+    },
+    /** A version of the app in the registry, as the input that deploys it. */
+    image: async (version: string, sick?: string) => ({
+      image: `web=${vars.IMAGE}@${await lab.pushApp(version, sick)}`,
+    }),
     main: (inputs: Record<string, string> = {}, onLine: Parameters<typeof start>[2] = () => {}) =>
       start('main', inputs, onLine),
     post: (inputs: Record<string, string> = {}) => start('post', inputs, () => {}),
@@ -146,11 +155,42 @@ export async function openFleetStage({
   };
 }
 
-function shippedPolicy(region: string, account: string, arn: string, deny: string[]): PolicyDocument {
+type Stage = Awaited<ReturnType<typeof openFleetStage>>;
+
+/**
+ * Begins a scenario in a lab of its own, at once: scenarios mostly wait, so those of a file go side by side. The
+ * answer tells how it went, as often as it is asked.
+ */
+export function scenario<T>(
+  act: (stage: Stage) => Promise<T>,
+  settings?: Parameters<typeof openFleetStage>[0],
+): () => Promise<T> {
+  const played = (async () => {
+    const stage = await openFleetStage(settings);
+    try {
+      return await act(stage);
+    } finally {
+      await stage.close();
+    }
+  })();
+  // A test that is not run must not end the process.
+  played.catch(() => {});
+  return () => played;
+}
+
+/** Why a step that had to succeed did not. */
+export function succeeded({ code, log }: Outcome): void {
+  if (code !== 0) throw new Error(log);
+}
+
+function shippedPolicy(
+  { region, accountId, targetGroupArn }: { region: string; accountId: string; targetGroupArn: string },
+  deny: readonly string[] = [],
+): PolicyDocument {
   const text = readFileSync(new URL('../iam-policy.json', import.meta.url), 'utf8')
     .replaceAll('REGION', region)
-    .replaceAll('ACCOUNT', account)
-    .replaceAll('targetgroup/NAME/ID', arn.split(':').at(-1)!);
+    .replaceAll('ACCOUNT', accountId)
+    .replaceAll('targetgroup/NAME/ID', targetGroupArn.split(':').at(-1)!);
   const policy = JSON.parse(text) as { Statement: Array<{ Action: string[] }> };
   for (const statement of policy.Statement)
     statement.Action = statement.Action.filter((action) => !deny.includes(action));

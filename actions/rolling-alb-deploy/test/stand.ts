@@ -3,7 +3,8 @@ import { AwsCallError, type TargetGroup, type TargetGroups, type TargetHealth } 
 import { fakeClock } from '@lockkeeper/wait';
 import { keyOf, type Required } from '../src/capacity.ts';
 import type { HostRecord, Membership, OnFailure } from '../src/roll.ts';
-import { type FleetHost, type RollContext, runRoll } from '../src/run-roll.ts';
+import type { FleetHost, RollContext } from '../src/roll-context.ts';
+import { runRoll } from '../src/run-roll.ts';
 import { Timeline } from '../src/timeline.ts';
 
 export const arn =

@@ -11,16 +11,20 @@ export interface AwsSettings {
   roleToAssume: string;
 }
 
-/** The inputs `region` and `role-to-assume`; without the first the environment's region counts. */
-export function readAwsInputs(inputs: Inputs, env: Env): AwsSettings {
+/**
+ * The inputs `region` and `role-to-assume`; without the first the environment's region counts, then that of the
+ * resource the action is about, for those that name one by ARN. '' for it: that input is refused already, so that
+ * nobody need be told of the region as well.
+ */
+export function readAwsInputs(inputs: Inputs, env: Env, regionOfResource?: string): AwsSettings {
   const given = inputs.text('region');
-  const region = given || env.AWS_REGION || env.AWS_DEFAULT_REGION || '';
-  if (!region)
+  const region = given || env.AWS_REGION || env.AWS_DEFAULT_REGION || regionOfResource || '';
+  if (!region && regionOfResource === undefined)
     inputs.problem(
       'region',
       'is required; expected a region such as ap-northeast-2, here or in AWS_REGION of the environment',
     );
-  else if (!/^[a-z]{2}(-[a-z]+)+-\d{1,2}$/.test(region))
+  else if (region && !/^[a-z]{2}(-[a-z]+)+-\d{1,2}$/.test(region))
     inputs.reject('region', region, 'a region such as ap-northeast-2');
   const roleToAssume = inputs.matching(
     'role-to-assume',

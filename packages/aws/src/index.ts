@@ -13,8 +13,8 @@ export {
   readAwsInputs,
   takeRoute,
 } from './credentials.ts';
-export { type Instance, instances } from './instances.ts';
-export { targetGroups } from './load-balancing.ts';
+export { type Instance, type Instances, openInstances } from './instances.ts';
+export { openTargetGroups } from './load-balancing.ts';
 export {
   type IngressRule,
   type Opening,

@@ -1,4 +1,4 @@
-import { DescribeInstancesCommand, EC2Client, type EC2ClientConfig } from '@aws-sdk/client-ec2';
+import type { EC2ClientConfig } from '@aws-sdk/client-ec2';
 import { callAws } from './call.ts';
 
 /** An instance as far as one must know it to reach it. Addresses are '' where it has none. */
@@ -15,11 +15,18 @@ export interface Instance {
   autoScalingGroup: string;
 }
 
-/** Instances by their ids, over the EC2 API. Throws AwsCallError; InvalidInstanceID.NotFound names the id. */
-export function instances(
+/** The calls on instances. Throws AwsCallError; InvalidInstanceID.NotFound names the id. */
+export interface Instances {
+  describe(ids: readonly string[]): Promise<Map<string, Instance>>;
+  close(): void;
+}
+
+/** Instances by their ids, over the EC2 API. The SDK is loaded here, late, as for security groups. */
+export async function openInstances(
   config: EC2ClientConfig,
   { signal }: { signal?: AbortSignal } = {},
-): { describe(ids: readonly string[]): Promise<Map<string, Instance>>; close(): void } {
+): Promise<Instances> {
+  const { DescribeInstancesCommand, EC2Client } = await import('@aws-sdk/client-ec2');
   const client = new EC2Client(config);
   return {
     async describe(ids) {

@@ -1,13 +1,4 @@
-import {
-  DeregisterTargetsCommand,
-  DescribeLoadBalancerAttributesCommand,
-  DescribeTargetGroupAttributesCommand,
-  DescribeTargetGroupsCommand,
-  DescribeTargetHealthCommand,
-  ElasticLoadBalancingV2Client,
-  type ElasticLoadBalancingV2ClientConfig,
-  RegisterTargetsCommand,
-} from '@aws-sdk/client-elastic-load-balancing-v2';
+import type { ElasticLoadBalancingV2ClientConfig } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { AwsCallError, callAws } from './call.ts';
 import {
   type LoadBalancer,
@@ -18,11 +9,23 @@ import {
   type TargetState,
 } from './target-group.ts';
 
-/** Target groups over the ELBv2 API. `signal` ends calls under way; `close` lets go of the connections. */
-export function targetGroups(
+/**
+ * Target groups over the ELBv2 API. `signal` ends calls under way; `close` lets go of the connections. The SDK is
+ * loaded here, late: it costs more start-up time than all the rest, and a run refused for its inputs needs none.
+ */
+export async function openTargetGroups(
   config: ElasticLoadBalancingV2ClientConfig,
   { signal }: { signal?: AbortSignal } = {},
-): TargetGroups & { close(): void } {
+): Promise<TargetGroups & { close(): void }> {
+  const {
+    DeregisterTargetsCommand,
+    DescribeLoadBalancerAttributesCommand,
+    DescribeTargetGroupAttributesCommand,
+    DescribeTargetGroupsCommand,
+    DescribeTargetHealthCommand,
+    ElasticLoadBalancingV2Client,
+    RegisterTargetsCommand,
+  } = await import('@aws-sdk/client-elastic-load-balancing-v2');
   const client = new ElasticLoadBalancingV2Client(config);
 
   const idleTimeout = async (arn: string): Promise<LoadBalancer> => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Account, labClock, serveAws, TargetGroup } from '@lockkeeper/lab';
-import { AwsCallError, instances, targetGroups } from '../src/index.ts';
+import { AwsCallError, openInstances, openTargetGroups, type TargetGroups } from '../src/index.ts';
 import { readAttributes } from '../src/target-group.ts';
 
 describe('target groups through the real SDK', () => {
@@ -8,12 +8,12 @@ describe('target groups through the real SDK', () => {
   let account: Account;
   let aws: Awaited<ReturnType<typeof serveAws>>;
   let group: TargetGroup;
-  let gate: ReturnType<typeof targetGroups>;
+  let gate: TargetGroups & { close(): void };
   let id: string;
-  let config: Parameters<typeof targetGroups>[0];
+  let config: Parameters<typeof openTargetGroups>[0];
   const allow = ['elasticloadbalancing:*', 'ec2:DescribeInstances'];
 
-  const signIn = (actions: string[]) => {
+  const signIn = async (actions: string[]) => {
     const credentials = { accessKeyId: `AKIA${actions.length}`, secretAccessKey: 'secret' };
     account.addUser({
       ...credentials,
@@ -24,7 +24,7 @@ describe('target groups through the real SDK', () => {
     });
     config = { region: account.region, endpoint: aws.url, credentials, maxAttempts: 1 };
     gate?.close();
-    gate = targetGroups(config);
+    gate = await openTargetGroups(config);
   };
 
   beforeEach(async () => {
@@ -48,7 +48,7 @@ describe('target groups through the real SDK', () => {
       privateIp: '10.0.1.20',
       securityGroupIds: [],
     }));
-    signIn(allow);
+    await signIn(allow);
     await gate.register(group.arn, [{ id, port: 8000 }]);
   });
   afterEach(async () => {
@@ -89,7 +89,7 @@ describe('target groups through the real SDK', () => {
 
   it('finds missing permissions without changing anything', async () => {
     expect(await gate.missingPermissions(group.arn, 8000)).toEqual([]);
-    signIn(['elasticloadbalancing:Describe*', 'elasticloadbalancing:DeregisterTargets']);
+    await signIn(['elasticloadbalancing:Describe*', 'elasticloadbalancing:DeregisterTargets']);
     const refusals = await gate.missingPermissions(group.arn, 8000);
     expect(refusals.map(({ message }) => message).join()).toContain('elasticloadbalancing:RegisterTargets');
     expect((await gate.health(group.arn)).map((one) => one.id)).toEqual([id]);
@@ -105,12 +105,12 @@ describe('target groups through the real SDK', () => {
     account.faults.add({ kind: 'lost-response', match: { action: 'RegisterTargets' } });
     expect(await kindOf(gate.register(group.arn, [{ id, port: 8001 }]))).toBe('unsure');
     expect((await gate.health(group.arn)).map(({ port }) => port).sort()).toEqual([8000, 8001]);
-    signIn(['ec2:DescribeInstances']);
+    await signIn(['ec2:DescribeInstances']);
     expect(await kindOf(gate.health(group.arn))).toBe('denied');
   });
 
   it('knows the addresses of instances', async () => {
-    const ec2 = instances(config);
+    const ec2 = await openInstances(config);
     const found = await ec2.describe([id]);
     ec2.close();
     expect(found.get(id)).toMatchObject({

@@ -20,6 +20,7 @@ import {
   nodePath,
   type PlanOptions,
   runWorkflow,
+  type StepReport,
   type WorkflowEvent,
   type WorkflowResult,
 } from '@lockkeeper/runner';
@@ -291,7 +292,6 @@ async function gather({
     }),
   );
   const jobs = Object.values(result.jobs);
-  const failed = jobs.flatMap(({ steps }) => steps).filter(({ conclusion }) => conclusion === 'failure');
   // A workflow that built nothing has nothing new to serve.
   const built = lab.registry.imageId('app', sha) === undefined ? 'v1' : sha;
   const serves = { old: ['v1'], new: [built], one: ['v1', built] }[fault?.serves ?? 'new'];
@@ -312,13 +312,26 @@ async function gather({
     leaks: leaksIn(result, lab, secrets),
     slackMessages: lab.slack.messages.length,
     tellsSlack: readFileSync(settings.workflow, 'utf8').includes('actions/slack-notify'),
-    explanation:
-      failed
-        .flatMap(({ annotations }) => annotations)
-        .find(({ level }) => level === 'error')
-        ?.message.split('\n')[0] ?? '',
+    explanation: explanationOf(jobs.flatMap(({ steps }) => steps)),
     survivors: jobs.flatMap(({ survivors }) => survivors.map(({ command }) => command)),
   };
+}
+
+/**
+ * Why the first failed step failed, in its own words: an error of its main, else what its post has to say, which is
+ * all that a killed step can leave. '' when nothing on the run's page says why.
+ */
+export function explanationOf(
+  steps: ReadonlyArray<Pick<StepReport, 'conclusion' | 'phase' | 'index' | 'annotations'>>,
+): string {
+  const failed = steps.filter(({ conclusion }) => conclusion === 'failure');
+  const posts = steps.filter(
+    ({ phase, index }) => phase === 'post' && failed.some((step) => step.index === index),
+  );
+  const said = (some: typeof steps, ...levels: string[]) =>
+    some.flatMap(({ annotations }) => annotations).find(({ level }) => levels.includes(level));
+  const found = said(failed, 'error') ?? said(posts, 'error', 'warning');
+  return found?.message.split('\n')[0] ?? '';
 }
 
 /** Where a secret, or a line of one, can be read. */

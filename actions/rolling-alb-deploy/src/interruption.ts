@@ -1,0 +1,70 @@
+import { UserError } from '@lockkeeper/action';
+import type { Outside } from './deploy.ts';
+import { fleetRecord } from './fleet-record.ts';
+import type { RollingInputs } from './inputs.ts';
+import { names } from './place.ts';
+import { finishRoll, isUnfinished } from './post-roll.ts';
+import { Recovery } from './recovery.ts';
+import type { Ended } from './report.ts';
+import { leftOut } from './roll.ts';
+import type { RollContext } from './roll-context.ts';
+import type { RollState } from './state.ts';
+import { lookAtGroups, statesOf } from './survey.ts';
+import { Timeline } from './timeline.ts';
+
+/** Milliseconds for one host to go back. */
+const hostBudget = 45_000;
+
+/**
+ * Ends what a main that was killed or cancelled left. `inputs` give the keys alone; where they cannot be read any
+ * more it is in words why, and then targets go back in rotation without a hand on their hosts.
+ */
+export async function endInterrupted(
+  state: RollState,
+  inputs: RollingInputs | string,
+  outside: Outside,
+): Promise<Ended> {
+  const { gate, run, log, clock, signal } = outside;
+  const groups = await lookAtGroups(gate, state.groups);
+  const recovery = typeof inputs === 'string' ? undefined : Recovery.of(state, inputs, outside);
+  let { hosts } = state;
+  if (isUnfinished(hosts)) {
+    const working = hosts.filter(({ finished, touched }) => touched && !finished);
+    log.info(`main did not end; bringing back ${names(working) || 'what it left'}`);
+    hosts = await finishRoll(hosts, {
+      groups: new Map(groups.map(({ group }) => [group.arn, group])),
+      gate,
+      fleet: recovery ? recovery.hosts(hosts, hostBudget) : unreachable(String(inputs)),
+      settings: {
+        drain: state.drain,
+        healthyTimeout: state.healthyTimeout,
+        bakeTime: 0,
+        onFailure: 'rollback-failed',
+        required: new Map(state.required.map(({ group, count, because }) => [group, { count, because }])),
+      },
+      clock,
+      log,
+      signal,
+      timeline: new Timeline(),
+      evidence: (id, { details }) => {
+        if (details) log.remote(id, `${details}\n`);
+      },
+      save: (saved) => outside.save({ ...state, hosts: [...saved] }),
+    });
+  }
+  if (recovery && leftOut(hosts).length === 0)
+    await recovery.tidy(
+      fleetRecord({ runUrl: run.runUrl, release: state.release, open: false, at: clock.now() }, hosts),
+    );
+  return { state, hosts, states: statesOf(await lookAtGroups(gate, state.groups).catch(() => groups)) };
+}
+
+function unreachable(why: string): RollContext['fleet'] {
+  const refuse = () => Promise.reject(new UserError(why));
+  return () => ({
+    switchOver: refuse,
+    goBack: refuse,
+    connections: async () => undefined,
+    settle: async () => {},
+  });
+}
