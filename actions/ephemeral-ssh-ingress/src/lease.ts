@@ -1,23 +1,30 @@
+import { randomBytes } from 'node:crypto';
 import type { IngressRule } from '@lockkeeper/aws';
 
 export const managedBy = ['managed-by', 'ephemeral-ssh-ingress'] as const;
 const leasePrefix = 'lease-';
 const closingPrefix = 'closing-';
 
-/**
- * The right of one step to keep a rule open. AWS tells rules apart by protocol, ports and source only, so
- * runs behind one address share a rule; it lives until its last lease that has not expired is gone.
- */
-export interface Lease {
-  nonce: string;
-  /** Milliseconds since the epoch. */
-  expiresAt: number;
+/** Whose a lease is. */
+export interface Holder {
   repository: string;
   /** `<run id>.<attempt>` */
   run: string;
   /** Tells one job of a run from another, also two of one matrix. */
   job: string;
 }
+
+/**
+ * The right of one step to keep a rule open. AWS tells rules apart by protocol, ports and source only, so
+ * runs behind one address share a rule; it lives until its last lease that has not expired is gone.
+ */
+export interface Lease extends Holder {
+  nonce: string;
+  /** Milliseconds since the epoch. */
+  expiresAt: number;
+}
+
+export const newNonce = () => randomBytes(8).toString('hex');
 
 export const leaseKey = (nonce: string) => `${leasePrefix}${nonce}`;
 /** One key a closer: with a shared one, a closer that withdraws would hide another that is about to revoke. */

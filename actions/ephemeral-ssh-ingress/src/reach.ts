@@ -1,5 +1,5 @@
-import { connect } from 'node:net';
 import { UserError } from '@lockkeeper/action';
+import { type NoAnswer, probe, type Sample } from '@lockkeeper/probe';
 import { type Clock, Deadline, formatDuration, TimeoutError, until } from '@lockkeeper/wait';
 
 export interface HostPort {
@@ -7,40 +7,24 @@ export interface HostPort {
   port: number;
 }
 
-/** What one attempt to connect met: `open`, or the system's code, `ETIMEDOUT` when nothing answered. */
-export type Attempt = 'open' | { code: string; message: string };
-
 /** One TCP connection, made and closed. */
 export function tryConnect(
   { host, port }: HostPort,
-  { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
-): Promise<Attempt> {
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
-    const socket = connect({ host, port, autoSelectFamilyAttemptTimeout: 2_000 });
-    const end = (attempt: Attempt) => {
-      signal?.removeEventListener('abort', stop);
-      socket.destroy();
-      resolve(attempt);
-    };
-    const stop = () => {
-      socket.destroy();
-      reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', stop, { once: true });
-    socket.setTimeout(timeoutMs, () => end({ code: 'ETIMEDOUT', message: 'nothing answered' }));
-    socket.once('connect', () => end('open'));
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      end({ code: error.code ?? 'EUNKNOWN', message: error.message || (error.code ?? String(error)) }),
-    );
-  });
+  { timeout, clock, signal }: { timeout: number; clock: Clock; signal?: AbortSignal },
+): Promise<Sample> {
+  const url = new URL(`tcp://${host.includes(':') ? `[${host}]` : host}:${port}`);
+  return probe({ url, timeout }, { clock, signal });
 }
 
 /** Why a port stays shut although its rule is there: what is possible, most likely first. */
-export function explainShut({ host, port }: HostPort, attempt: Exclude<Attempt, 'open'>, cidrs: string[]) {
+export function explainShut(
+  { host, port }: HostPort,
+  met: Pick<NoAnswer, 'code' | 'message'>,
+  cidrs: string[],
+) {
   const address = `${host}:${port}`;
   const seen = cidrs.join(' and ');
-  switch (attempt.code) {
+  switch (met.code) {
     case 'ECONNREFUSED':
       return {
         message: `${address} refuses the connection: the rule lets us through, but nothing listens there`,
@@ -55,12 +39,12 @@ export function explainShut({ host, port }: HostPort, attempt: Exclude<Attempt, 
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return {
-        message: `there is no route from this runner to ${address} (${attempt.message})`,
+        message: `there is no route from this runner to ${address} (${met.message})`,
         next: 'check the address in probe: a private address needs a runner inside the VPC, an IPv6 address a runner with IPv6',
       };
     default:
       return {
-        message: `${address} does not answer although the rule for ${seen} is there (${attempt.message})`,
+        message: `${address} does not answer although the rule for ${seen} is there (${met.message})`,
         next: [
           'check, most likely first: the security group is attached to this very instance;',
           `the runner leaves by another address than ${seen} (a proxy, a VPN, a NAT with several addresses: give cidr);`,
@@ -95,16 +79,17 @@ export async function waitReachable(
     targets.map(async (target) => {
       const name = `${target.host}:${target.port}`;
       const started = clock.now();
-      let last: Exclude<Attempt, 'open'> = { code: 'ETIMEDOUT', message: 'nothing answered' };
+      let last = { code: 'ETIMEDOUT', message: 'nothing answered' };
       let shown = '';
       try {
         await until(
           async () => {
             const met = await attempt(target, {
-              timeoutMs: Math.max(500, Math.min(5_000, deadline.remaining())),
+              timeout: Math.max(500, Math.min(5_000, deadline.remaining())),
+              clock,
               signal,
             });
-            if (met === 'open') return true;
+            if (met.answered) return true;
             last = met;
             if (met.code !== shown) {
               shown = met.code;

@@ -1,6 +1,7 @@
 import { code, table } from '@lockkeeper/action';
-import type { Opening } from '@lockkeeper/aws';
-import type { Closing, Held } from './ingress.ts';
+import type { IngressRule, Opening } from '@lockkeeper/aws';
+import type { Closing } from './closing.ts';
+import type { Held } from './rule.ts';
 
 const how: Record<Held['how'], string> = {
   created: 'opened by this step',
@@ -56,7 +57,7 @@ const outcomes: Record<Closing['results'][number]['outcome'], string> = {
 export const outcomeInWords = (outcome: keyof typeof outcomes) => outcomes[outcome];
 
 /** The section that post adds. */
-export function closeSummary(closing: Closing, commands: string[]): string {
+export function closedSummary(closing: Closing, commands: string[]): string {
   const rows = [
     ...closing.results.map(({ opening, ruleId, outcome }) => [opening, ruleId, outcomes[outcome]] as const),
     ...closing.failures.map(({ opening, ruleId }) => [opening, ruleId, '**STILL OPEN**'] as const),
@@ -85,18 +86,23 @@ export function closeSummary(closing: Closing, commands: string[]): string {
 export function endedSummary(
   title: string,
   line: string,
-  rows: Array<[rule: string, group: string, result: string]>,
+  closed: Array<{ rule: IngressRule; outcome: keyof typeof outcomes }>,
+  failures: Array<{ rule: IngressRule }>,
 ): string {
+  const rows = [
+    ...closed.map(({ rule, outcome }) => [rule, outcomes[outcome]] as const),
+    ...failures.map(({ rule }) => [rule, '**STILL OPEN**'] as const),
+  ];
   return [
     `### Ephemeral SSH ingress: ${title}`,
     '',
-    line,
+    failures.length > 0 ? '❌ Not everything could be closed.' : line,
     '',
     ...(rows.length > 0
       ? [
           table(
             ['Rule', 'Group', 'Result'],
-            rows.map(([rule, group, result]) => [code(rule), code(group), result]),
+            rows.map(([{ id, groupId }, result]) => [code(id), code(groupId), result]),
           ),
           '',
         ]

@@ -229,6 +229,18 @@ describe('mode: close', () => {
     expect(await one.post()).toMatchObject({ code: 0 });
   });
 
+  it('fails with the exact command when it may not close, and the reason says so', async () => {
+    const { step, rules, role, group } = await open();
+    await step().main();
+    role.policy = shippedPolicy(group.id, ['ec2:RevokeSecurityGroupIngress']);
+    const closed = await step({ mode: 'close', 'security-group-id': '' }).main();
+    expect(closed.code).toBe(1);
+    expect(closed.log).toContain(
+      `aws ec2 revoke-security-group-ingress --region ap-northeast-2 --group-id ${group.id} --security-group-rule-ids ${rules()[0]!.id}`,
+    );
+    expect(closed.outputs.reason).toMatch(/^sgr-\w+ in sg-\w+ could not be closed and is still open: /);
+  });
+
   it("leaves another job's lease alone", async () => {
     const { step, rules, env } = await open();
     await step().main();
@@ -236,6 +248,29 @@ describe('mode: close', () => {
     const closed = await step({ mode: 'close', 'security-group-id': '' }).main();
     expect(closed).toMatchObject({ code: 0 });
     expect(rules()).toHaveLength(1);
+  });
+});
+
+describe('a step that fails', () => {
+  it('for its inputs says all of them in one line', async () => {
+    const { step } = await open();
+    const { code, outputs } = await step({ port: 'ssh', ttl: '6' }).main();
+    expect(code).toBe(1);
+    expect(outputs.reason).toMatch(/^port: "ssh" is not [^\n]*; ttl: "6" is not [^\n]*$/);
+  });
+
+  it('because a host stays shut says so, and tells what was opened', async () => {
+    const { step, rules } = await open();
+    const one = step({ probe: '127.0.0.1:1', 'probe-timeout': '1s' });
+    const { code, outputs } = await one.main();
+    expect(code).toBe(1);
+    expect(outputs).toMatchObject({
+      cidr: '20.102.35.7/32',
+      'security-group-rule-ids': rules()[0]!.id,
+      reason: expect.stringMatching(/^waited 1 s: 127\.0\.0\.1:1 refuses the connection/),
+    });
+    expect(await one.post()).toMatchObject({ code: 0 });
+    expect(rules()).toEqual([]);
   });
 });
 
@@ -251,6 +286,7 @@ describe('permissions', () => {
     const opened = await step().main();
     expect(opened.code).toBe(1);
     expect(opened.log).toMatch(message);
+    expect(opened.outputs.reason).toMatch(message);
     expect(rules()).toEqual([]);
   });
 

@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { memoryLog } from '@lockkeeper/action';
 import type { IngressRule, Opening, SecurityGroups } from '@lockkeeper/aws';
 import type { Clock } from '@lockkeeper/wait';
-import { leaveRule, openPort } from '../src/ingress.ts';
 import { decideJoin, decideLeave, isoSeconds, type Lease, leasesOf, leaseTag } from '../src/lease.ts';
+import { leaveRule, openPort } from '../src/rule.ts';
 
 const now = Date.parse('2026-11-21T00:00:00Z');
 const lease = (nonce: string): Lease => ({

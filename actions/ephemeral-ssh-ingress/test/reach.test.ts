@@ -1,13 +1,24 @@
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
+import type { Sample } from '@lockkeeper/probe';
 import { fakeClock, systemClock } from '@lockkeeper/wait';
-import { type Attempt, tryConnect, waitReachable } from '../src/reach.ts';
+import { tryConnect, waitReachable } from '../src/reach.ts';
 
-const shut: Attempt = { code: 'ETIMEDOUT', message: 'nothing answered' };
+const met = { at: 0, ms: 1, address: '' };
+const noAnswer = (code: string, message: string): Sample => ({
+  ...met,
+  answered: false,
+  kind: 'connect',
+  code,
+  message,
+});
+const open: Sample = { ...met, answered: true, status: 0, headers: {}, body: '', truncated: false };
+const once = { timeout: 1_000, clock: systemClock };
+const shut = noAnswer('ETIMEDOUT', 'nothing answered');
 
 describe('the probe', () => {
-  const wait = (attempts: Attempt[], timeoutMs = 60_000) => {
+  const wait = (attempts: Sample[], timeoutMs = 60_000) => {
     const said: string[] = [];
     const left = [...attempts];
     return {
@@ -23,7 +34,7 @@ describe('the probe', () => {
   };
 
   it('waits until the port opens, and speaks on change only', async () => {
-    const { said, done } = wait([shut, shut, { code: 'ECONNREFUSED', message: 'refused' }, 'open']);
+    const { said, done } = wait([shut, shut, noAnswer('ECONNREFUSED', 'refused'), open]);
     await done;
     expect(said).toEqual([
       '203.0.113.20:22 is not open yet (nothing answered), 0 ms',
@@ -32,13 +43,13 @@ describe('the probe', () => {
     ]);
   });
 
-  it.each<[Attempt & object, RegExp]>([
-    [shut as Attempt & object, /security group is attached.*another address.*network ACL/],
-    [{ code: 'ECONNREFUSED', message: 'x' }, /sshd runs/],
-    [{ code: 'ENOTFOUND', message: 'x' }, /name in probe/],
-    [{ code: 'ENETUNREACH', message: 'x' }, /inside the VPC/],
-  ])('that never succeeds says what can be the cause: %j', async (met, next) => {
-    await expect(wait([met]).done).rejects.toMatchObject({
+  it.each<[Sample, RegExp]>([
+    [shut, /security group is attached.*another address.*network ACL/],
+    [noAnswer('ECONNREFUSED', 'x'), /sshd runs/],
+    [noAnswer('ENOTFOUND', 'x'), /name in probe/],
+    [noAnswer('ENETUNREACH', 'x'), /inside the VPC/],
+  ])('that never succeeds says what can be the cause: %j', async (last, next) => {
+    await expect(wait([last]).done).rejects.toMatchObject({
       message: expect.stringContaining('waited 1 min: '),
       next: expect.stringMatching(next),
     });
@@ -49,13 +60,27 @@ describe('the probe', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     try {
-      expect(await tryConnect({ host: '127.0.0.1', port }, { timeoutMs: 1_000 })).toBe('open');
+      expect(await tryConnect({ host: '127.0.0.1', port }, once)).toMatchObject({ answered: true });
     } finally {
       await new Promise((resolve) => server.close(resolve));
     }
-    expect(await tryConnect({ host: '127.0.0.1', port }, { timeoutMs: 1_000 })).toMatchObject({
+    expect(await tryConnect({ host: '127.0.0.1', port }, once)).toMatchObject({
       code: 'ECONNREFUSED',
     });
+  });
+
+  it('meets an open port of an IPv6 address', async () => {
+    const server = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
+    const { port } = server.address() as AddressInfo;
+    try {
+      expect(await tryConnect({ host: '::1', port }, once)).toMatchObject({
+        answered: true,
+        address: `::1:${port}`,
+      });
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
   });
 
   it('stops when the run is cancelled', async () => {

@@ -40,8 +40,9 @@ export async function probe(
   signal?.throwIfAborted();
   const at = clock.now();
   const stop = new AbortController();
+  const awaited = target.url.protocol === 'tcp:' ? 'no connection' : 'no whole answer';
   const timer = setTimeout(
-    () => stop.abort(new ProbeTimeout(`no whole answer within ${formatDuration(target.timeout)}`)),
+    () => stop.abort(new ProbeTimeout(`${awaited} within ${formatDuration(target.timeout)}`)),
     target.timeout,
   );
   const cancel = () => stop.abort(signal?.reason);
