@@ -54,7 +54,7 @@ describe('the reference workflow', () => {
 
   it('delivers the new release to every host, and loses no request', () => {
     expect(report(good)).toMatch(/✓ Nothing dropped: \d{3,} requests, 0 failed/);
-    expect(report(good)).toMatch(/✓ Nothing left broken: 2 of 2 targets healthy, all serve [0-9a-f]{40}/);
+    expect(report(good)).toMatch(/✓ Nothing left broken: 2 of 2 targets healthy, all serve [0-9a-f]{7}/);
     expect(report(good)).toMatch(/✅ Deploy succeeded → production/);
     expect(good.code).toBe(0);
   });
@@ -79,6 +79,9 @@ describe('the reference workflow', () => {
     expect(report(sick)).toMatch(/✓ Nothing dropped: \d{3,} requests, 0 failed/);
     expect(report(sick)).toContain('✓ Nothing left broken: 2 of 2 targets healthy, all serve v1');
     expect(report(sick)).toMatch(/▌ .*web is unhealthy on 127\.77\.0\.\d+ \(i-[0-9a-f]+\): .*503/);
+    expect(sick.output).toMatch(
+      /Next: ssh -p \d+ '?deploy@127\.77\.0\.\d+'? 'cd .+ && docker compose -p \w+ logs/,
+    );
     expect(sick.code).toBe(0);
   });
 
@@ -87,6 +90,9 @@ describe('the reference workflow', () => {
     expect(report(killed)).toContain('✓ Nothing left open: no rule, no port');
     expect(report(killed)).toContain('✓ Nothing left broken: 2 of 2 targets healthy, all serve v1');
     expect(report(killed)).toMatch(/✓ Nothing dropped: \d{3,} requests, 0 failed/);
+    expect(report(killed)).toMatch(
+      /✓ Nobody guesses: The roll was interrupted while i-[0-9a-f]+ was draining\. It is back in rotation; 2 of 2 targets/,
+    );
     expect(killed.code).toBe(0);
   });
 

@@ -145,7 +145,9 @@ export function interruptionLine({ state, hosts, states }: Ended, releases: Rele
         ]
       : []),
     ...(back.length > 0 ? [`${them(back)} ${are(back)} back in rotation;`] : []),
-    `${healthy} of ${total} ${total === 1 ? 'target is' : 'targets are'} healthy and serve ${serving || 'what they served before'}.`,
+    healthy > 0
+      ? `${healthy} of ${total} ${total === 1 ? 'target is healthy and serves' : 'targets are healthy and serve'} ${serving || 'what ran before'}.`
+      : `None of ${total} ${total === 1 ? 'target' : 'targets'} is healthy.`,
     ...(onNew.length > 0 && onNew.length < hosts.length
       ? [
           `${names(onNew)} ${onNew.length === 1 ? 'runs' : 'run'} ${releases.release}, the others what they ran before; the next deploy makes them one again, and so does rollback-to: previous.`,

@@ -59,7 +59,7 @@ export async function openFleetStage({
       'role-to-assume': vars.AWS_ROLE_ARN,
       region: vars.AWS_REGION,
       'drain-settle': '1s',
-      'stability-window': '1s',
+      'stability-window': '500ms',
       ...inputs,
     };
     const child = spawn(

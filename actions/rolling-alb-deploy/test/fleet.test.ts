@@ -1,95 +1,161 @@
-import { expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
+import { startLoad } from '@lockkeeper/lab';
 import { scenario, succeeded } from './fleet-stage.ts';
+
+// The action as processes of its own, over SSH and the account's API. A good roll, a sick release and a kill while a
+// target drains are proven under load in test/rehearsal.test.ts, with the committed bundles.
 
 /** In the lab the whole delay is the shorter drain: its seconds pass faster than ours. */
 const quick = { drain: 'full' };
 
 const refusals = scenario(async (stage) => {
   const next = await stage.image('v2');
-  const told = async (input: Record<string, string> = {}) => ({
-    main: await stage.main({ ...next, ...input }),
-    post: await stage.post(),
-  });
+  const told = async (input: Record<string, string> = {}) => await stage.main({ ...next, ...input });
   stage.deny('elasticloadbalancing:RegisterTargets');
   const register = await told();
   stage.deny('elasticloadbalancing:DeregisterTargets');
   const deregister = await told();
   stage.deny();
-  const seen = {
-    register,
-    deregister,
-    tooFew: await told({ 'min-healthy': '2' }),
-    dryRun: await told({ 'dry-run': 'true', region: '' }),
-  };
-  return {
-    ...seen,
-    versions: await stage.versions(),
-    drained: stage.lab.group.history.filter(({ state }) => state === 'draining'),
-  };
+  const tooFew = { main: await told({ 'min-healthy': '2' }), post: await stage.post() };
+  const dryRun = await told({ 'dry-run': 'true', region: '' });
+  const drained = stage.lab.group.history.filter(({ state }) => state === 'draining');
+  return { register, deregister, tooFew, dryRun, versions: await stage.versions(), drained };
 });
 
-const thereAndBack = scenario(async (stage) => {
-  const next = await stage.image('v2');
-  const deployed = await stage.main({ ...quick, ...next });
-  const post = await stage.post();
-  const first = { deployed, post, versions: await stage.versions(), states: stage.states() };
-  const again = await stage.main({ ...quick, ...next });
+const lostAndBack = scenario(async (stage) => {
+  const next = { ...quick, ...(await stage.image('v2')) };
+  const lost = await stage.main(next, (line, kill) => {
+    if (line.startsWith('draining i-')) kill('SIGKILL');
+  });
+  // No post: the machine is gone. The delay passes, and the target is no longer listed.
+  await stage.lab.clock.sleep(21_000);
+  const left = stage.states();
+  stage.forget();
+  const later = await stage.main(next);
+  const afterLater = { states: stage.states(), versions: await stage.versions() };
+  const again = await stage.main(next);
   const back = await stage.main({ ...quick, 'rollback-to': 'previous' });
-  return { ...first, again, back, versionsAfter: await stage.versions() };
+  return { lost, left, later, afterLater, again, back, versions: await stage.versions() };
 });
 
-it('brings two hosts to the new release and tells where each stands', async () => {
-  const { deployed, post, versions, states } = await thereAndBack();
-  succeeded(deployed);
-  expect(deployed.outputs).toMatchObject({ result: 'deployed', reason: '' });
-  expect(versions).toEqual(['v2', 'v2']);
-  expect(states).toEqual(['healthy', 'healthy']);
-  const targets = JSON.parse(deployed.outputs.targets!) as Array<{ result: string; seconds: object }>;
-  expect(targets.map(({ result }) => result)).toEqual(['deployed', 'deployed']);
-  expect(deployed.summary).toContain('gantt');
-  expect(post).toMatchObject({ code: 0 });
-}, 120_000);
-
-it('leaves the hosts alone the next time', async () => {
-  const { again } = await thereAndBack();
-  expect(again).toMatchObject({ code: 0, outputs: { result: 'unchanged' } });
-  expect(again.log).not.toContain('taking out');
-}, 120_000);
-
-it('goes back to the release before by name', async () => {
-  const { back, versionsAfter } = await thereAndBack();
-  expect(back).toMatchObject({ code: 0, outputs: { result: 'deployed' } });
-  expect(versionsAfter).toEqual(['v1', 'v1']);
-}, 120_000);
-
-it.each([
-  ['register', 'RegisterTargets'],
-  ['deregister', 'DeregisterTargets'],
-] as const)(
-  'takes nobody out when it may not %s, and names what is missing',
-  async (which, call) => {
-    const { [which]: told, drained } = await refusals();
-    expect(told.main.code).toBe(1);
-    expect(told.main.log).toContain(`elasticloadbalancing:${call}`);
-    expect(told.main.outputs.result).toBe('failed');
-    expect(drained).toEqual([]);
+// The load balancer sends new requests for a second after the call; the delay must be longer than that.
+const killedThenCancelled = scenario(
+  async (stage) => {
+    const { url } = stage.lab.balancer;
+    const next = { ...quick, ...(await stage.image('v2')) };
+    const inTheSwitch = async (signal: NodeJS.Signals) => {
+      let signalled = 0;
+      const outcome = await stage.main(next, (line, kill) => {
+        if (!line.startsWith('switching i-')) return;
+        signalled = Date.now();
+        kill(signal);
+      });
+      return { ...outcome, stoppedAfter: Date.now() - signalled };
+    };
+    const ended = async () => ({
+      post: await stage.post(quick),
+      versions: await stage.versions(),
+      states: stage.states(),
+    });
+    const users = startLoad({ url, rps: 20, seed: 1, mix: { get: 8, post: 2, slow: 1 }, slowMs: 1000 });
+    const killed = await inTheSwitch('SIGKILL');
+    const afterKill = await ended();
+    const { failures } = await users.stop();
+    stage.forget();
+    const cancelled = await inTheSwitch('SIGINT');
+    return { killed, afterKill, failures, cancelled, afterCancel: await ended() };
   },
-  120_000,
+  { delay: 100 },
 );
 
-it('refuses in the plan what would leave too few in service', async () => {
-  const { tooFew, versions } = await refusals();
-  expect(tooFew.main.code).toBe(1);
-  expect(tooFew.main.log).toContain('this can never hold');
-  expect(versions).toEqual(['v1', 'v1']);
-  expect(tooFew.post).toMatchObject({ code: 0 });
-}, 120_000);
+describe('what cannot end well', () => {
+  it.each([
+    ['register', 'RegisterTargets'],
+    ['deregister', 'DeregisterTargets'],
+  ] as const)(
+    'is not begun: it may not %s targets, and names what is missing',
+    async (which, call) => {
+      const { [which]: main, drained } = await refusals();
+      expect(main.code).toBe(1);
+      expect(main.log).toContain(`elasticloadbalancing:${call}`);
+      expect(main.outputs.result).toBe('failed');
+      expect(drained).toEqual([]);
+    },
+    120_000,
+  );
+
+  it('is refused in the plan: too few would be left in service', async () => {
+    const { tooFew, versions } = await refusals();
+    expect(tooFew.main.code).toBe(1);
+    expect(tooFew.main.log).toContain('this can never hold');
+    expect(versions).toEqual(['v1', 'v1']);
+    expect(tooFew.post).toMatchObject({ code: 0 });
+  }, 120_000);
+});
 
 it('changes nothing in a dry run and prints the plan, in the region that the ARN names', async () => {
   const { dryRun, versions, drained } = await refusals();
-  succeeded(dryRun.main);
-  expect(dryRun.main.log).toContain('batch 2:');
-  expect(dryRun.main.summary).toContain('batch 1:');
+  succeeded(dryRun);
+  expect(dryRun.log).toContain('batch 2:');
+  expect(dryRun.summary).toContain('batch 1:');
   expect(versions).toEqual(['v1', 'v1']);
   expect(drained).toEqual([]);
 }, 120_000);
+
+describe('after a runner that was lost', () => {
+  it('the next run puts back who was left out, from the record of the host that stayed', async () => {
+    const { lost, left, later } = await lostAndBack();
+    expect(lost.code).toBe(null);
+    expect(left).toEqual(['healthy']);
+    succeeded(later);
+    expect(later.log).toContain('was left out of rotation by an interrupted run');
+  }, 120_000);
+
+  it('brings all hosts to the new release and tells where each stands', async () => {
+    const { later, afterLater } = await lostAndBack();
+    expect(afterLater).toEqual({ states: ['healthy', 'healthy'], versions: ['v2', 'v2'] });
+    expect(later.outputs).toMatchObject({ result: 'deployed', reason: '' });
+    const targets = JSON.parse(later.outputs.targets!) as Array<{ result: string }>;
+    expect(targets.map(({ result }) => result)).toEqual(['deployed', 'deployed']);
+    expect(later.summary).toContain('gantt');
+  }, 120_000);
+
+  it('leaves hosts alone that run the release already', async () => {
+    const { again } = await lostAndBack();
+    expect(again).toMatchObject({ code: 0, outputs: { result: 'unchanged' } });
+    expect(again.log).not.toContain('taking out');
+  }, 120_000);
+
+  it('goes back by name to what ran before', async () => {
+    const { back, versions } = await lostAndBack();
+    expect(back).toMatchObject({ code: 0, outputs: { result: 'deployed' } });
+    expect(versions).toEqual(['v1', 'v1']);
+  }, 120_000);
+});
+
+describe('interrupted in the switch', () => {
+  const asBefore = { versions: ['v1', 'v1'], states: ['healthy', 'healthy'] };
+
+  it('by kill -9, post brings the host back on the old release and into rotation, and nobody notices', async () => {
+    const { killed, afterKill, failures } = await killedThenCancelled();
+    expect(killed.code).toBe(null);
+    succeeded(afterKill.post);
+    expect(afterKill).toMatchObject(asBefore);
+    expect(failures).toEqual([]);
+  }, 120_000);
+
+  it('says on the page in what, what became of it, what serves and what to type', async () => {
+    const { afterKill } = await killedThenCancelled();
+    expect(afterKill.post.log).toMatch(
+      /^::warning ::The roll was interrupted while i-[0-9a-f]+ was being switched to the new release\. It is back in rotation; 2 of 2 targets are healthy and serve \d{8}-\S+\.%0ANext: gh run rerun 4711 --repo octo\/app$/m,
+    );
+  }, 120_000);
+
+  it('by a cancel, it stops within seconds, and post ends what was begun', async () => {
+    const { cancelled, afterCancel } = await killedThenCancelled();
+    expect(cancelled.stoppedAfter).toBeLessThan(7_000);
+    expect(cancelled.code).toBe(1);
+    succeeded(afterCancel.post);
+    expect(afterCancel).toMatchObject(asBefore);
+  }, 120_000);
+});

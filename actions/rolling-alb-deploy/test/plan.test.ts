@@ -251,6 +251,22 @@ describe('the inputs', () => {
     expect(problems({ [name]: value })).toMatch(expected);
   });
 
+  it.each([
+    ['of the environment', {}, { AWS_REGION: 'ap-northeast-2' }, /^(?!.*region)/s],
+    ['that the ARN names', {}, {}, /^(?!.*region)/s],
+    ['that was given', { region: 'eu-west-1' }, {}, /is in ap-northeast-2, but region is eu-west-1/],
+    [
+      'that two ARNs do not agree on',
+      { 'target-group-arn': `${arn},${arn.replace('ap-northeast-2', 'eu-west-1')}` },
+      {},
+      /target-group-arn: names groups in ap-northeast-2 and eu-west-1; expected one region/,
+    ],
+    ['that an ARN does not tell', { 'target-group-arn': 'web' }, {}, /^(?!.*region: )/s],
+  ])('takes the region %s', (_, given, env, expected) => {
+    const all = { 'target-group-arn': arn, ...given };
+    expect(refusal(() => parseInputs(inputsOf(all, defaults), env))).toMatch(expected);
+  });
+
   it('tells every problem at once', () => {
     const all = problems({ 'batch-size': '0', targets: 'x' });
     for (const name of [

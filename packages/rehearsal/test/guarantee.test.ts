@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Facts, judgeGuarantees } from '../src/guarantee.ts';
+import { explanationOf } from '../src/rehearsal.ts';
 
 const good: Facts = {
   conclusion: 'success',
@@ -84,3 +85,25 @@ describe('is broken by', () => {
 
 it('does not ask for Slack where the workflow does not tell it', () =>
   expect(broken({ slackMessages: 0, tellsSlack: false })).toEqual([]));
+
+describe('the explanation of a failed workflow', () => {
+  type Reported = Parameters<typeof explanationOf>[0][number];
+  const step = (part: Partial<Reported>, ...said: Array<[level: string, message: string]>): Reported =>
+    ({
+      phase: 'main',
+      index: 1,
+      conclusion: 'success',
+      annotations: said.map(([level, message]) => ({ level, message })),
+      ...part,
+    }) as Reported;
+  const failed = { conclusion: 'failure' } as const;
+  const post = { phase: 'post' } as const;
+
+  it.each<[string, Reported[], string]>([
+    ['an error of the step', [step(failed, ['warning', 'w'], ['error', 'e\nNext: x'])], 'e'],
+    ['an error before what post warns of', [step(post, ['warning', 'w']), step(failed, ['error', 'e'])], 'e'],
+    ['what its post warns of', [step(failed), step(post, ['notice', 'n'], ['warning', 'w'])], 'w'],
+    ['nothing of the post of another', [step(failed), step({ ...post, index: 2 }, ['warning', 'w'])], ''],
+    ['nothing of a step that went well', [step({}, ['error', 'e'])], ''],
+  ])('is %s', (_, steps, explanation) => expect(explanationOf(steps)).toBe(explanation));
+});
