@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { buildAction, differences } from '../tools/build.ts';
+import { differences } from '../tools/build.ts';
 import { withTables } from '../tools/docs.ts';
-import { actions } from '../tools/manifest.ts';
+import { actions, root } from '../tools/manifest.ts';
 
 // What keeps generated files honest has to fail when they are not.
 
@@ -44,14 +44,14 @@ describe('the check of dist/', () => {
   });
 });
 
-it('bundles the same bytes twice, and no path of the machine', async () => {
-  const action = actions().find(({ name }) => name === 'health-gate')!;
-  const [first, second] = [await buildAction(action), await buildAction(action)];
-  expect([...second]).toEqual([...first]);
-  expect(
-    [...first].filter(([, content]) => content.includes(action.directory)).map(([name]) => name),
-  ).toEqual([]);
-}, 60_000);
+it('commits bundles that name no path of the machine that made them', () => {
+  const naming = actions().flatMap(({ name, directory }) =>
+    readdirSync(join(directory, 'dist'))
+      .filter((file) => readFileSync(join(directory, 'dist', file), 'utf8').includes(root))
+      .map((file) => `${name}/dist/${file}`),
+  );
+  expect(naming).toEqual([]);
+});
 
 describe('the tables of a README', () => {
   const readme = 'a\n<!-- inputs:start (x) -->\nold\n<!-- inputs:end -->\nb';

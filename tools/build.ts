@@ -55,28 +55,34 @@ export function differences(directory: string, files: Map<string, string>): stri
   ];
 }
 
+function write({ name, directory }: Action, files: Map<string, string>): void {
+  rmSync(join(directory, 'dist'), { recursive: true, force: true });
+  for (const [file, content] of files) {
+    const path = join(directory, 'dist', file);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
+  }
+  const bytes = [...files.values()].reduce((sum, content) => sum + Buffer.byteLength(content), 0);
+  console.log(`actions/${name}/dist: ${files.size} files, ${(bytes / 1e6).toFixed(2)} MB`);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const check = process.argv.includes('--check');
   const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+  const chosen = actions().filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  const waiting = [...chosen];
   let stale = 0;
-  for (const action of actions().filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+  const buildNext = async (): Promise<void> => {
+    const action = waiting.shift();
+    if (!action) return;
     const files = await buildAction(action);
     const found = differences(action.directory, files);
-    if (check) {
-      for (const difference of found) console.error(`actions/${action.name}/${difference}`);
-      stale += found.length;
-      continue;
-    }
-    if (found.length === 0) continue;
-    rmSync(join(action.directory, 'dist'), { recursive: true, force: true });
-    for (const [name, content] of files) {
-      const path = join(action.directory, 'dist', name);
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, content);
-    }
-    const bytes = [...files.values()].reduce((sum, content) => sum + Buffer.byteLength(content), 0);
-    console.log(`actions/${action.name}/dist: ${files.size} files, ${(bytes / 1e6).toFixed(2)} MB`);
-  }
+    if (check) for (const difference of found) console.error(`actions/${action.name}/${difference}`);
+    else if (found.length > 0) write(action, files);
+    stale += check ? found.length : 0;
+    return buildNext();
+  };
+  await Promise.all([buildNext(), buildNext()]);
   if (stale > 0) {
     console.error(
       'The committed bundles are not what the sources make. Next: pnpm build, then commit dist/.',
