@@ -8,6 +8,8 @@ export interface GateInputs {
   criteria: Criteria;
   method: string;
   headers: Record<string, string>;
+  /** What of the headers only the app may see. */
+  secrets: string[];
   resolve: Map<string, string>;
   interval: number;
   probeTimeout: number;
@@ -42,8 +44,8 @@ export function parseInputs(inputs: Inputs): GateInputs {
 
   const headers = inputs.pairs('headers', { separator: ':', key: /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/ });
   // Not all of them: masking `https` or the host's name would blacken the whole log.
-  for (const [name, value] of headers)
-    if (/auth|token|secret|key|cookie|pass/i.test(name)) inputs.mask(value);
+  const secret = headers.filter(([name]) => /auth|token|secret|key|cookie|pass/i.test(name));
+  for (const [, value] of secret) inputs.mask(value);
 
   const resolve = inputs.pairs('resolve');
   for (const [host, address] of resolve)
@@ -72,6 +74,7 @@ export function parseInputs(inputs: Inputs): GateInputs {
     },
     method: inputs.matching('method', /^[A-Z]+$/, 'a method such as GET or HEAD'),
     headers: Object.fromEntries(headers),
+    secrets: secret.flatMap(([, value]) => secretsIn(value)),
     resolve: new Map(resolve),
     interval: inputs.duration('interval', { min: 100 }),
     probeTimeout: inputs.duration('probe-timeout', { min: 100 }),
@@ -92,6 +95,12 @@ export function parseInputs(inputs: Inputs): GateInputs {
     inputs.notYet(name);
   inputs.done();
   return parsed;
+}
+
+/** A header's value and the credential in it, `Bearer abc` or `sid=abc; lang=en`; what is short is no secret. */
+function secretsIn(value: string): string[] {
+  const credentials = value.split(/[\s;,]+/).map((part) => part.replace(/^[\w.-]+=(?!=*$)/, ''));
+  return [value, ...credentials].filter((part) => part.length >= 8);
 }
 
 function parseUrl(inputs: Inputs, text: string): URL[] {

@@ -4,12 +4,16 @@ import { defineAction, UserError } from '@lockkeeper/action';
 import { probe } from '@lockkeeper/probe';
 import { type Ask, judge } from './gate.ts';
 import { parseInputs } from './inputs.ts';
+import { withoutSecrets } from './redaction.ts';
 import { summaryOf } from './summary.ts';
 
 export const run = defineAction({
   async main({ inputs: given, clock, log, signal, output, summary, context }) {
     const inputs = parseInputs(given);
-    const ask: Ask = (url) => probe({ ...inputs, url, timeout: inputs.probeTimeout }, { clock, signal });
+    const ask: Ask = async (url) => {
+      const sample = await probe({ ...inputs, url, timeout: inputs.probeTimeout }, { clock, signal });
+      return withoutSecrets(sample, inputs.secrets);
+    };
     const report = await judge(inputs.dryRun ? { ...inputs, timeout: 0 } : inputs, {
       ask,
       clock,

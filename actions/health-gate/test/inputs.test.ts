@@ -63,3 +63,13 @@ it('masks the headers that carry secrets, and leaves the others readable', () =>
   parseInputs(inputs);
   expect(inputs.masked).toEqual(['Bearer abcdefgh']);
 });
+
+it.each([
+  ['Authorization: Bearer abcdefgh', ['Bearer abcdefgh', 'abcdefgh']],
+  ['Authorization: Basic dXNlcjpwYXNz==', ['Basic dXNlcjpwYXNz==', 'dXNlcjpwYXNz==']],
+  ['Cookie: sessionid=0123456789; lang=en', ['sessionid=0123456789; lang=en', '0123456789']],
+  ['X-Api-Key: on', []],
+  ['X-Forwarded-Proto: https-and-more', []],
+])('knows what of %s only the app may see', (headers, secrets) =>
+  expect(parseInputs(inputsOf({ url: 'https://app.example/', headers }, defaults)).secrets).toEqual(secrets),
+);

@@ -66,7 +66,7 @@ function readWebhook(inputs: Inputs): URL | undefined {
   return undefined;
 }
 
-const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
+export const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
 
 function readNeeds(inputs: Inputs): Needs {
   const text = inputs.text('needs');

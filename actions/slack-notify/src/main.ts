@@ -1,7 +1,7 @@
 import { setGlobalProxyFromEnv } from 'node:http';
 import { codeBlock, defineAction, escapeMarkdown, messageOf, type Step, UserError } from '@lockkeeper/action';
 import { deliver } from './delivery.ts';
-import { type NotifyInputs, parseInputs } from './inputs.ts';
+import { isLoopback, type NotifyInputs, parseInputs } from './inputs.ts';
 import { readJobs } from './jobs.ts';
 import { compose } from './message.ts';
 import { type Job, judge } from './outcome.ts';
@@ -31,8 +31,9 @@ export const run = defineAction({
       await tell(step, false, 'dry-run');
       return;
     }
-    if (!/(^|\.)slack(-gov)?\.com$/.test(inputs.webhook.hostname))
-      log.notice(`webhook-url is not Slack's own: ${inputs.webhook.hostname}`, 'Slack');
+    const { hostname } = inputs.webhook;
+    if (!/(^|\.)slack(-gov)?\.com$/.test(hostname) && !isLoopback(hostname))
+      log.notice(`webhook-url is not Slack's own: ${hostname}`, 'Slack');
 
     const delivery = await deliver(payload, inputs.webhook, {
       clock: step.clock,

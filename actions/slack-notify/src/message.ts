@@ -78,12 +78,15 @@ function blocksOf(
 ): KnownBlock[] {
   const blocks: KnownBlock[] = [section(runText(outcome, context))];
   const reason = codeFence(words.reason, room.reason);
-  if (reason) blocks.push(section(`*Reason*\n${reason}`));
+  // Who is called because it failed wants to know why, before all else.
+  if (reason && outcome.status === 'failure') blocks.unshift(section(reason));
+  else if (reason) blocks.push(section(`*Reason*\n${reason}`));
   const fields = [
     ...ownFields(words, context),
-    ...words.fields.map(([name, value]) =>
-      field(plain(name, Math.min(100, room.field)), valueText(value, room.field)),
-    ),
+    ...words.fields.flatMap(([name, value]) => {
+      const shown = valueText(value, room.field);
+      return shown ? [field(plain(name, Math.min(100, room.field)), shown)] : [];
+    }),
   ];
   for (let at = 0; at < fields.length; at += limits.fieldsPerSection)
     blocks.push({ type: 'section', fields: fields.slice(at, at + limits.fieldsPerSection) });
@@ -136,7 +139,7 @@ function ownFields(words: Words, context: GitHubContext): MrkdwnElement[] {
       actor &&
         (/^[\w-]+$/.test(actor) ? link(`${serverUrl}/${actor}`, plain(actor, 100)) : plain(actor, 100)),
     ],
-    ['URL', words.url && link(words.url, plain(words.url.replace(/^https?:\/\//, ''), 200))],
+    ['URL', words.url && link(words.url, plain(words.url, 200))],
   ];
   return shown.filter(([, value]) => value).map(([name, value]) => field(name, value));
 }
@@ -182,10 +185,11 @@ function asObject(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
+/** '' for a value that says nothing, such as the output of a step that did not get so far. */
 function valueText(value: string, limit: number): string {
   const text = oneLine(value);
   const label = plain(text, limit);
-  return (/^https?:\/\/\S+$/.test(text) ? link(text, label) : label) || '–';
+  return label && /^https?:\/\/\S+$/.test(text) ? link(text, label) : label;
 }
 
 const field = (name: string, value: string): MrkdwnElement => ({

@@ -14,7 +14,7 @@ const facts = [
   '*Commit* <https://github.com/octo/app/commit/abc1234def5678900000000000000000000000ff|`abc1234`>',
   '*Branch* <https://github.com/octo/app/tree/main|`main`>',
   '*By* <https://github.com/octo|octo>',
-  '*URL* <https://app.example/|app.example/>',
+  '*URL* <https://app.example/|https://app.example/>',
 ];
 const change = '(plain) fix: handle <!channel> & friends (#812) — Mona';
 const run = '<https://github.com/octo/app/actions/runs/99|Run #128> of octo/app';
@@ -59,10 +59,9 @@ describe('the message', () => {
     expect(read(payload)).toEqual([
       '#d1242f',
       '<!here> <@U012AB3CD> <!subteam^S0614TZR7> :x: *Deploy failed* → production (20261121-031200-abc1234-k3f9)',
-      `${run} failed in *<https://github.com/octo/app/actions/runs/99/job/14#step:2:1|deploy (eu, 2) › Health gate>* after 6 min 12 s`,
-      '*Reason*',
       '```3/20 probes failed; p95 1.8 s &gt; 800 ms',
       'last: HTTP 503 from 203.0.113.7```',
+      `${run} failed in *<https://github.com/octo/app/actions/runs/99/job/14#step:2:1|deploy (eu, 2) › Health gate>* after 6 min 12 s`,
       ...facts,
       change,
     ]);
@@ -125,7 +124,7 @@ describe('the message', () => {
         '*Log* <https://logs.example/a?b=1&amp;c=2|https://logs.example/a?b=1&amp;c=2>',
       ]),
     );
-    expect(read(payload)[2]).toContain('notify › Roll');
+    expect(read(payload)[3]).toContain('notify › Roll');
   });
 
   it('of a failed backup on a schedule stands without commit, branch or jobs', () => {
@@ -154,11 +153,43 @@ describe('the message', () => {
     expect(read(payload)).toEqual([
       '#d1242f',
       ':x: *Backup failed*',
-      `${run} failed`,
-      '*Reason*',
       '```pg_dump: connection refused```',
+      `${run} failed`,
     ]);
     expect(faultsOf(payload)).toEqual([]);
+  });
+
+  it('leaves out what nothing is known of, and shows a URL as it was given', () => {
+    const payload = compose(
+      judge({ status: 'failure', needs: {}, jobs: undefined, self, now }),
+      {
+        ...words,
+        url: 'http://app.example:8080',
+        fields: [
+          ['Result', 'failed'],
+          ['Serves', ''],
+          ['Release', ' \u0007 '],
+        ],
+      },
+      context,
+    );
+    const lines = read(payload);
+    expect(lines).toContain('*URL* <http://app.example:8080/|http://app.example:8080>');
+    expect(lines).toContain('*Result* failed');
+    expect(lines.filter((line) => /Serves|Release/.test(line))).toEqual([]);
+  });
+
+  it('of a cancelled run tells first that it was, then why', () => {
+    const payload = compose(
+      judge({ status: 'cancelled', needs: {}, jobs: undefined, self, now }),
+      { ...words, reason: 'cancelled (SIGTERM); v1 serves' },
+      context,
+    );
+    expect(read(payload).slice(2, 5)).toEqual([
+      `${run} was cancelled`,
+      '*Reason*',
+      '```cancelled (SIGTERM); v1 serves```',
+    ]);
   });
 
   it('shows a version that is this very commit once, short and linked', () => {

@@ -1,17 +1,17 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { runAction } from '@lockkeeper/runner';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 import type { Payload } from '../src/message.ts';
 import { faultsOf, read } from './scene.ts';
 
+// The committed bundle, run as the runner does, against a Slack and a GitHub API on this computer.
+
+const directory = fileURLToPath(new URL('..', import.meta.url));
 const contract = contractOf(actions().find(({ name }) => name === 'slack-notify')!);
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const secret = 's3cr3ts3cr3t';
 
 let servers: Server[] = [];
 afterEach(async () => {
@@ -38,7 +38,7 @@ async function slack(status = 200, answer = 'ok') {
       response.writeHead(status).end(answer);
     });
   });
-  return { url: `${url}/services/T0/B0/s3cr3ts3cr3t`, received };
+  return { url: `${url}/services/T0/B0/${secret}`, received };
 }
 
 /** The Actions API with 101 jobs on two pages; the last but one failed. */
@@ -66,58 +66,35 @@ const gitHub = () =>
   });
 
 async function step(inputs: Record<string, string>, apiUrl: string) {
-  const temp = mkdtempSync(join(tmpdir(), 'slack-'));
-  for (const name of ['output', 'state', 'summary']) writeFileSync(join(temp, name), '');
-  try {
-    const given = { ...contract.inputs, status: 'success', 'github-token': 'ghs_token1234', ...inputs };
-    const child = spawn(
-      process.execPath,
-      [
-        '--disable-warning=ExperimentalWarning',
-        '--input-type=module',
-        '-e',
-        `import { run } from ${JSON.stringify(main)}; await run('main', ${JSON.stringify(contract)});`,
-      ],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: {
-          ...Object.fromEntries(
-            Object.entries(given).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]),
-          ),
-          GITHUB_REPOSITORY: 'octo/app',
-          GITHUB_RUN_ID: '99',
-          GITHUB_RUN_NUMBER: '128',
-          GITHUB_RUN_ATTEMPT: '2',
-          GITHUB_WORKFLOW: 'CI/CD',
-          GITHUB_JOB: 'notify',
-          GITHUB_ACTOR: 'octo',
-          GITHUB_API_URL: apiUrl,
-          RUNNER_NAME: 'r101',
-          GITHUB_OUTPUT: join(temp, 'output'),
-          GITHUB_STATE: join(temp, 'state'),
-          GITHUB_STEP_SUMMARY: join(temp, 'summary'),
-        },
-      },
-    );
-    let log = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (log += chunk));
-    const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-    const outputs = Object.fromEntries(
-      [...readFileSync(join(temp, 'output'), 'utf8').matchAll(/^(\S+?)<<(\S+)\n([\s\S]*?)\n\2$/gm)].map(
-        ([, name, , value]) => [name, value],
-      ),
-    );
-    const shown = log
-      .split('\n')
-      .filter((line) => !line.startsWith('::add-mask::'))
-      .join('\n');
-    expect(shown + JSON.stringify(outputs) + readFileSync(join(temp, 'summary'), 'utf8')).not.toContain(
-      's3cr3t',
-    );
-    return { code, log: shown, outputs };
-  } finally {
-    rmSync(temp, { recursive: true, force: true });
-  }
+  const { main, leaks } = await runAction({
+    directory,
+    inputs,
+    canaries: [secret],
+    secrets: { SLACK_WEBHOOK_URL: inputs['webhook-url'] ?? '' },
+    github: {
+      repository: 'octo/app',
+      repository_owner: 'octo',
+      run_id: '99',
+      run_number: '128',
+      run_attempt: '2',
+      workflow: 'CI/CD',
+      actor: 'octo',
+      api_url: apiUrl,
+      token: 'ghs_token1234',
+    },
+    settings: { name: 'r101' },
+  });
+  const { code, log, outputs, annotations, summary, doubts } = main!;
+  expect(leaks).toEqual([]);
+  expect(doubts).toEqual([]);
+  // What the runner had to mask would have been a leak elsewhere; its own list of the inputs comes first.
+  const said = log.slice(log.indexOf('##[endgroup]') + 1).join('\n');
+  expect(said).not.toContain('***');
+  expect(summary).not.toContain('***');
+  // A step that its inputs stop has nothing to tell.
+  if (Object.keys(outputs).length > 0)
+    expect(Object.keys(outputs).sort()).toEqual([...contract.outputs].sort());
+  return { code, log: said, outputs, annotations, summary };
 }
 
 describe('the step', () => {
@@ -129,6 +106,7 @@ describe('the step', () => {
     );
     expect(result).toMatchObject({ code: 0, outputs: { sent: 'true', reason: '' } });
     expect(received).toHaveLength(1);
+    expect(result.annotations).toEqual([]);
     expect(read(received[0]!)[1]).toBe('<!here> :x: *Deploy failed*');
     expect(read(received[0]!)[2]).toMatch(
       /^<https:\/\/github\.com\/octo\/app\/actions\/runs\/99\/attempts\/2\|Run #128 \(attempt 2\)> of octo\/app failed in \*<https:\/\/github\.com\/octo\/app\/actions\/runs\/99\/job\/100#step:3:1\|deploy \(eu\) › Roll>\*/,
@@ -153,8 +131,8 @@ describe('the step', () => {
   });
 
   it.each([
-    ['false', 0, '::warning title=Slack::'],
-    ['true', 1, '::error ::'],
+    ['false', 0, { level: 'warning', title: 'Slack' }],
+    ['true', 1, { level: 'error' }],
   ])(
     'with fail-on-error %s ends with %i when Slack refuses, and is never silent',
     async (failOnError, code, mark) => {
@@ -164,14 +142,29 @@ describe('the step', () => {
         code,
         outputs: { sent: 'false', reason: expect.stringContaining('HTTP 400, invalid_blocks') },
       });
-      expect(result.log).toContain(`${mark}no Slack message was sent: HTTP 400, invalid_blocks`);
+      expect(result.annotations).toContainEqual({
+        ...mark,
+        message: expect.stringContaining('no Slack message was sent: HTTP 400, invalid_blocks'),
+      });
     },
   );
 
   it('without a webhook is skipped with a notice', async () => {
     const result = await step({}, await gitHub());
     expect(result).toMatchObject({ code: 0, outputs: { sent: 'false', reason: 'webhook-url is empty' } });
-    expect(result.log).toContain('::notice title=Slack::webhook-url is empty');
+    expect(result.annotations).toEqual([
+      { level: 'notice', title: 'Slack', message: expect.stringMatching(/^webhook-url is empty/) },
+    ]);
+  });
+
+  it("notices that a webhook is not Slack's own, other than one on this computer", async () => {
+    // 0.0.0.0 is no loopback address, and yet leads nowhere else.
+    const elsewhere = (await slack()).url.replace('http://127.0.0.1', 'https://0.0.0.0');
+    const { annotations } = await step({ 'webhook-url': elsewhere }, await gitHub());
+    expect(annotations).toEqual([
+      { level: 'notice', title: 'Slack', message: "webhook-url is not Slack's own: 0.0.0.0" },
+      { level: 'warning', title: 'Slack', message: expect.stringContaining('could not be reached') },
+    ]);
   });
 
   it('prints the payload in a dry run and sends nothing', async () => {
