@@ -118,7 +118,9 @@ function link(target: string, label: string | undefined): string {
   if (target.startsWith('!')) return label ?? `@${target.slice(1)}`;
   if (target.startsWith('@')) return label === undefined ? target : `@${label}`;
   if (target.startsWith('#')) return label === undefined ? target : `#${label}`;
-  return label === undefined ? target : `${label} (${target})`;
+  // A link that is labelled with its own address is that address.
+  if (label === undefined || label === target || `${label}/` === target) return label ?? target;
+  return `${label} (${target})`;
 }
 
 function named(shown: string): string {

@@ -182,6 +182,11 @@ describe('a message in a terminal', () => {
     );
   });
 
+  it('shows an address that is its own label once', () =>
+    expect(renderMessage({ text: '<http://x/|http://x> <http://x|http://x> <http://x> <http://x|y>' })).toBe(
+      'http://x http://x http://x y (http://x)',
+    ));
+
   it('colours the bar where that is wanted', () => {
     const payload = { attachments: [{ color: '#1f883d', text: 'done' }] };
     expect(renderMessage(payload)).toBe('▌ done');

@@ -2,7 +2,7 @@ import { request as httpRequest, type IncomingMessage, type RequestOptions } fro
 import { request as httpsRequest } from 'node:https';
 import { isIP, connect as netConnect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as tlsConnect } from 'node:tls';
+import { getCACertificates, connect as tlsConnect } from 'node:tls';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { type Clock, formatDuration } from '@lockkeeper/wait';
 import { explainNoAnswer } from './no-answer.ts';
@@ -17,6 +17,7 @@ export interface ProbeTarget {
   resolve?: ReadonlyMap<string, string>;
   /** Milliseconds for the whole: connect, headers and body. */
   timeout: number;
+  /** `ca`: PEM certificates trusted besides those that Node trusts anyway. */
   tls?: { verify: boolean; ca?: string };
   /** Opens the connection, e.g. through an SSH tunnel. */
   connect?: (host: string, port: number) => Promise<Duplex>;
@@ -96,8 +97,13 @@ function openSocket({ url, resolve, connect }: ProbeTarget, signal: AbortSignal)
 async function ask(target: ProbeTarget, seen: { address: string }, signal: AbortSignal) {
   const { url, method = 'GET', headers = {}, tls, connect } = target;
   const secure = url.protocol === 'https:';
-  const servername = isIP(hostOf(url)) ? undefined : hostOf(url);
-  const options: RequestOptions & { ca?: string; rejectUnauthorized?: boolean; servername?: string } = {
+  const trust = {
+    servername: isIP(hostOf(url)) ? undefined : hostOf(url),
+    rejectUnauthorized: tls?.verify ?? true,
+    // What is given as `ca` counts in place of the default, not besides it.
+    ca: tls?.ca ? [...getCACertificates('default'), tls.ca] : undefined,
+  };
+  const options: RequestOptions & Partial<typeof trust> = {
     method,
     // Without an agent Node never reuses a socket; with `false` it would not ask createConnection either.
     agent: connect ? undefined : false,
@@ -111,7 +117,7 @@ async function ask(target: ProbeTarget, seen: { address: string }, signal: Abort
       pragma: 'no-cache',
       ...headers,
     },
-    ...(secure ? { rejectUnauthorized: tls?.verify ?? true, ca: tls?.ca, servername } : {}),
+    ...(secure ? trust : {}),
     // 250 ms an address, Node's own choice, is too short for a busy load balancer.
     ...({ autoSelectFamilyAttemptTimeout: 2500 } as object),
   };
@@ -121,14 +127,7 @@ async function ask(target: ProbeTarget, seen: { address: string }, signal: Abort
     const socket = await connect(pinned ?? hostOf(url), portOf(url));
     signal.addEventListener('abort', () => socket.destroy(), { once: true });
     options.createConnection = () =>
-      (secure
-        ? tlsConnect({
-            socket: socket as Socket,
-            servername,
-            rejectUnauthorized: tls?.verify ?? true,
-            ca: tls?.ca,
-          })
-        : socket) as Socket;
+      (secure ? tlsConnect({ socket: socket as Socket, ...trust }) : socket) as Socket;
   }
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = (secure ? httpsRequest : httpRequest)(url, options, resolve);
