@@ -1,7 +1,6 @@
 export { deployRelease, type HostOutcome } from './deploy-release.ts';
-export { secretValues } from './env-file.ts';
+export { Locked } from './host/lock.ts';
 export { readReleaseInputs } from './inputs.ts';
-export { Locked } from './lock.ts';
 export type {
   ReleaseImage,
   Result,
@@ -11,7 +10,9 @@ export type {
   StagedRelease,
   Verdict,
 } from './outcome.ts';
-export { openProject, type Project, type ProjectContext } from './project.ts';
+export { openProject, type Project } from './project.ts';
+export { releaseId, releaseIdPattern, releaseNonce } from './record/release-id.ts';
 export { type Recovered, recoverHost } from './recover-host.ts';
-export { releaseId, releaseIdPattern, releaseNonce } from './release-id.ts';
 export type { HealthProbe, ReleaseSettings } from './settings.ts';
+export type { ProjectContext } from './site.ts';
+export { secretValues } from './stage/env-file.ts';

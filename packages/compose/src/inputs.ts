@@ -1,5 +1,5 @@
 import type { Inputs } from '@lockkeeper/action';
-import { releaseIdPattern } from './release-id.ts';
+import { releaseIdPattern } from './record/release-id.ts';
 import type { HealthProbe, ReleaseSettings } from './settings.ts';
 
 const minute = 60_000;

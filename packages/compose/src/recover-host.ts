@@ -1,8 +1,9 @@
 import { messageOf } from '@lockkeeper/action';
 import { Deadline } from '@lockkeeper/wait';
-import * as scripts from './host-scripts.ts';
-import { Locked } from './lock.ts';
-import { openProject, type ProjectContext } from './project.ts';
+import { Locked } from './host/lock.ts';
+import * as scripts from './host/scripts.ts';
+import { openProject } from './project.ts';
+import type { ProjectContext } from './site.ts';
 
 export interface Recovered {
   host: string;

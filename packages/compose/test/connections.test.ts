@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { connections } from '../src/connections.ts';
+import { connections } from '../src/host/connections.ts';
 
 const head =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { type InputError, inputsOf } from '@lockkeeper/action';
-import { parseEnvFile, secretValues } from '../src/env-file.ts';
-import { judgeHealth } from '../src/health-url.ts';
+import { judgeDirectory, judgePreflight } from '../src/host/preflight.ts';
+import { withoutHelpers } from '../src/host/registry-login.ts';
 import { readReleaseInputs } from '../src/inputs.ts';
-import { judgeDirectory, judgePreflight } from '../src/preflight.ts';
-import { withoutHelpers } from '../src/registry-login.ts';
+import { judgeHealth } from '../src/prove/health-url.ts';
+import { parseEnvFile, secretValues } from '../src/stage/env-file.ts';
 
 const defaults = {
   files: 'host',

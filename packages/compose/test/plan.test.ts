@@ -1,9 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseConfig, parseHashes, withDependencies } from '../src/compose-config.ts';
-import type { Container } from '../src/containers.ts';
-import { planChanges } from '../src/plan.ts';
-import { obsoleteReleases, parseReleases, previousRelease, type ReleaseRecord } from '../src/record.ts';
-import { releaseId, releaseNonce } from '../src/release-id.ts';
+import type { Container } from '../src/host/containers.ts';
+import { releaseId, releaseNonce } from '../src/record/release-id.ts';
+import {
+  obsoleteReleases,
+  parseReleases,
+  previousRelease,
+  type ReleaseRecord,
+} from '../src/record/release-record.ts';
+import { parseConfig, parseHashes, withDependencies } from '../src/stage/compose-config.ts';
+import { planChanges } from '../src/stage/plan.ts';
 
 const running = (service: string, changes: Partial<Container> = {}) =>
   ({

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Container, leftovers, parseContainers } from '../src/containers.ts';
-import { judge } from '../src/verdict.ts';
+import { type Container, parseContainers } from '../src/host/containers.ts';
+import { judge } from '../src/prove/verdict.ts';
+import { leftovers } from '../src/switch/leftovers.ts';
 
 function container(changes: Partial<Container> = {}): Container {
   return {

@@ -1,5 +1,5 @@
-import type { Container } from './containers.ts';
-import type { ServiceState } from './outcome.ts';
+import type { Container } from '../host/containers.ts';
+import type { ServiceState } from '../outcome.ts';
 
 export interface Expectation {
   service: string;

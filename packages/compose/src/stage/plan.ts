@@ -1,5 +1,5 @@
-import type { Container } from './containers.ts';
-import type { ReleaseImage, ServiceChange } from './outcome.ts';
+import type { Container } from '../host/containers.ts';
+import type { ReleaseImage, ServiceChange } from '../outcome.ts';
 
 export interface Wanted {
   /** Services that the release covers. */

@@ -1,8 +1,8 @@
 import { UserError } from '@lockkeeper/action';
 import type { Shell } from '@lockkeeper/ssh';
-import * as scripts from './host-scripts.ts';
-import { lastLine, must } from './host-state.ts';
-import type { ReleaseSettings } from './settings.ts';
+import type { ReleaseSettings } from '../settings.ts';
+import { lastLine, must } from './answer.ts';
+import * as scripts from './scripts.ts';
 
 /**
  * Logs in to the registry in a throw-away Docker config on the host and returns its path. It goes with the

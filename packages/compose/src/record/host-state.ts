@@ -1,7 +1,9 @@
 import { UserError } from '@lockkeeper/action';
-import type { CommandResult, RunOptions, Shell } from '@lockkeeper/ssh';
+import type { Shell } from '@lockkeeper/ssh';
 import * as v from 'valibot';
-import * as scripts from './host-scripts.ts';
+import { lastLine, must } from '../host/answer.ts';
+import * as scripts from '../host/scripts.ts';
+import { releaseIdPattern } from './release-id.ts';
 import {
   type PendingRecord,
   parseReleases,
@@ -9,33 +11,7 @@ import {
   type ReleaseList,
   type ReleaseRecord,
   releaseRecord,
-} from './record.ts';
-import { releaseIdPattern } from './release-id.ts';
-
-/** Runs a script that must succeed; what the host said is the error. */
-export async function must(
-  shell: Shell,
-  script: string,
-  options: RunOptions,
-  what: string,
-): Promise<CommandResult> {
-  const result = await shell.run(script, options);
-  if (result.code === 0) return result;
-  throw new UserError(`${shell.name}: ${what}: ${lastLine(result.stderr || result.stdout)}`, {
-    details: result.stderr || undefined,
-  });
-}
-
-export function lastLine(text: string): string {
-  const line =
-    text
-      .split(/[\r\n]+/)
-      .map((part) => part.trim())
-      .filter(Boolean)
-      .at(-1) ?? 'it said nothing';
-  if (/no space left on device/i.test(text)) return 'the disk of the host is full (no space left on device)';
-  return line.length > 300 ? `${line.slice(0, 299)}…` : line;
-}
+} from './release-record.ts';
 
 /** The record in `<project directory>/.lockkeeper`: releases, what is under way, what is bad, what was done. */
 export class HostState {
@@ -148,6 +124,23 @@ export class HostState {
 
   async clearBad(id: string): Promise<void> {
     await this.remove(`${this.path}/bad/${id}`);
+  }
+
+  /** A note for later runs, such as the fleet this host belongs to. */
+  async writeNote(name: 'fleet', value: unknown): Promise<void> {
+    await this.write({ [`${this.path}/${name}.json`]: JSON.stringify(value) });
+  }
+
+  /** Undefined when there is none, or none that can be read. */
+  async readNote(name: 'fleet'): Promise<unknown> {
+    const text = await this.read(`${this.path}/${name}.json`);
+    return text === undefined ? undefined : parseJson(text);
+  }
+
+  /** Makes a directory outside the project, for a dry run. */
+  async temporary(): Promise<string> {
+    const { stdout } = await must(this.#shell, scripts.temporary, {}, 'cannot make a temporary directory');
+    return stdout.trim();
   }
 
   /** One line of what was done, for people: never a secret, never more than a line. */

@@ -1,7 +1,7 @@
 import { UserError } from '@lockkeeper/action';
 import type { Shell } from '@lockkeeper/ssh';
-import * as scripts from './host-scripts.ts';
-import { lastLine, must } from './host-state.ts';
+import { lastLine, must } from './answer.ts';
+import * as scripts from './scripts.ts';
 
 /** How Compose is called on this host. */
 export type ComposeKind = 'plugin' | 'standalone';
@@ -59,4 +59,12 @@ export function judgePreflight(text: string, host: string): ComposeKind {
       next: 'sudo apt-get install docker-compose-plugin   (your Compose file stays as it is)',
     });
   return kind as ComposeKind;
+}
+
+/** Throws UserError when there is hardly any disk left, before a pull fills it. `free` is kilobytes. Pure. */
+export function checkSpace(free: number | undefined, host: string): void {
+  if (free !== undefined && free < 50 * 1024)
+    throw new UserError(`${host} has only ${Math.round(free / 1024)} MB of disk left`, {
+      next: 'docker system df',
+    });
 }

@@ -138,18 +138,3 @@ export function parseContainers(json: string): Container[] {
     };
   });
 }
-
-/** What an interrupted `docker compose up` left: `<12 hex>_name` beside or instead of `name`. */
-export function leftovers(containers: readonly Container[]): Array<{ id: string; rename?: string }> {
-  const names = new Set(containers.map((container) => container.name));
-  return containers.flatMap((container) => {
-    const [, plain] = /^[0-9a-f]{12}_(.+)$/.exec(container.name) ?? [];
-    if (!plain) return [];
-    // It serves and nobody has its name: give it back. Anything else is removed; `up` makes it anew.
-    return [
-      container.status === 'running' && !names.has(plain)
-        ? { id: container.id, rename: plain }
-        : { id: container.id },
-    ];
-  });
-}

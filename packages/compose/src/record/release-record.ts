@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { releaseIdPattern } from './release-id.ts';
 
@@ -91,4 +92,17 @@ export function obsoleteReleases(list: ReleaseList, serving: string, keep: numbe
   const previous = previousRelease(list, serving);
   const kept = new Set([serving, previous, ...list.releases.slice(-keep).map((release) => release.id)]);
   return list.releases.filter((release) => !kept.has(release.id));
+}
+
+/** What tells two releases apart: the same means that there is nothing to deploy. Pure. */
+export function contentHash(
+  record: ReleaseRecord,
+  environment: Readonly<Record<string, string>>,
+  env: string | undefined,
+): string {
+  const { project, services, named, hashes, mounts, images } = record;
+  const ids = Object.fromEntries(Object.entries(images).map(([service, { id }]) => [service, id]));
+  return createHash('sha256')
+    .update(JSON.stringify([project, services, named, hashes, mounts, ids, environment, env ?? null]))
+    .digest('hex');
 }

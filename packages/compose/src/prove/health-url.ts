@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import * as tls from 'node:tls';
 import type { Shell } from '@lockkeeper/ssh';
-import type { HealthProbe } from './settings.ts';
+import type { HealthProbe } from '../settings.ts';
 
 const bodyLimit = 64 * 1024;
 

@@ -1,3 +1,4 @@
+import { UserError } from '@lockkeeper/action';
 import * as v from 'valibot';
 
 const schema = v.object({
@@ -76,4 +77,13 @@ export function withDependencies(config: ComposeConfig, services: readonly strin
   };
   (services.length > 0 ? services : Object.keys(config.services)).forEach(visit);
   return [...found];
+}
+
+/** Throws UserError when an input names a service that the file does not have. Pure. */
+export function checkServices(config: ComposeConfig, named: readonly string[], host: string): void {
+  const unknown = [...new Set(named)].filter((service) => !config.services[service]);
+  if (unknown.length > 0)
+    throw new UserError(
+      `the Compose file on ${host} has no service ${unknown.join(', ')}; it has ${Object.keys(config.services).join(', ')}`,
+    );
 }

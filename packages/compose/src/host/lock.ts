@@ -1,8 +1,9 @@
 import { type Log, messageOf, UserError } from '@lockkeeper/action';
 import type { Shell } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
-import * as scripts from './host-scripts.ts';
-import { type Current, lastLine, parseCurrent } from './host-state.ts';
+import { type Current, parseCurrent } from '../record/host-state.ts';
+import { lastLine } from './answer.ts';
+import * as scripts from './scripts.ts';
 
 /** Without a sign of life for so long (the host's clock, seconds) a lock may be taken over. */
 const expiry = 90;

@@ -1,0 +1,42 @@
+import type { Site } from '../site.ts';
+import { keepTag } from '../stage/images.ts';
+import { obsoleteReleases, type ReleaseList, type ReleaseRecord } from './release-record.ts';
+
+/** Old releases go, with images that only they used. */
+export async function prune({ state, docker, name, settings, context, host }: Site, serving: string) {
+  const list = await state.releases();
+  const gone = obsoleteReleases(list, serving, settings.keepReleases);
+  if (gone.length === 0) return;
+  await docker.untag(
+    gone.flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))),
+  );
+  const unused = unusedImages(list, gone);
+  const now = await docker.images([...unused.keys()]);
+  // The tag may stand for a newer image by now.
+  await docker.untag(
+    [...unused].flatMap(([reference, id]) => (now.get(reference)?.id === id ? [reference] : [])),
+  );
+  for (const { id } of gone) {
+    await state.remove(state.releasePath(id));
+    await state.clearBad(id);
+  }
+  context.log.info(
+    `${host}: ${gone.length} old releases removed, ${list.releases.length - gone.length} kept`,
+  );
+}
+
+/** Reference → id of the images that only the releases that go have used. Pure. */
+export function unusedImages(list: ReleaseList, gone: readonly ReleaseRecord[]): Map<string, string> {
+  const kept = new Set(
+    list.releases
+      .filter((release) => !gone.includes(release))
+      .flatMap(({ images }) => Object.values(images).map(({ id }) => id)),
+  );
+  return new Map(
+    gone.flatMap(({ images }) =>
+      Object.values(images)
+        .filter(({ id }) => !kept.has(id))
+        .map(({ id, reference }) => [reference, id] as const),
+    ),
+  );
+}

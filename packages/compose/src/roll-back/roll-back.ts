@@ -1,0 +1,116 @@
+import { messageOf } from '@lockkeeper/action';
+import type { RolledBack } from '../outcome.ts';
+import { verify } from '../prove/verify.ts';
+import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
+import type { Site } from '../site.ts';
+import { bringUp, putInPlace, runHook } from '../switch/switch.ts';
+import { begin, setPhase } from '../switch/under-way.ts';
+import { startedSince, strangers, tagsBefore, untouched } from './difference.ts';
+
+/** Whether something was begun that `rollBack` would undo. */
+export async function needsRollBack(site: Site): Promise<boolean> {
+  site.pending ??= (await site.state.current()).pending;
+  return site.pending !== undefined && site.pending.phase !== 'left';
+}
+
+/** Back to what ran before the change, or to the named release, verified. Throws only when cancelled. */
+export async function rollBack(
+  site: Site,
+  reason: string,
+  { to, timeout }: { to?: string; timeout?: number },
+): Promise<RolledBack> {
+  site.pending ??= (await site.state.current()).pending;
+  const { pending, serving } = site;
+  const left = pending?.to ?? serving;
+  const target = to ?? pending?.from ?? undefined;
+  if (!pending && (!to || to === serving))
+    return { serving, verified: true, message: 'Nothing was changed.' };
+  try {
+    site.lock?.check();
+    if (!target) return await stopWhatWasStarted(site, left, reason);
+    const record = await site.state.release(target);
+    site.name = record.project;
+    await goBack(site, record, { left, pending });
+    const verdict = await verify(site, target, timeout);
+    if (!verdict.good) return await notBack(site, reason, verdict.reason);
+    if (left && left !== target) await site.state.markBad(left, reason);
+    await site.state.settle(
+      { ...record, verifiedAt: record.verifiedAt ?? site.now() },
+      `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`,
+    );
+    site.pending = undefined;
+    site.serving = target;
+    return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
+  } catch (error) {
+    if (site.context.signal?.aborted) throw error;
+    return notBack(site, reason, messageOf(error));
+  }
+}
+
+/** Tags, env file and containers become those of the record; what the deploy did not touch is left alone. */
+async function goBack(
+  site: Site,
+  record: ReleaseRecord,
+  { left, pending }: { left: string | undefined; pending: PendingRecord | undefined },
+): Promise<void> {
+  const { state, docker, settings } = site;
+  const replaced = pending?.phase !== 'placed';
+  if (pending) await setPhase(site, 'rolling-back');
+  // A host that was finished goes back with its fleet: from here on it is under way again.
+  else
+    await begin(
+      site,
+      { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' },
+      await docker.containersOf(site.name),
+    );
+  if (replaced) await runHook(site, record.id, 'pre-rollback', settings.preRollback);
+  await docker.tag(tagsBefore(pending));
+  await putInPlace(site, record);
+  await restoreHostEnv(site, record, pending);
+  const containers = await docker.containersOf(site.name);
+  const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
+  const foreign = strangers(containers, record, leftRecord, pending);
+  if (foreign.length > 0)
+    await docker.docker(['rm', '-f', ...foreign.map(({ id }) => id)], 'cannot remove new containers');
+  const changed = record.services.filter((service) => !untouched(pending, containers, service, record));
+  site.replacing();
+  if (changed.length > 0) await bringUp(site, record, containers, changed);
+}
+
+/** The host's own env file as it lay before an env-file input replaced it. */
+async function restoreHostEnv(
+  { state, settings, directory }: Site,
+  record: ReleaseRecord,
+  pending: PendingRecord | undefined,
+): Promise<void> {
+  if (record.envFile !== null || !pending) return;
+  const left = await state.release(pending.to).catch(() => undefined);
+  if (left?.envFile !== settings.envFilePath) return;
+  const env = await state.read(`${state.releasePath(record.id)}/env`);
+  if (env !== undefined) await state.write({ [`${directory}/${settings.envFilePath}`]: env });
+}
+
+async function stopWhatWasStarted(site: Site, left: string | undefined, reason: string): Promise<RolledBack> {
+  const { state, docker, pending } = site;
+  if (left) site.name = (await state.release(left)).project;
+  await setPhase(site, 'rolling-back');
+  const started = startedSince(pending, await docker.containersOf(site.name));
+  if (started.length > 0)
+    await docker.docker(['stop', ...started.map(({ id }) => id)], 'cannot stop what was started');
+  await docker.tag(tagsBefore(pending));
+  if (pending) await state.markBad(pending.to, reason);
+  await state.clearPending();
+  site.pending = undefined;
+  await state.audit(`stopped the failed first release: ${reason} ${site.context.owner.runUrl}`);
+  return {
+    serving: undefined,
+    verified: true,
+    message: 'Nothing ran here before, so what was started is stopped (its containers and logs are kept).',
+  };
+}
+
+async function notBack(site: Site, reason: string, why: string): Promise<RolledBack> {
+  const target = site.pending?.from ?? 'the earlier release';
+  await site.state.audit(`rollback to ${target} failed: ${why} (after: ${reason})`).catch(() => {});
+  return { serving: undefined, verified: false, message: `Going back to ${target} failed too: ${why}.` };
+}

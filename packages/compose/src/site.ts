@@ -1,0 +1,89 @@
+import type { Log } from '@lockkeeper/action';
+import type { Shell } from '@lockkeeper/ssh';
+import type { Clock } from '@lockkeeper/wait';
+import type { DockerHost } from './host/docker.ts';
+import type { Lock } from './host/lock.ts';
+import type { HostState } from './record/host-state.ts';
+import type { PendingRecord } from './record/release-record.ts';
+import type { ReleaseSettings } from './settings.ts';
+
+export interface ProjectContext {
+  shell: Shell;
+  settings: ReleaseSettings;
+  /** The id of this run's release, the same on all hosts. */
+  release: string;
+  commit: string;
+  /** Who holds the lock: shown to those who wait. */
+  owner: { repository: string; runUrl: string };
+  /** Tells this run's lock from any other's (letters and digits); saved in state before the lock is taken, so that post can release it. */
+  lockToken: string;
+  log: Log;
+  clock: Clock;
+  signal?: AbortSignal;
+}
+
+interface Found {
+  /** Of the project, absolute. */
+  directory: string;
+  /** Kilobytes of disk. */
+  free: number | undefined;
+  docker: DockerHost;
+  state: HostState;
+  /** None on a dry run. */
+  lock?: Lock;
+  serving: string | undefined;
+  pending: PendingRecord | undefined;
+}
+
+/** A project on a host, opened: where it lies, what its record says, and how far this run is. Each verb works on it. */
+export class Site {
+  readonly context: ProjectContext;
+  readonly host: string;
+  readonly directory: string;
+  readonly free: number | undefined;
+  readonly docker: DockerHost;
+  readonly state: HostState;
+  readonly lock?: Lock;
+  /** The project's name as Compose resolves it; '' before a verb found it out. */
+  name = '';
+  /** The release that serves, as recorded. */
+  serving: string | undefined;
+  /** What was begun and not ended, by this run or an earlier one. */
+  pending: PendingRecord | undefined;
+  /** Services whose mounted files changed with the staged release, though Compose sees no change. */
+  remounted: string[] = [];
+  /** Milliseconds in which replaced services were not proven yet. */
+  downtime = 0;
+  #replacedAt: number | undefined;
+
+  constructor(context: ProjectContext, found: Found) {
+    this.context = context;
+    this.host = context.shell.name;
+    this.directory = found.directory;
+    this.free = found.free;
+    this.docker = found.docker;
+    this.state = found.state;
+    this.lock = found.lock;
+    this.serving = found.serving;
+    this.pending = found.pending;
+  }
+
+  get settings(): ReleaseSettings {
+    return this.context.settings;
+  }
+
+  /** For records: ISO 8601, UTC. */
+  now(): string {
+    return new Date(this.context.clock.now()).toISOString();
+  }
+
+  /** Services are being replaced: users may be without them until `proven`. */
+  replacing(): void {
+    this.#replacedAt ??= this.context.clock.now();
+  }
+
+  proven(): void {
+    if (this.#replacedAt !== undefined) this.downtime += this.context.clock.now() - this.#replacedAt;
+    this.#replacedAt = undefined;
+  }
+}

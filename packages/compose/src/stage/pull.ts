@@ -1,0 +1,81 @@
+import { Deadline } from '@lockkeeper/wait';
+import type { Container } from '../host/containers.ts';
+import { logIn } from '../host/registry-login.ts';
+import type { ReleaseImage } from '../outcome.ts';
+import type { Site } from '../site.ts';
+import type { ComposeConfig } from './compose-config.ts';
+import {
+  type ImageQuestion,
+  keepTags,
+  movedByPull,
+  releaseImages,
+  wantedImages,
+  whatToPull,
+} from './images.ts';
+
+interface Staging {
+  /** The release's directory on the host. */
+  directory: string;
+  config: ComposeConfig;
+  services: readonly string[];
+  pins: Readonly<Record<string, string>>;
+  containers: readonly Container[];
+}
+
+/** Brings the release's images to the host and keeps them there; what the host's own tags mean stays as it was. */
+export async function pullImages(
+  site: Site,
+  { directory, config, services, pins, containers }: Staging,
+): Promise<Record<string, ReleaseImage>> {
+  const { docker, settings, host, context } = site;
+  const deadline = new Deadline(context.clock, settings.stageTimeout);
+  const named = settings.services.length > 0 ? settings.services : services;
+  const question: ImageQuestion = { config, services, named, pins, containers, host };
+  const before = await docker.images(services.flatMap((service) => config.services[service]?.image ?? []));
+  const pulls = whatToPull(question, new Set(before.keys()));
+  const login = settings.registry
+    ? await logIn(context.shell, settings.registry, {
+        directory: site.directory,
+        token: context.lockToken,
+        timeout: deadline.remaining(),
+      })
+    : '';
+  try {
+    for (const pin of pulls.pinned)
+      await docker.docker(['pull', pin], `cannot pull ${pin}`, { login, timeout: deadline.remaining() });
+    if (pulls.services.length > 0) {
+      context.log.info(`${host}: pulling ${pulls.services.join(', ')}`);
+      await docker.compose(directory, ['pull', '--quiet', ...pulls.services], 'cannot pull', {
+        login,
+        timeout: deadline.remaining(),
+      });
+    }
+  } finally {
+    if (login) await site.state.remove(login);
+  }
+  const wanted = wantedImages(question);
+  const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
+  await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
+  return images;
+}
+
+/** For a dry run: what is known without pulling. */
+export async function imagesAtHand(
+  { docker }: Site,
+  { config, services, pins }: Pick<Staging, 'config' | 'services' | 'pins'>,
+): Promise<Record<string, ReleaseImage>> {
+  const wanted = services.flatMap((service) => {
+    const reference = pins[service] ?? config.services[service]?.image;
+    return reference ? [[service, reference] as const] : [];
+  });
+  const present = await docker.images(wanted.map(([, reference]) => reference));
+  return Object.fromEntries(
+    wanted.map(([service, reference]) => [
+      service,
+      {
+        reference: config.services[service]?.image ?? reference,
+        id: present.get(reference)?.id ?? 'not pulled yet',
+      },
+    ]),
+  );
+}

@@ -1,0 +1,116 @@
+import type { Container } from '../host/containers.ts';
+import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
+import type { Site } from '../site.ts';
+import { movable, movableReferences } from '../stage/images.ts';
+import { planChanges } from '../stage/plan.ts';
+import { repair } from './leftovers.ts';
+import { begin, setPhase } from './under-way.ts';
+
+type Hook = 'pre-deploy' | 'post-deploy' | 'pre-rollback';
+
+/** Runs lines of the user on the host with the release's Compose. */
+export async function runHook({ state, docker }: Site, id: string, name: Hook, lines: string): Promise<void> {
+  if (!lines.trim()) return;
+  const directory = state.releasePath(id);
+  const file = `${directory}/${name}`;
+  await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
+  await docker.hook(directory, file, name);
+}
+
+/** Runs the `pre-deploy` hook; the host's Compose already means the new release, and nothing is replaced yet. */
+export async function preDeploy(site: Site, id: string): Promise<void> {
+  if (!site.settings.preDeploy.trim()) return;
+  await place(site, id, 'placed');
+  await runHook(site, id, 'pre-deploy', site.settings.preDeploy);
+}
+
+/** Replaces the containers. What ran before is written down on the host first. */
+export async function switchTo(site: Site, id: string): Promise<void> {
+  const placed = site.pending?.to === id && site.pending.token === site.context.lockToken;
+  const before = placed ? undefined : await place(site, id, 'switched');
+  if (placed) await setPhase(site, 'switched');
+  const record = await site.state.release(id);
+  site.replacing();
+  await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
+}
+
+/** Write-ahead, then env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
+async function place(site: Site, id: string, phase: PendingRecord['phase']): Promise<Container[]> {
+  const { state, docker } = site;
+  site.lock?.check();
+  const record = await state.release(id);
+  site.name = record.project;
+  const containers = await docker.containersOf(site.name);
+  const references = movableReferences(record.images);
+  const present = await docker.images(references);
+  const tags = Object.fromEntries(
+    references.map((reference) => [reference, present.get(reference)?.id ?? null]),
+  );
+  await begin(site, { to: id, from: site.serving ?? null, tags, phase }, containers);
+  await putInPlace(site, record);
+  return containers;
+}
+
+/** The release's env file and image tags become the host's. */
+export async function putInPlace(site: Site, record: ReleaseRecord): Promise<void> {
+  const { state, docker, directory } = site;
+  if (record.envFile !== null) {
+    const env = await state.read(`${state.releasePath(record.id)}/env`);
+    if (env !== undefined) await state.write({ [`${directory}/${record.envFile}`]: env });
+  }
+  await docker.tag(
+    Object.values(record.images).flatMap(({ id, reference }) => (movable(reference) ? [id, reference] : [])),
+  );
+}
+
+/** docker compose up, for all that the release was asked for, or for `only` these services without their dependencies. */
+export async function bringUp(
+  site: Site,
+  record: ReleaseRecord,
+  before: readonly Container[],
+  only?: readonly string[],
+): Promise<void> {
+  const { docker, settings, host, context } = site;
+  site.lock?.check();
+  await repair(site, before);
+  const directory = site.state.releasePath(record.id);
+  const plan = planChanges(before, {
+    services: record.services,
+    known: record.services,
+    hashes: record.hashes,
+    images: record.images,
+    changedMounts: {},
+  });
+  const replaced = plan.filter(({ change }) => change === 'recreate').map(({ service }) => service);
+  if (settings.strategy === 'stop-first' && replaced.length > 0) {
+    context.log.info(
+      `${host}: stopping ${replaced.join(', ')} first; users are without it until the new one is up`,
+    );
+    await docker.compose(directory, ['stop', ...replaced], 'docker compose stop');
+  }
+  const up = ['up', '-d', '--no-build', '--pull', 'never'];
+  if (only) return docker.compose(directory, [...up, '--no-deps', ...only], 'docker compose up');
+  const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
+  await docker.compose(directory, [...up, ...orphans, ...record.named], 'docker compose up');
+  // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
+  if (site.remounted.length === 0) return;
+  const after = await docker.containersOf(site.name);
+  const forced = site.remounted.filter((service) => sameContainers(before, after, service));
+  if (forced.length > 0)
+    await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+}
+
+/** Whether a service has just the containers it had. Pure. */
+export function sameContainers(
+  before: readonly Container[],
+  after: readonly Container[],
+  service: string,
+): boolean {
+  const ids = (containers: readonly Container[]) =>
+    containers
+      .filter((container) => container.service === service && !container.oneOff)
+      .map(({ id }) => id)
+      .sort()
+      .join();
+  return ids(before) === ids(after);
+}

@@ -1,0 +1,41 @@
+import type { Container } from '../host/containers.ts';
+import type { PendingRecord } from '../record/release-record.ts';
+import type { Site } from '../site.ts';
+
+/** Writes down on the host what is about to change and the way back, before it changes. */
+export async function begin(
+  site: Site,
+  change: Pick<PendingRecord, 'to' | 'from' | 'tags' | 'phase'>,
+  containers: readonly Container[],
+): Promise<void> {
+  const { lockToken: token, owner } = site.context;
+  site.pending = pendingFor(site.pending, {
+    ...change,
+    version: 1,
+    token,
+    at: site.now(),
+    runUrl: owner.runUrl,
+    containers: idsByService(containers),
+  });
+  await site.state.setPending(site.pending);
+}
+
+export async function setPhase(site: Site, phase: PendingRecord['phase']): Promise<void> {
+  if (!site.pending) return;
+  site.pending = { ...site.pending, phase };
+  await site.state.setPending(site.pending);
+}
+
+/** What a run before us began and did not end started from what truly served: that stays the way back. Pure. */
+export function pendingFor(inherited: PendingRecord | undefined, own: PendingRecord): PendingRecord {
+  if (!inherited) return own;
+  const { from, containers, tags } = inherited;
+  return { ...own, from, containers, tags: { ...own.tags, ...tags } };
+}
+
+function idsByService(containers: readonly Container[]): Record<string, string[]> {
+  const byService: Record<string, string[]> = {};
+  for (const { service, id, oneOff } of containers)
+    if (!oneOff) byService[service] = [...(byService[service] ?? []), id];
+  return byService;
+}
