@@ -31,7 +31,11 @@ export function secretValues(text: string): string[] {
 
 /** Throws UserError when a variable of `required-env` is not set, or empty. Pure. */
 export function requireVariables(
-  { requiredEnv, environment, envFilePath }: ReleaseSettings,
+  {
+    requiredEnv,
+    environment,
+    envFilePath,
+  }: Pick<ReleaseSettings, 'requiredEnv' | 'environment' | 'envFilePath'>,
   env: string,
   host: string,
 ): void {
