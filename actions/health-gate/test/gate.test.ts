@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
-import type { Sample } from '@lockkeeper/probe';
+import { type Sample, tallyOf } from '@lockkeeper/probe';
 import { fakeClock } from '@lockkeeper/wait';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 import { combine, judge, percentile, type UrlReport } from '../src/gate.ts';
@@ -87,15 +87,7 @@ describe('combine', () => {
     verdict,
     reason: `${name} is ${verdict}`,
     observations: [],
-    tally: {
-      probes: 0,
-      good: 0,
-      streak: 0,
-      connectionErrorsAfterGood: 0,
-      recentVersions: new Map(),
-      versionsSeen: [],
-      answered: 0,
-    },
+    tally: tallyOf([]),
   });
   it('gives the same verdict whatever the order of the URLs', () => {
     const [a, b, c] = [url('a', 'healthy'), url('b', 'inconclusive'), url('c', 'unhealthy')];
