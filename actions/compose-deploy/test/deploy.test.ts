@@ -117,7 +117,7 @@ describe('where v1 serves', () => {
     [
       'database',
       { 'health-json': 'database=true', 'health-timeout': '3s' },
-      /answered 200 with database=false, expected true/,
+      /answered 200, but database is false, expected true/,
     ],
   ])(
     'a release that is ill by %s goes back to v1, verified',

@@ -3,7 +3,6 @@ import { type InputError, inputsOf } from '@lockkeeper/action';
 import { judgeDirectory, judgePreflight } from '../src/host/preflight.ts';
 import { withoutHelpers } from '../src/host/registry-login.ts';
 import { readReleaseInputs } from '../src/inputs.ts';
-import { judgeHealth } from '../src/prove/health-url.ts';
 import { parseEnvFile, secretValues } from '../src/stage/env-file.ts';
 
 const defaults = {
@@ -138,28 +137,6 @@ describe('an env file', () => {
       'abcdefgh',
       'pg://u:p@h',
     ]);
-  });
-});
-
-describe('an answer of health-url', () => {
-  const probe = {
-    url: 'http://localhost/health/?x=1',
-    status: [[200, 299]] as Array<[number, number]>,
-    json: [['database', 'true'] as [string, string], ['checks.redis.state', 'up'] as [string, string]],
-    headers: [],
-  };
-  it.each([
-    [200, '{"database":true,"checks":{"redis":{"state":"up"}}}', undefined],
-    [200, '{"database":false,"checks":{"redis":{"state":"up"}}}', 'with database=false, expected true'],
-    [200, '{"database":true}', 'checks.redis.state=nothing, expected up'],
-    [200, '<html>', 'body that is not JSON'],
-    [503, '', 'GET /health/ answered 503, expected 200-299'],
-    [400, '', 'ALLOWED_HOSTS'],
-    [301, '', 'X-Forwarded-Proto'],
-  ])('%i %s', (status, body, seen) => {
-    const answer = judgeHealth(probe, status, body);
-    if (seen === undefined) expect(answer).toBeUndefined();
-    else expect(answer).toContain(seen);
   });
 });
 

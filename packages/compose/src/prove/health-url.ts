@@ -1,117 +1,86 @@
-import * as http from 'node:http';
-import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import * as tls from 'node:tls';
+import { observe, type ProbeTarget, probe, type Sample } from '@lockkeeper/probe';
 import type { Shell } from '@lockkeeper/ssh';
+import { type Clock, formatDuration } from '@lockkeeper/wait';
 import type { HealthProbe } from '../settings.ts';
-
-const bodyLimit = 64 * 1024;
 
 /** Asks the app once, from the host through the SSH connection. Answers undefined when it holds, else what was seen. */
 export async function askHealth(
   shell: Shell,
-  probe: HealthProbe,
-  timeout: number,
+  health: HealthProbe,
+  { timeout, clock, signal }: { timeout: number; clock: Clock; signal?: AbortSignal },
 ): Promise<string | undefined> {
-  const url = new URL(probe.url);
-  const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-  let socket: Duplex;
-  try {
-    socket = await shell.tunnel(url.hostname.replace(/^\[|\]$/g, ''), port);
-  } catch {
-    return `GET ${url.pathname}: nothing listens at ${url.host} on the host`;
-  }
-  try {
-    const answer = await ask(url, probe, socket, timeout);
-    return judgeHealth(probe, answer.status, answer.body);
-  } catch (error) {
-    return `GET ${url.pathname}: ${(error as Error).message}`;
-  } finally {
-    socket.destroy();
-  }
+  const { url, headers, host, port } = whatToAsk(health);
+  const sample = await probe(
+    { url, headers, timeout, connect: () => tunnel(shell, host, port, timeout) },
+    { clock, signal },
+  );
+  return judgeHealth(health, sample);
 }
 
-function ask(
-  url: URL,
-  probe: HealthProbe,
-  socket: Duplex,
-  timeout: number,
-): Promise<{ status: number; body: string }> {
+/**
+ * Where the tunnel leads, and the URL that is asked through it: a Host header names the app, so that the
+ * certificate is verified for that name, as a browser's would be. Pure.
+ */
+export function whatToAsk(
+  health: HealthProbe,
+): Pick<ProbeTarget, 'url'> & { headers: Record<string, string>; host: string; port: number } {
+  const asked = new URL(health.url);
+  const url = new URL(asked);
+  const headers = { 'user-agent': 'lockkeeper', ...Object.fromEntries(health.headers) };
+  const name = health.headers.find(([header]) => header.toLowerCase() === 'host')?.[1];
+  if (name) url.hostname = name.replace(/:\d+$/, '');
+  return {
+    url,
+    headers,
+    host: asked.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(asked.port) || (asked.protocol === 'https:' ? 443 : 80),
+  };
+}
+
+/** RFC 4254, 5.1: why a server opened no channel. */
+const prohibited = 1;
+const connectFailed = 2;
+
+function tunnel(shell: Shell, host: string, port: number, timeout: number): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const headers = Object.fromEntries(probe.headers);
-    const host = Object.entries(headers).find(([name]) => name.toLowerCase() === 'host')?.[1];
-    const options: http.RequestOptions = {
-      method: 'GET',
-      path: url.pathname + url.search,
-      host: url.hostname,
-      headers: { 'user-agent': 'lockkeeper', accept: '*/*', connection: 'close', ...headers },
-      createConnection: () => (url.protocol === 'https:' ? overTls(socket, host ?? url.hostname) : socket),
-    };
-    const request = http.request(options);
-    const timer = setTimeout(
-      () => request.destroy(new Error(`no answer within ${Math.round(timeout / 1000)} s`)),
-      timeout,
-    );
-    request.on('response', (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (text: string) => {
-        if (body.length < bodyLimit) body += text;
-      });
-      response.on('error', reject);
-      response.on('end', () => {
-        clearTimeout(timer);
-        resolve({ status: response.statusCode ?? 0, body });
-      });
-    });
-    request.on('error', (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    request.end();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(new Error(`${host}:${port} does not answer the host within ${formatDuration(timeout)}`));
+    }, timeout);
+    shell
+      .tunnel(host, port)
+      .then(
+        (socket) => (late ? socket.destroy() : resolve(socket)),
+        (error: Error & { reason?: number }) => reject(explainNoTunnel(error, `${host}:${port}`)),
+      )
+      .finally(() => clearTimeout(timer));
   });
 }
 
-/** The certificate is verified for the name in the Host header, as a browser's would be. */
-function overTls(socket: Duplex, host: string): tls.TLSSocket {
-  const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  return tls.connect({ socket, servername: isIP(name) ? undefined : name, host: name });
+/** Pure. */
+export function explainNoTunnel(error: Error & { reason?: number }, to: string): Error {
+  if (error.reason === connectFailed) return new Error(`nothing listens at ${to} on the host`);
+  if (error.reason === prohibited)
+    return new Error(`the host's SSH server allows no tunnel to ${to} (AllowTcpForwarding in sshd_config)`);
+  return error;
 }
 
 /** Whether an answer is what the inputs ask for: undefined when it is, else what was seen and expected. Pure. */
-export function judgeHealth(probe: HealthProbe, status: number, body: string): string | undefined {
-  const asked = `GET ${new URL(probe.url).pathname}`;
-  if (!probe.status.some(([from, to]) => status >= from && status <= to)) {
-    const expected = probe.status.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(', ');
-    const hint =
-      status === 400
-        ? ' (ALLOWED_HOSTS? give the Host in health-headers)'
-        : status >= 300 && status < 400
-          ? ' (a redirect: to HTTPS? give X-Forwarded-Proto: https in health-headers)'
-          : '';
-    return `${asked} answered ${status}, expected ${expected}${hint}`;
-  }
-  if (probe.json.length === 0) return undefined;
-  let data: unknown;
-  try {
-    data = JSON.parse(body);
-  } catch {
-    return `${asked} answered ${status} with a body that is not JSON`;
-  }
-  for (const [path, expected] of probe.json) {
-    const seen = at(data, path);
-    const text = typeof seen === 'string' ? seen : JSON.stringify(seen);
-    if (text !== expected)
-      return `${asked} answered ${status} with ${path}=${text?.slice(0, 100) ?? 'nothing'}, expected ${expected}`;
-  }
-  return undefined;
+export function judgeHealth({ url, status, json }: HealthProbe, sample: Sample): string | undefined {
+  const asked = `GET ${new URL(url).pathname}`;
+  const { outcome, problem } = observe(sample, { status, json });
+  if (outcome === 'good') return undefined;
+  if (!sample.answered) return `${asked}: ${problem}`;
+  if (status.some(([from, to]) => sample.status >= from && sample.status <= to))
+    return `${asked} answered ${sample.status}, but ${problem}`;
+  return `${asked} ${problem}${hint(sample.status)}`;
 }
 
-function at(data: unknown, path: string): unknown {
-  let value = data;
-  for (const key of path.split('.')) {
-    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, key)) return undefined;
-    value = (value as Record<string, unknown>)[key];
-  }
-  return value;
+function hint(status: number): string {
+  if (status === 400) return ' (ALLOWED_HOSTS? give the Host in health-headers)';
+  if (status >= 300 && status < 400)
+    return ' (a redirect: to HTTPS? give X-Forwarded-Proto: https in health-headers)';
+  return '';
 }

@@ -73,8 +73,9 @@ export async function verify(
 
 async function askApp({ settings, context }: Site, deadline: Deadline): Promise<string | undefined> {
   if (!settings.health) return undefined;
+  const { shell, clock, signal } = context;
   const timeout = Math.min(5_000, Math.max(1_000, deadline.remaining()));
-  return askHealth(context.shell, settings.health, timeout);
+  return askHealth(shell, settings.health, { timeout, clock, signal });
 }
 
 async function failure(
