@@ -57,7 +57,9 @@ describe('on a host of its own', () => {
     expect(report.result).toBe('failed');
     expect(report.message).toContain('Nothing ran here before');
     expect(report.details).toContain('cannot import settings');
-    expect(report.next).toContain('logs web');
+    expect(report.next).toBe(
+      `ssh -p ${stack.host.sshPort} deploy@127.77.0.72 'cd ${stack.directory} && docker compose -p shop logs --tail 50 web'`,
+    );
     expect(await stack.version()).toContain('fetch failed');
   }, 40_000);
 

@@ -148,19 +148,25 @@ describe('preflight names the cause', () => {
     ['docker present\ndaemon reached\ncompose absent', /no Docker Compose/],
     ['docker present\ndaemon reached\nstandalone 1.29.2', /Compose 1.29.2.*v2 is needed/],
   ])('%j', (text, problem) => {
-    expect(() => judgePreflight(text, 'host')).toThrow(problem);
+    expect(() => judgePreflight(text, { name: 'host' })).toThrow(problem);
   });
 
   it('accepts the plugin and the standalone v2', () => {
-    expect(judgePreflight('docker present\ndaemon reached\nplugin v2.26.1\n', 'h')).toBe('plugin');
-    expect(judgePreflight('docker present\ndaemon reached\nstandalone 2.40.3\n', 'h')).toBe('standalone');
+    expect(judgePreflight('docker present\ndaemon reached\nplugin v2.26.1\n', { name: 'h' })).toBe('plugin');
+    expect(judgePreflight('docker present\ndaemon reached\nstandalone 2.40.3\n', { name: 'h' })).toBe(
+      'standalone',
+    );
   });
 
   it('tells a missing directory from a link and from one that may not be read', () => {
-    expect(judgeDirectory('plugin 2\ndirectory /srv/shop\nfree 1', '~/shop', 'h')).toBe('/srv/shop');
-    expect(() => judgeDirectory('link /data/shop', '/srv/shop', 'h')).toThrow('symbolic link to /data/shop');
-    expect(() => judgeDirectory('no directory', '/srv/shop', 'h')).toThrow('has no directory');
-    expect(() => judgeDirectory('closed directory', '/srv/shop', 'h')).toThrow('may not read');
+    expect(judgeDirectory('plugin 2\ndirectory /srv/shop\nfree 1', '~/shop', { name: 'h' })).toBe(
+      '/srv/shop',
+    );
+    expect(() => judgeDirectory('link /data/shop', '/srv/shop', { name: 'h' })).toThrow(
+      'symbolic link to /data/shop',
+    );
+    expect(() => judgeDirectory('no directory', '/srv/shop', { name: 'h' })).toThrow('has no directory');
+    expect(() => judgeDirectory('closed directory', '/srv/shop', { name: 'h' })).toThrow('may not read');
   });
 });
 

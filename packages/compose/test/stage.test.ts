@@ -19,7 +19,8 @@ import {
 import { changedMounts, mountsByService } from '../src/stage/mounted-files.ts';
 import { ownContainers } from '../src/stage/ownership.ts';
 
-const place = { host: '10.0.0.5', directory: '/srv/shop' };
+const host = { name: '10.0.0.5', login: 'ssh deploy@10.0.0.5' };
+const place = { host, directory: '/srv/shop' };
 
 describe('the Compose files', () => {
   it.each([
@@ -207,7 +208,7 @@ describe('images', () => {
 });
 
 describe('whose containers these are', () => {
-  const home = { name: 'shop', home: '/srv/shop', ...place };
+  const home = { name: 'shop', home: '/srv/shop', directory: '/srv/shop', host: host.name };
   const at = (project: string, workingDirectory: string) =>
     container('web', { project, workingDirectory, name: `${project}-web-1` });
 
@@ -278,8 +279,8 @@ describe('before anything changes', () => {
     expect(() => checkServices(config, ['web', 'wob'], 'h')).toThrow(
       'has no service wob; it has web, worker',
     );
-    expect(() => checkSpace(20 * 1024, 'h')).toThrow('h has only 20 MB of disk left');
-    expect(() => checkSpace(undefined, 'h')).not.toThrow();
+    expect(() => checkSpace(20 * 1024, host)).toThrow('10.0.0.5 has only 20 MB of disk left');
+    expect(() => checkSpace(undefined, host)).not.toThrow();
   });
 });
 

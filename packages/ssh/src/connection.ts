@@ -2,6 +2,7 @@ import { type Duplex, Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import type ssh2 from 'ssh2';
 import { type DialContext, dial, type Session } from './dial.ts';
+import { loginCommand } from './login.ts';
 import {
   type CommandResult,
   CommandTimedOut,
@@ -26,12 +27,14 @@ export async function connect(target: SshTarget, context: DialContext): Promise<
 
 class SshShell implements Shell {
   readonly name: string;
+  readonly login: string;
   readonly #target: SshTarget;
   #context: DialContext;
   #session: Promise<Session> | undefined;
 
   constructor(target: SshTarget, context: DialContext) {
     this.name = target.host;
+    this.login = loginCommand(target);
     this.#target = target;
     this.#context = context;
   }

@@ -1,12 +1,14 @@
 export { connect } from './connection.ts';
 export { type HostTrust, parseHostTrust } from './host-trust.ts';
 export { checkHostName, isHostName, readSshInputs } from './inputs.ts';
+export { word } from './login.ts';
 export { parsePrivateKey } from './private-key.ts';
 export {
   type CommandResult,
   CommandTimedOut,
   ConnectionLost,
   commandLine,
+  quoted,
   type RunOptions,
   type Shell,
 } from './shell.ts';

@@ -23,6 +23,8 @@ export interface CommandResult {
 export interface Shell {
   /** For messages and as the prefix of log lines, such as `10.0.0.5`. */
   readonly name: string;
+  /** How a person reaches it: `ssh deploy@10.0.0.5`. */
+  readonly login?: string;
   /**
    * Runs a constant POSIX `sh` script under `set -eu`. A non-zero exit is an answer, not an error.
    * Throws `ConnectionLost` when no exit code came, `CommandTimedOut` after `timeout`, the signal's reason when aborted.

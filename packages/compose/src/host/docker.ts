@@ -3,6 +3,7 @@ import type { Shell } from '@lockkeeper/ssh';
 import { lastLine, must } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
 import type { Lock } from './lock.ts';
+import { onHost } from './next-command.ts';
 import type { ComposeKind } from './preflight.ts';
 import * as scripts from './scripts.ts';
 
@@ -153,7 +154,7 @@ export class DockerHost {
     const said = lastLine(result.stderr || result.stdout);
     throw new UserError(`${what} on ${host} (exit code ${result.code}): ${said}`, {
       details: `${result.stdout.slice(-2000)}\n${result.stderr.slice(-4000)}`.trim() || undefined,
-      next: pullHint(said),
+      next: pullHint(said) ?? onHost(this.#shell, 'docker compose ps --all', directory),
     });
   }
 }

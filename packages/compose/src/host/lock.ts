@@ -1,8 +1,9 @@
 import { type Log, messageOf, UserError } from '@lockkeeper/action';
-import type { Shell } from '@lockkeeper/ssh';
+import { type Shell, word } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import { type Current, parseCurrent } from '../record/host-state.ts';
 import { lastLine } from './answer.ts';
+import { onHost } from './next-command.ts';
 import * as scripts from './scripts.ts';
 
 /** Without a sign of life for so long (the host's clock, seconds) a lock may be taken over. */
@@ -64,11 +65,11 @@ export class Lock {
       const path = `${directory}/.lockkeeper`;
       if (code === 67)
         throw new UserError(`${path} on ${shell.name} is a symbolic link, which somebody else may own`, {
-          next: `ls -ld ${path}`,
+          next: onHost(shell, `ls -ld ${word(path)}`),
         });
       if (code !== 0)
         throw new UserError(`${shell.name}: cannot take the deploy lock in ${path}: ${lastLine(stderr)}`, {
-          next: `ls -ld ${directory}`,
+          next: onHost(shell, `ls -ld ${word(directory)}`),
         });
       const [answer = '', holder = '', ...rest] = stdout.split('\n');
       if (answer.startsWith('taken')) {

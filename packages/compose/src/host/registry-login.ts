@@ -1,7 +1,8 @@
 import { UserError } from '@lockkeeper/action';
-import type { Shell } from '@lockkeeper/ssh';
+import { type Shell, word } from '@lockkeeper/ssh';
 import type { ReleaseSettings } from '../settings.ts';
 import { lastLine, must } from './answer.ts';
+import { onHost } from './next-command.ts';
 import * as scripts from './scripts.ts';
 
 /**
@@ -33,7 +34,9 @@ export async function logIn(
       wrong
         ? `${registry.server} refused the login of "${registry.username}" from ${shell.name}: wrong user, password or token, or an expired one`
         : `${shell.name} could not log in to ${registry.server}: ${lastLine(said)}`,
-      { next: `docker login --username ${registry.username} ${registry.server}` },
+      {
+        next: onHost(shell, `docker login --username ${word(registry.username)} ${word(registry.server)}`),
+      },
     );
   }
   return config;

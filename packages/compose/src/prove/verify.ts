@@ -1,5 +1,7 @@
+import { word } from '@lockkeeper/ssh';
 import { Deadline, formatDuration } from '@lockkeeper/wait';
 import type { Container } from '../host/containers.ts';
+import { onHost } from '../host/next-command.ts';
 import type { Verdict } from '../outcome.ts';
 import type { ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
@@ -85,12 +87,13 @@ async function failure(
   deadline: Deadline,
 ): Promise<Verdict> {
   const first = judgement.failed[0]?.service;
+  const logs = `docker compose -p ${word(site.name)} logs --tail 50`;
   return {
     good: false,
     services: judgement.services,
     reason,
     details: await evidenceOf(site.docker, judgement.failed),
-    next: `docker compose -p ${site.name} logs ${first ?? ''}`.trim(),
+    next: onHost(site.context.shell, first ? `${logs} ${word(first)}` : logs, site.directory),
     took: deadline.elapsed(),
   };
 }

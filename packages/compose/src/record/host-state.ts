@@ -2,6 +2,7 @@ import { UserError } from '@lockkeeper/action';
 import type { Shell } from '@lockkeeper/ssh';
 import * as v from 'valibot';
 import { lastLine, must } from '../host/answer.ts';
+import { onHost } from '../host/next-command.ts';
 import * as scripts from '../host/scripts.ts';
 import { releaseIdPattern } from './release-id.ts';
 import {
@@ -72,7 +73,7 @@ export class HostState {
     const record = text === undefined ? undefined : v.safeParse(releaseRecord, parseJson(text));
     if (!record?.success)
       throw new UserError(`${this.#shell.name} has no release ${id}`, {
-        next: `ls ${this.path}/releases`,
+        next: onHost(this.#shell, 'ls .lockkeeper/releases', this.#directory),
       });
     this.#known.set(id, record.output);
     return record.output;

@@ -1,4 +1,5 @@
 import { UserError } from '@lockkeeper/action';
+import { type HostName, onHost } from '../host/next-command.ts';
 
 const bases = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
 const overrides = [
@@ -17,19 +18,19 @@ export function candidates(wanted: readonly string[]): readonly string[] {
 export function chooseFiles(
   wanted: readonly string[],
   found: ReadonlySet<string>,
-  { host, directory }: { host: string; directory: string },
+  { host, directory }: { host: HostName; directory: string },
 ): string[] {
   if (wanted.length > 0) {
     const missing = wanted.filter((file) => !found.has(file));
     if (missing.length > 0)
-      throw new UserError(`${host} has no ${missing.join(', ')} in ${directory}`, {
-        next: `ls ${directory}`,
+      throw new UserError(`${host.name} has no ${missing.join(', ')} in ${directory}`, {
+        next: onHost(host, 'ls', directory),
       });
     return [...wanted];
   }
   const base = bases.find((file) => found.has(file));
   if (!base)
-    throw new UserError(`${host} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
+    throw new UserError(`${host.name} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
       next: `give compose-files, or copy one to ${directory}`,
     });
   const override = overrides.find((file) => found.has(file));

@@ -1,5 +1,6 @@
 import { UserError } from '@lockkeeper/action';
 import { lastLine, must } from '../host/answer.ts';
+import { onHost } from '../host/next-command.ts';
 import * as scripts from '../host/scripts.ts';
 import type { Site } from '../site.ts';
 import { type ComposeConfig, parseConfig, parseHashes } from './compose-config.ts';
@@ -14,7 +15,7 @@ export interface Sources {
 }
 
 /** The Compose files of this project, by the inputs or as Compose itself chooses, and the env file that lies there. */
-export async function lookForFiles({ context, settings, directory, host }: Site): Promise<Sources> {
+export async function lookForFiles({ context, settings, directory }: Site): Promise<Sources> {
   const { stdout } = await must(
     context.shell,
     scripts.lookForFiles,
@@ -26,7 +27,7 @@ export async function lookForFiles({ context, settings, directory, host }: Site)
     [...stdout.slice(0, at < 0 ? undefined : at).matchAll(/^file (.*)$/gm)].map(([, name]) => name!),
   );
   return {
-    files: chooseFiles(settings.composeFiles, found, { host, directory }),
+    files: chooseFiles(settings.composeFiles, found, { host: context.shell, directory }),
     hostEnv: at < 0 ? undefined : stdout.slice(at + 'env\n'.length),
   };
 }
@@ -77,7 +78,7 @@ export async function layOut(
   if (result.code !== 0)
     throw new UserError(
       `the Compose file in ${directory} on ${host} is not valid: ${lastLine(result.stderr)}`,
-      { next: `cd ${directory} && docker compose config --quiet` },
+      { next: onHost(context.shell, 'docker compose config --quiet', directory) },
     );
   const at = result.stdout.indexOf('config\n{');
   const config = parseConfig(result.stdout.slice(at + 'config\n'.length));

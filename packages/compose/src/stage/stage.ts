@@ -1,5 +1,7 @@
 import { UserError } from '@lockkeeper/action';
+import { word } from '@lockkeeper/ssh';
 import type { Container } from '../host/containers.ts';
+import { onHost } from '../host/next-command.ts';
 import { checkSpace } from '../host/preflight.ts';
 import type { ReleaseImage, ServiceChange, StagedRelease } from '../outcome.ts';
 import { releaseIdPattern } from '../record/release-id.ts';
@@ -36,7 +38,7 @@ export async function stageRelease(
   const { laid, services, containers } = await readProject(site, directory, sources);
   const { config, hashes, args } = laid;
   await recordWhatRuns(site, containers, { ...sources, config });
-  checkSpace(site.free, site.host);
+  checkSpace(site.free, context.shell);
   const images = await pullImages(site, { directory, config, services, pins: wantedPins, containers });
   const record: ReleaseRecord = {
     version: 1,
@@ -142,7 +144,7 @@ export async function resolveRelease(site: Site, name: string): Promise<StagedRe
   const id = name === 'previous' ? previousRelease(list, site.pending?.from ?? site.serving) : name;
   if (!id)
     throw new UserError(`${host} has no previous release to go back to`, {
-      next: `cat ${state.path}/audit.log`,
+      next: onHost(site.context.shell, 'cat .lockkeeper/audit.log', site.directory),
     });
   if (!releaseIdPattern.test(id) || !list.releases.some((release) => release.id === id))
     throw new UserError(
@@ -154,7 +156,7 @@ export async function resolveRelease(site: Site, name: string): Promise<StagedRe
   for (const [service, image] of Object.entries(record.images))
     if (!present.has(image.id))
       throw new UserError(`the image of ${service} in release ${id} is no longer on ${host}`, {
-        next: `docker pull ${image.digest ?? image.reference}`,
+        next: onHost(site.context.shell, `docker pull ${word(image.digest ?? image.reference)}`),
       });
   const containers = await site.docker.containersOf(site.name);
   if (!site.settings.dryRun) await recordWhatRuns(site, containers, await lookForFiles(site));
