@@ -1,10 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { defineAction, messageOf, type Step, UserError } from '@lockkeeper/action';
-import { recoverHost, releaseId, releaseIdPattern, releaseNonce, secretValues } from '@lockkeeper/compose';
+import {
+  type Recovered,
+  recoverHost,
+  releaseId,
+  releaseIdPattern,
+  releaseNonce,
+  secretValues,
+} from '@lockkeeper/compose';
 import { connect } from '@lockkeeper/ssh';
 import * as v from 'valibot';
 import { type DeployReport, deploy } from './deploy.ts';
 import { readInputs } from './inputs.ts';
+import { reportInterruption } from './interruption.ts';
 import { summarise } from './summary.ts';
 
 /** What post needs to undo a main that was killed. No secret: keys come from the inputs again. */
@@ -67,48 +75,48 @@ export const run = defineAction<State>({
     if (!record || record.done) return;
     const { log, clock, context } = step;
     const { ssh, settings } = readInputs(step.inputs);
-    const messages: string[] = [];
-    let good = true;
+    const recovered: Recovered[] = [];
     for (const host of record.hosts) {
+      const target = { ...ssh, host, port: record.port, username: record.username, connectTimeout: 15_000 };
       try {
-        const shell = await connect(
-          { ...ssh, host, port: record.port, username: record.username, connectTimeout: 15_000 },
-          { log, clock },
-        );
+        const shell = await connect(target, { log, clock });
         try {
-          const recovered = await recoverHost(
-            {
-              shell,
-              settings: { ...settings, projectDirectory: record.projectDirectory, rollback: record.rollback },
-              release: record.release,
-              commit: context.sha,
-              lockToken: record.lockToken,
-              owner: { repository: context.repository, runUrl: context.runUrl },
-              log,
-              clock,
-            },
-            recoveryBudget / record.hosts.length,
+          recovered.push(
+            await recoverHost(
+              {
+                shell,
+                settings: {
+                  ...settings,
+                  projectDirectory: record.projectDirectory,
+                  rollback: record.rollback,
+                },
+                release: record.release,
+                commit: context.sha,
+                lockToken: record.lockToken,
+                owner: { repository: context.repository, runUrl: context.runUrl },
+                log,
+                clock,
+              },
+              recoveryBudget / record.hosts.length,
+            ),
           );
-          good &&= recovered.good;
-          messages.push(recovered.message);
         } finally {
           await shell.close();
         }
       } catch (error) {
-        good = false;
-        messages.push(`${host}: ${messageOf(error)}`);
+        const message = `${host}: the deploy was interrupted, and post could not see to it: ${messageOf(error)}`;
+        recovered.push({
+          host,
+          good: false,
+          message,
+          next: (error instanceof UserError && error.next) || '',
+        });
       }
     }
-    for (const message of messages) log.info(message);
-    await step.summary(
-      `### compose-deploy was interrupted\n\n${messages.map((line) => `- ${line}`).join('\n')}\n`,
-    );
-    if (!good)
-      step.fail(
-        new UserError(messages.join('\n'), {
-          next: 'run the workflow again: the next deploy goes on from what the host recorded',
-        }),
-      );
+    const { good, message, next, summary } = reportInterruption(recovered, context);
+    await step.summary(summary);
+    if (good) log.warning(`${message}\nNext: ${next}`, 'compose-deploy was interrupted');
+    else step.fail(new UserError(message, { next }));
   },
 });
 

@@ -67,7 +67,10 @@ export interface Stack {
   registry: Registry;
   /** ~/shop on the host. */
   directory: string;
-  privateKey: string;
+  /** What its compose.yaml says. */
+  composeFile: string;
+  /** The user's. */
+  keys: { public: string; private: string };
   push(tag: string, sick?: string): Promise<string>;
   /** Runs \`docker …\` on the host, as a user there would. */
   docker(...argv: string[]): Promise<string>;
@@ -83,15 +86,18 @@ export interface Stack {
   close(): Promise<void>;
 }
 
-/** A host of the lab with a project directory, and a registry with \`web:v1\` and \`db:15\`. Nothing runs yet. */
-export async function openStack(address: string): Promise<Stack> {
-  const keys = ssh2.utils.generateKeyPairSync('ed25519');
+/**
+ * A host of the lab with a project directory, and a registry with `web:v1` and `db:15`. Nothing runs yet.
+ * A sibling shares registry, key and SSH port with another stack, as the hosts of one deploy do.
+ */
+export async function openStack(address: string, sibling?: Stack): Promise<Stack> {
+  const keys = sibling?.keys ?? ssh2.utils.generateKeyPairSync('ed25519');
   const scratch = await mkdtemp(join(tmpdir(), 'compose-deploy-'));
-  const registry = await openRegistry();
+  const registry = sibling?.registry ?? (await openRegistry());
   const host = await openHost({
     name: 'host-1',
     address,
-    sshPort: 0,
+    sshPort: sibling?.host.sshPort ?? 0,
     user: { name: 'deploy', publicKey: keys.public },
     directory: join(scratch, 'host'),
     registry,
@@ -109,19 +115,20 @@ export async function openStack(address: string): Promise<Stack> {
     main: string,
   ) =>
     registry.push({ repository, tag, config: { Cmd: ['node', main], WorkingDir: '/app', Env: env }, files });
-  await image('db', '15', [], { 'app/db.cjs': database }, 'db.cjs');
+  if (!sibling) await image('db', '15', [], { 'app/db.cjs': database }, 'db.cjs');
 
   let last = { release: '', lockToken: '' };
   const stack: Stack = {
     host,
     registry,
     directory,
-    privateKey: keys.private,
+    composeFile: composeFile(registry.url),
+    keys,
     push: (tag, sick = '') =>
       image(
         'web',
         tag,
-        [`VERSION=${tag}`, `SICK=${sick}`],
+        [`VERSION=${tag}`, ...(sick ? [`SICK=${sick}`] : [])],
         { 'app/server.cjs': server, 'app/check.cjs': check },
         'server.cjs',
       ),
@@ -198,10 +205,10 @@ export async function openStack(address: string): Promise<Stack> {
     },
     close: async () => {
       await host.close();
-      await registry.close();
+      if (!sibling) await registry.close();
       await rm(scratch, { recursive: true, force: true });
     },
   };
-  await stack.push('v1');
+  if (!sibling) await stack.push('v1');
   return stack;
 }

@@ -10,7 +10,7 @@ export type {
   StagedRelease,
   Verdict,
 } from './outcome.ts';
-export { openProject, type Project } from './project.ts';
+export { openProject, type Project, type UnderWay } from './project.ts';
 export { releaseId, releaseIdPattern, releaseNonce } from './record/release-id.ts';
 export { type Recovered, recoverHost } from './recover-host.ts';
 export type { HealthProbe, ReleaseSettings } from './settings.ts';

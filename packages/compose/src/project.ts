@@ -5,12 +5,16 @@ import { preflight } from './host/preflight.ts';
 import type { RolledBack, StagedRelease, Verdict } from './outcome.ts';
 import { verify } from './prove/verify.ts';
 import { HostState } from './record/host-state.ts';
+import type { PendingRecord } from './record/release-record.ts';
 import { needsRollBack, rollBack } from './roll-back/roll-back.ts';
 import { type ProjectContext, Site } from './site.ts';
 import { discardRelease, resolveRelease, stageRelease } from './stage/stage.ts';
 import { settle } from './switch/settle.ts';
 import { preDeploy, runHook, switchTo } from './switch/switch.ts';
 import { setPhase } from './switch/under-way.ts';
+
+/** A change that was begun. `placed`: tags and env file, no container; `left`: stays by the user's wish. */
+export type UnderWay = Pick<PendingRecord, 'to' | 'from' | 'phase'>;
 
 /** A Compose project on one host, locked for this run. Used in the order of the methods. */
 export interface Project {
@@ -23,6 +27,8 @@ export interface Project {
   readonly serving: string | undefined;
   /** An earlier run was interrupted between the change and the proof; `rollBack` goes back to what ran before it. */
   readonly interrupted: boolean;
+  /** What was begun and not ended, by this run or an earlier one; known once `needsRollBack` was asked. */
+  readonly underWay: UnderWay | undefined;
   /** Milliseconds in which at least one service was replaced and not yet proven; 0 before `switchTo`. */
   readonly downtime: number;
 
@@ -114,6 +120,10 @@ class HostProject implements Project {
   get interrupted(): boolean {
     const { pending, context } = this.#site;
     return pending !== undefined && pending.token !== context.lockToken;
+  }
+
+  get underWay(): UnderWay | undefined {
+    return this.#site.pending;
   }
 
   stage(pins: Readonly<Record<string, string>> = {}): Promise<StagedRelease> {
