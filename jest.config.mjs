@@ -1,6 +1,11 @@
 export default {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/{actions,packages}/*/test/**/*.test.ts', '<rootDir>/test/**/*.test.ts', '<rootDir>/tools/**/*.test.ts'],
+  testMatch: [
+    '<rootDir>/{actions,packages}/*/test/**/*.test.ts',
+    '<rootDir>/test/*.test.ts',
+    // Minutes more; `pnpm test --slow` and CI run them.
+    ...(process.env.LOCKKEEPER_SLOW ? ['<rootDir>/test/slow/*.test.ts'] : []),
+  ],
   extensionsToTreatAsEsm: ['.ts'],
   randomize: true,
   testTimeout: 20_000,

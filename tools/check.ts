@@ -1,5 +1,5 @@
 // Everything that must hold before a change lands: `pnpm test`. Ends with a line `N passed, N failed`.
-// With --slow it also rehearses the faults that the tests leave out. Other arguments go to jest.
+// With --slow it also runs test/slow and rehearses the faults that the tests leave out. Other arguments go to jest.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ interface Check {
 
 const node = process.execPath;
 const given = process.argv.slice(2);
+const slow = given.includes('--slow');
 const results = mkdtempSync(join(tmpdir(), 'lockkeeper-check-'));
 const jestResults = join(results, 'jest.json');
 
@@ -50,7 +51,11 @@ let failed = 0;
 function hold({ name, command: [program, ...args], live }: Check): Promise<boolean> {
   const began = performance.now();
   return new Promise((resolve) => {
-    const child = spawn(program!, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program!, args, {
+      cwd: root,
+      env: { ...process.env, ...(slow ? { LOCKKEEPER_SLOW: '1' } : {}) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const output: Buffer[] = [];
     child.stdout.on('data', (data: Buffer) => output.push(data));
     // Jest writes its progress to stderr and, with --json, its results to stdout and the file.
@@ -86,7 +91,7 @@ async function runTests(): Promise<void> {
 try {
   await count(still);
   await runTests();
-  if (given.includes('--slow')) await count(rehearsals);
+  if (slow) await count(rehearsals);
 } finally {
   rmSync(results, { recursive: true, force: true });
 }
