@@ -10,7 +10,7 @@ export interface DeployInputs {
 }
 
 /** Reads everything once; throws one InputError with every problem, before anything is contacted. */
-export function readInputs(inputs: Inputs): DeployInputs {
+export function parseInputs(inputs: Inputs): DeployInputs {
   inputs.required('host', 'the name or address of the host');
   const hosts = [...new Set(inputs.list('host'))];
   for (const host of hosts) checkHostName(inputs, 'host', host);

@@ -11,7 +11,7 @@ import {
 import { connect } from '@lockkeeper/ssh';
 import * as v from 'valibot';
 import { type DeployReport, deploy } from './deploy.ts';
-import { readInputs } from './inputs.ts';
+import { parseInputs } from './inputs.ts';
 import { reportInterruption } from './interruption.ts';
 import { summarise } from './summary.ts';
 
@@ -37,7 +37,7 @@ export const run = defineAction<State>({
 
   async main(step) {
     const started = step.clock.now();
-    const { hosts, onFailure, ssh, settings } = readInputs(step.inputs);
+    const { hosts, onFailure, ssh, settings } = parseInputs(step.inputs);
     for (const value of secretValues(settings.envFile ?? '')) step.mask(value);
     const { context, log, clock, signal } = step;
     const record: State = {
@@ -74,7 +74,7 @@ export const run = defineAction<State>({
     const record = step.state.read();
     if (!record || record.done) return;
     const { log, clock, context } = step;
-    const { ssh, settings } = readInputs(step.inputs);
+    const { ssh, settings } = parseInputs(step.inputs);
     const recovered: Recovered[] = [];
     for (const host of record.hosts) {
       const target = { ...ssh, host, port: record.port, username: record.username, connectTimeout: 15_000 };

@@ -4,7 +4,7 @@ import { type InputError, inputsOf } from '@lockkeeper/action';
 import ssh2 from 'ssh2';
 import { parse } from 'yaml';
 import { report } from '../src/deploy.ts';
-import { readInputs } from '../src/inputs.ts';
+import { parseInputs } from '../src/inputs.ts';
 import { summarise } from '../src/summary.ts';
 
 const manifest = parse(readFileSync(new URL('../action.yml', import.meta.url), 'utf8')) as {
@@ -23,7 +23,7 @@ const good = {
 
 function problems(values: Record<string, string>): string[] {
   try {
-    readInputs(inputsOf({ ...good, ...values }, defaults));
+    parseInputs(inputsOf({ ...good, ...values }, defaults));
     return [];
   } catch (error) {
     return (error as InputError).problems;
@@ -33,7 +33,7 @@ function problems(values: Record<string, string>): string[] {
 describe('inputs', () => {
   it('are all declared in action.yml, and all that are declared are read', () => {
     const inputs = inputsOf(good, defaults);
-    readInputs(inputs);
+    parseInputs(inputs);
     expect([...inputs.names].sort()).toEqual(Object.keys(manifest.inputs).sort());
   });
 
