@@ -1,10 +1,10 @@
 export default {
   testEnvironment: 'node',
-  testMatch: [
-    '<rootDir>/{actions,packages}/*/test/**/*.test.ts',
-    '<rootDir>/test/*.test.ts',
-    // Minutes more; `pnpm test --slow` and CI run them.
-    ...(process.env.LOCKKEEPER_SLOW ? ['<rootDir>/test/slow/*.test.ts'] : []),
+  testMatch: ['<rootDir>/{actions,packages}/*/test/**/*.test.ts', '<rootDir>/test/*.test.ts'],
+  // The slow tier: `pnpm test --slow` and CI run it too.
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    ...(process.env.LOCKKEEPER_SLOW ? [] : ['\\.slow\\.test\\.ts$']),
   ],
   extensionsToTreatAsEsm: ['.ts'],
   randomize: true,

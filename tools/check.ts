@@ -1,5 +1,5 @@
 // Everything that must hold before a change lands: `pnpm test`. Ends with a line `N passed, N failed`.
-// With --slow it also runs test/slow and rehearses the faults that the tests leave out. Other arguments go to jest.
+// With --slow it also runs *.slow.test.ts and rehearses the faults that the tests leave out. Other arguments go to jest.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

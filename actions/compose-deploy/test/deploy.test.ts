@@ -3,13 +3,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Cancelled } from '@lockkeeper/action';
-import ssh2 from 'ssh2';
+import { generateKeyPair } from '@lockkeeper/lab';
 import { openStack, type Stack } from './stack.ts';
 
 describe('on a host of its own', () => {
   let stack: Stack;
   const open = async () => {
-    stack = await openStack('127.77.0.72');
+    stack = await openStack();
   };
   afterEach(() => stack.close());
 
@@ -58,7 +58,7 @@ describe('on a host of its own', () => {
     expect(report.message).toContain('Nothing ran here before');
     expect(report.details).toContain('cannot import settings');
     expect(report.next).toBe(
-      `ssh -p ${stack.host.sshPort} deploy@127.77.0.72 'cd ${stack.directory} && docker compose -p shop logs --tail 50 web'`,
+      `ssh -p ${stack.host.sshPort} deploy@${stack.address} 'cd ${stack.directory} && docker compose -p shop logs --tail 50 web'`,
     );
     expect(await stack.version()).toContain('fetch failed');
   }, 40_000);
@@ -103,7 +103,7 @@ describe('where v1 serves', () => {
   let stack: Stack;
   let serving: string;
   beforeAll(async () => {
-    stack = await openStack('127.77.0.71');
+    stack = await openStack();
     serving = (await stack.deploy({ 'env-file': "NOTE='old $HOME'\n" })).release;
     await Promise.all(
       ['crash', '503', 'late', 'database'].map((sickness) => stack.push(`v2-${sickness}`, sickness)),
@@ -184,7 +184,7 @@ describe('where v1 serves', () => {
 
   it('says that the key is the wrong one, without trying again', async () => {
     const report = await stack.deploy({
-      'private-key': ssh2.utils.generateKeyPairSync('ed25519').private,
+      'private-key': generateKeyPair().private,
     });
     expect(report.reason).toContain('refused the key for user "deploy"');
     expect(report.log.join('\n')).not.toContain('trying again');

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { generateKeyPair } from '@lockkeeper/lab';
 import { type ActionRun, runAction } from '@lockkeeper/runner';
-import ssh2 from 'ssh2';
 import { parse } from 'yaml';
 import { openStack, type Stack } from './stack.ts';
 
@@ -30,7 +30,7 @@ describe('the bundle', () => {
   const lock = () => join(stack.directory, '.lockkeeper/lock');
 
   beforeAll(async () => {
-    stack = await openStack('127.77.0.145');
+    stack = await openStack();
     canaries = [...stack.keys.private.split('\n').filter((line) => line.length > 60), secretEnv];
     await Promise.all([stack.push('v2'), stack.push('v2-503', '503'), stack.push('v2-crash', 'crash')]);
     const { main, leaks, conclusion, survivors } = await run();
@@ -45,11 +45,11 @@ describe('the bundle', () => {
     expect(main).toMatchObject({ code: 0, conclusion: 'success', doubts: [] });
     expect(Object.keys(main!.outputs).sort()).toEqual(Object.keys(outputs).sort());
     expect(main!.outputs).toMatchObject({ result: 'deployed', reason: '', 'previous-release': serving });
-    expect(JSON.parse(main!.outputs.hosts!)).toMatchObject([{ host: '127.77.0.145', result: 'deployed' }]);
+    expect(JSON.parse(main!.outputs.hosts!)).toMatchObject([{ host: stack.address, result: 'deployed' }]);
     expect(main!.annotations.filter(({ level }) => level !== 'warning')).toEqual([
       {
         level: 'notice',
-        message: expect.stringContaining(`127.77.0.145 serves ${main!.outputs.release}, verified.`),
+        message: expect.stringContaining(`${stack.address} serves ${main!.outputs.release}, verified.`),
       },
     ]);
     expect(main!.summary).toContain('### ✅ compose-deploy: deployed');
@@ -82,7 +82,7 @@ describe('the bundle', () => {
     const [annotation] = main!.annotations.filter(({ level }) => level === 'error');
     expect(annotation?.message).toMatch(/Rolled back to \S+, verified\./);
     expect(annotation?.message).toContain(
-      `Next: ssh -p ${stack.host.sshPort} deploy@127.77.0.145 'cd ${stack.directory} && docker compose -p shop logs --tail 50 web'`,
+      `Next: ssh -p ${stack.host.sshPort} deploy@${stack.address} 'cd ${stack.directory} && docker compose -p shop logs --tail 50 web'`,
     );
     expect(main!.summary).toContain('⏪ compose-deploy: rolled-back');
     expect(leaks).toEqual([]);
@@ -108,7 +108,7 @@ describe('the bundle', () => {
       expect(told.map(({ level }) => level)).toEqual(['warning']);
       const { message } = told[0]!;
       expect(message).toMatch(
-        /^127\.77\.0\.145: the deploy of \d{8}-\S+ was interrupted while its containers were replaced and proven\. Rolled back to (\S+), verified\. Serving now: \1\.\nNext: gh run rerun 1001 --repo octo\/boats$/,
+        /^127\.77\.0\.\d+: the deploy of \d{8}-\S+ was interrupted while its containers were replaced and proven\. Rolled back to (\S+), verified\. Serving now: \1\.\nNext: gh run rerun 1001 --repo octo\/boats$/,
       );
       expect(post!.summary).toContain('compose-deploy was interrupted');
       expect(await stack.version()).toBe('v1');
@@ -132,8 +132,8 @@ describe('the bundle', () => {
   }, 60_000);
 
   it('trusts no other host key, and gives the line to paste when the key is right after all', async () => {
-    const stranger = ssh2.utils.generateKeyPairSync('ed25519').public.split(' ').slice(0, 2).join(' ');
-    const name = `[127.77.0.145]:${stack.host.sshPort}`;
+    const stranger = generateKeyPair().public.split(' ').slice(0, 2).join(' ');
+    const name = `[${stack.address}]:${stack.host.sshPort}`;
     const { main, leaks } = await run({ 'known-hosts': `${name} ${stranger}` });
     expect(main!.outputs.result).toBe('failed');
     const [annotation] = main!.annotations.filter(({ level }) => level === 'error');

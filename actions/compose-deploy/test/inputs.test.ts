@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { type InputError, inputsOf } from '@lockkeeper/action';
-import ssh2 from 'ssh2';
+import { generateKeyPair } from '@lockkeeper/lab';
 import { parse } from 'yaml';
 import { report } from '../src/deploy.ts';
 import { parseInputs } from '../src/inputs.ts';
@@ -16,7 +16,7 @@ const defaults = Object.fromEntries(
 const good = {
   host: '10.0.0.5',
   username: 'deploy',
-  'private-key': ssh2.utils.generateKeyPairSync('ed25519').private,
+  'private-key': generateKeyPair().private,
   'host-fingerprint': 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
   'project-directory': '/srv/shop',
 };

@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
 import { type Recovered, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
-import { type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
+import { generateKeyPair, type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
 import { connect } from '@lockkeeper/ssh';
 import { systemClock } from '@lockkeeper/wait';
-import ssh2 from 'ssh2';
 import { parse } from 'yaml';
 import { type DeployReport, deploy } from '../src/deploy.ts';
-import { readInputs } from '../src/inputs.ts';
+import { parseInputs } from '../src/inputs.ts';
 
 /** A small web app, ill in the way its image says. */
 const server = `
@@ -63,6 +63,8 @@ async function readDefaults(): Promise<Record<string, string>> {
 }
 
 export interface Stack {
+  /** The host's. */
+  address: string;
   host: Host;
   registry: Registry;
   /** ~/shop on the host. */
@@ -86,12 +88,33 @@ export interface Stack {
   close(): Promise<void>;
 }
 
+/** The port by which labs on one computer tell one another that an address is taken. */
+const claimPort = 7347;
+
+/** An address that no other test or lab on this computer uses, until it is freed. */
+async function claimAddress(): Promise<{ address: string; free: () => Promise<void> }> {
+  for (let n = 20; n < 90; n++) {
+    const server = createServer();
+    const claimed = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(claimPort, `127.77.0.${n}`, () => resolve(true));
+    });
+    if (claimed)
+      return {
+        address: `127.77.0.${n}`,
+        free: () => new Promise((resolve) => server.close(() => resolve())),
+      };
+  }
+  throw new Error('no address from 127.77.0.20 to 127.77.0.89 is free');
+}
+
 /**
  * A host of the lab with a project directory, and a registry with `web:v1` and `db:15`. Nothing runs yet.
  * A sibling shares registry, key and SSH port with another stack, as the hosts of one deploy do.
  */
-export async function openStack(address: string, sibling?: Stack): Promise<Stack> {
-  const keys = sibling?.keys ?? ssh2.utils.generateKeyPairSync('ed25519');
+export async function openStack(sibling?: Stack): Promise<Stack> {
+  const { address, free } = await claimAddress();
+  const keys = sibling?.keys ?? generateKeyPair();
   const scratch = await mkdtemp(join(tmpdir(), 'compose-deploy-'));
   const registry = sibling?.registry ?? (await openRegistry());
   const host = await openHost({
@@ -119,6 +142,7 @@ export async function openStack(address: string, sibling?: Stack): Promise<Stack
 
   let last = { release: '', lockToken: '' };
   const stack: Stack = {
+    address,
     host,
     registry,
     directory,
@@ -151,7 +175,7 @@ export async function openStack(address: string, sibling?: Stack): Promise<Stack
     }),
     deploy: async (values, signal) => {
       const log = memoryLog();
-      const { hosts, onFailure, ssh, settings } = readInputs(inputsOf(stack.inputs(values), defaults));
+      const { hosts, onFailure, ssh, settings } = parseInputs(inputsOf(stack.inputs(values), defaults));
       last = {
         release: releaseId(new Date(), commit, releaseNonce()),
         lockToken: randomBytes(8).toString('hex'),
@@ -172,7 +196,7 @@ export async function openStack(address: string, sibling?: Stack): Promise<Stack
     },
     recover: async () => {
       const log = memoryLog();
-      const { ssh, settings } = readInputs(inputsOf(stack.inputs(), defaults));
+      const { ssh, settings } = parseInputs(inputsOf(stack.inputs(), defaults));
       const shell = await connect({ ...ssh, host: address }, { log, clock: systemClock });
       try {
         return await recoverHost(
@@ -206,6 +230,7 @@ export async function openStack(address: string, sibling?: Stack): Promise<Stack
     close: async () => {
       await host.close();
       if (!sibling) await registry.close();
+      await free();
       await rm(scratch, { recursive: true, force: true });
     },
   };

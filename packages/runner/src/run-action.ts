@@ -183,9 +183,12 @@ export async function runAction(run: ActionRun): Promise<ActionResult> {
   };
   let watching: NodeJS.Timeout | undefined;
   const watchChildren = (trackingId: string) => {
-    for (const child of trackedProcesses(trackingId)) {
+    const tracked = trackedProcesses(trackingId);
+    const own = tracked.find((process) => process.pid === pid)?.command;
+    for (const child of tracked) {
       note(leaksIn('arguments of a process', child.command, canaries));
-      if (child.pid === pid) continue;
+      // Between fork and exec a child still shows its parent's command and environment.
+      if (child.pid === pid || child.command === own) continue;
       note(leaksIn(`environment of ${child.command.split(' ')[0]}`, child.environment, canaries));
     }
   };

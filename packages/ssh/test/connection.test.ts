@@ -2,15 +2,15 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { memoryLog } from '@lockkeeper/action';
+import { generateKeyPair } from '@lockkeeper/lab';
 import { systemClock } from '@lockkeeper/wait';
-import ssh2 from 'ssh2';
 import { connect } from '../src/connection.ts';
 import { fingerprintOf, parseHostTrust } from '../src/host-trust.ts';
 import type { Shell } from '../src/shell.ts';
 import type { SshTarget } from '../src/target.ts';
 import { type KeyPair, openServer, type TestServer } from './server.ts';
 
-const user = ssh2.utils.generateKeyPairSync('ed25519');
+const user = generateKeyPair();
 const open: Array<{ close(): Promise<void> }> = [];
 afterEach(async () => {
   for (const thing of open.splice(0).reverse()) await thing.close();
@@ -118,7 +118,7 @@ describe('the host key', () => {
 
   it('that is another one ends it before the login, with both keys and the line to paste', async () => {
     const server = await serve();
-    const stranger = ssh2.utils.generateKeyPairSync('ed25519').public.split(' ').slice(0, 2).join(' ');
+    const stranger = generateKeyPair().public.split(' ').slice(0, 2).join(' ');
     const trust = parseHostTrust({ knownHosts: `[127.0.0.1]:${server.port} ${stranger}` });
     await expect(shellOf(targetOf(server, { trust }))).rejects.toMatchObject({
       message: expect.stringContaining(
@@ -140,7 +140,7 @@ describe('the host key', () => {
 describe('connecting', () => {
   it('does not try a refused key again', async () => {
     const server = await serve();
-    const privateKey = ssh2.utils.generateKeyPairSync('ed25519').private;
+    const privateKey = generateKeyPair().private;
     await expect(shellOf(targetOf(server, { privateKey }))).rejects.toThrow(
       'refused the key for user "deploy"',
     );

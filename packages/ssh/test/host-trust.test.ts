@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
+import { generateKeyPair } from '@lockkeeper/lab';
 import ssh2 from 'ssh2';
 import { fingerprintOf, judgeHostKey, offeredAlgorithms, parseHostTrust } from '../src/host-trust.ts';
 
@@ -9,7 +10,7 @@ function key(type: 'ed25519' | 'rsa' | 'ecdsa'): { blob: Buffer; text: string } 
       ? ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 })
       : type === 'ecdsa'
         ? ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256 })
-        : ssh2.utils.generateKeyPairSync('ed25519');
+        : generateKeyPair();
   const [name, base64] = pair.public.split(' ');
   return { blob: Buffer.from(base64!, 'base64'), text: `${name} ${base64}` };
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { type Server as TcpServer, connect as tcpConnect } from 'node:net';
+import { generateKeyPair } from '@lockkeeper/lab';
 import ssh2 from 'ssh2';
 
 export interface KeyPair {
@@ -30,7 +31,7 @@ export async function openServer(
       ? kind
       : kind === 'rsa'
         ? ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 })
-        : ssh2.utils.generateKeyPairSync('ed25519'),
+        : generateKeyPair(),
   );
   const allowed = ssh2.utils.parseKey(userKey);
   if (allowed instanceof Error) throw allowed;

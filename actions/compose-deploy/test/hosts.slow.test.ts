@@ -10,7 +10,7 @@ describe('on several hosts', () => {
   const both = async () => [await first.version(), await second.version()];
   const deploy = (values: Record<string, string>) =>
     first.deploy({
-      host: '127.77.0.76\n127.77.0.77',
+      host: `${first.address}\n${second.address}`,
       'known-hosts': `${first.host.hostKey.knownHostsLine}\n${second.host.hostKey.knownHostsLine}`,
       ...values,
     });
@@ -18,8 +18,8 @@ describe('on several hosts', () => {
   const sicken = (sick: string) => writeFile(join(second.directory, '.env'), `SICK=${sick}\n`);
 
   beforeAll(async () => {
-    first = await openStack('127.77.0.76');
-    second = await openStack('127.77.0.77', first);
+    first = await openStack();
+    second = await openStack(first);
     for (const { directory, composeFile } of [first, second])
       await writeFile(
         join(directory, 'compose.yaml'),
@@ -48,7 +48,7 @@ describe('on several hosts', () => {
       const report = await deploy({ environment: 'TAG=v2', 'on-failure': onFailure, 'health-url': '' });
       expect(report.result).toBe(result);
       expect(report.hosts.map((host) => host.result)).toEqual(results);
-      expect(report.reason).toMatch(/web is unhealthy on 127\.77\.0\.77/);
+      expect(report.reason).toContain(`web is unhealthy on ${second.address}`);
       expect(await both()).toEqual(versions);
     },
     60_000,
@@ -64,7 +64,7 @@ describe('on several hosts', () => {
 });
 
 it('a mounted file that changed recreates its service, and no other', async () => {
-  const stack = await openStack('127.77.0.78');
+  const stack = await openStack();
   try {
     await writeFile(
       join(stack.directory, 'compose.yaml'),

@@ -17,7 +17,7 @@ import {
   type Workflow,
   type WorkflowJob,
 } from '@lockkeeper/runner';
-import { actions, root } from '../../tools/manifest.ts';
+import { actions, root } from '../tools/manifest.ts';
 
 // The job of our own pipeline that uses the five actions as others do, run here from the committed bundles.
 
@@ -75,7 +75,7 @@ describe('the job of ci.yml that uses the five actions', () => {
   let report: JobReport;
   beforeAll(async () => {
     const workflow = await loadWorkflow(join(root, '.github/workflows/ci.yml'));
-    const standIns = await loadStandIns(workflow, join(root, 'test/slow/own-actions.stand-ins.yml'));
+    const standIns = await loadStandIns(workflow, join(root, 'test/own-actions.stand-ins.yml'));
     job = workflow.jobs.find(({ id }) => id === 'actions')!;
     report = await runOwnJob({ ...workflow, jobs: [job] }, standIns);
   }, 120_000);
