@@ -34,7 +34,7 @@ function obey(lines: string[], { echo = false, unsecure = false } = {}) {
       seen.failed = true;
     },
     allowsUnsecure: () => unsecure,
-    workspace: '/work/boats',
+    workspace: '/home/runner/work/boats/boats',
     echo,
   });
   for (const line of lines) commands.take(line);
@@ -94,7 +94,7 @@ describe('a command', () => {
   });
 
   it.each([
-    ['::error file=/work/boats/src/a.js::m', { file: 'src/a.js' }],
+    ['::error file=/home/runner/work/boats/boats/src/a.js::m', { file: 'src/a.js' }],
     ['::error file=/etc/passwd::m', { file: '/etc/passwd' }],
     ['::error col=2::m', {}],
     ['::error endLine=3::m', { line: 3, endLine: 3 }],
