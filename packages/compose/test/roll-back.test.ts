@@ -3,7 +3,7 @@ import type { Container } from '../src/host/containers.ts';
 import { doubts } from '../src/prove/verify.ts';
 import { unusedImages } from '../src/record/prune.ts';
 import type { PendingRecord, ReleaseRecord } from '../src/record/release-record.ts';
-import { startedSince, strangers, tagsBefore, untouched } from '../src/roll-back/difference.ts';
+import { startedSince, strangers, tagsBefore, tagsOf, untouched } from '../src/roll-back/difference.ts';
 import { sameContainers } from '../src/switch/switch.ts';
 import { pendingFor } from '../src/switch/under-way.ts';
 
@@ -64,7 +64,11 @@ describe('going back', () => {
     expect(startedSince(pending, all).map(({ id }) => id)).toEqual(['w2', 'n1']);
   });
 
-  it('puts back the tags that were there', () => expect(tagsBefore(pending)).toEqual(['sha256:1', 'web:v1']));
+  it('puts back the tags that were there; those of the release gone back to win', () => {
+    expect(tagsBefore(pending)).toEqual(['sha256:1', 'web:v1']);
+    expect(tagsOf(record(['web'], 'sha256:7'), pending)).toEqual(['sha256:7', 'web:v1']);
+    expect(tagsOf(record([]), pending)).toEqual(['sha256:1', 'web:v1']);
+  });
 });
 
 describe('what is under way', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Container } from '../src/host/containers.ts';
-import { parseImages } from '../src/host/docker.ts';
+import { imagesByReference, parseImages } from '../src/host/docker.ts';
 import { checkSpace } from '../src/host/preflight.ts';
 import { contentHash, type ReleaseRecord } from '../src/record/release-record.ts';
 import { baselineId, environmentAsStarted, imagesAsStarted, runsAsRecorded } from '../src/stage/baseline.ts';
@@ -200,11 +200,36 @@ describe('images', () => {
     );
   });
 
-  it('are kept by a tag of the release', () =>
-    expect(keepTags('shop', '1', { web: { reference: 'w', id: 'sha256:1' } })).toEqual([
-      'sha256:1',
-      'lockkeeper/shop:web-1',
-    ]));
+  it.each<[string, string[], string, string, Record<string, string> | undefined]>([
+    ['all here', ['a:1', 'b:1'], '[{"Id":"1"},{"Id":"2"}]', '', { 'a:1': '1', 'b:1': '2' }],
+    [
+      'one missing',
+      ['a:1', 'b:1', 'c:1'],
+      '[{"Id":"1"},{"Id":"3"}]',
+      'Error response from daemon: No such image: b:1',
+      { 'a:1': '1', 'c:1': '3' },
+    ],
+    ['none here', ['a'], '[]', 'Error: No such image: a:latest', {}],
+    [
+      'a name that ends another',
+      ['web:1', 'reg/web:1'],
+      '[{"Id":"1"}]',
+      'No such image: reg/web:1',
+      { 'web:1': '1' },
+    ],
+    ['nothing that adds up', ['a:1', 'b:1'], '[{"Id":"1"}]', 'something else', undefined],
+  ])('asked for at once are told apart: %s', (_what, references, stdout, stderr, ids) => {
+    const found = imagesByReference(references, stdout, stderr);
+    expect(found && Object.fromEntries([...found].map(([name, { id }]) => [name, id]))).toEqual(ids);
+  });
+
+  it('are kept by a tag of the release, one for each image', () =>
+    expect(
+      keepTags('shop', '1', {
+        web: { reference: 'w', id: 'sha256:1' },
+        worker: { reference: 'w', id: 'sha256:1' },
+      }),
+    ).toEqual(['sha256:1', 'lockkeeper/shop:worker-1']));
 });
 
 describe('whose containers these are', () => {

@@ -65,13 +65,13 @@ export class DockerHost {
   /** Reference → image, for those that are here. */
   async images(references: readonly string[]): Promise<Map<string, PresentImage>> {
     if (references.length === 0) return new Map();
-    const { stdout } = await must(
-      this.#shell,
-      scripts.imageIds,
-      { args: [...new Set(references)], timeout: 60_000 },
-      'docker image inspect failed',
+    const args = [...new Set(references)];
+    const ask = (script: string) =>
+      must(this.#shell, script, { args, timeout: 60_000 }, 'docker image inspect failed');
+    const { stdout, stderr } = await ask(scripts.inspectImages);
+    return (
+      imagesByReference(args, stdout, stderr) ?? parseImages((await ask(scripts.inspectEachImage)).stdout)
     );
-    return parseImages(stdout);
   }
 
   /** Makes references stand for images: pairs of id and reference, one after another. */
@@ -86,10 +86,25 @@ export class DockerHost {
     );
   }
 
+  /** The env file of the release in `directory` becomes the host's at `envFile` ('' = none); references stand for images. */
+  async putInPlace(directory: string, envFile: string, pairs: readonly string[]): Promise<void> {
+    if (!envFile && pairs.length === 0) return;
+    const paths = envFile ? [`${directory}/env`, `${this.#settings.directory}/${envFile}`] : ['', ''];
+    await must(
+      this.#shell,
+      scripts.putInPlace,
+      {
+        args: [this.#settings.directory, this.#settings.lockToken, ...paths, ...pairs],
+        timeout: 60_000,
+      },
+      'cannot put env file and tags in place',
+    );
+  }
+
   /** Removes tags, and images that have no other; Docker refuses while a container uses one, as it should. */
   async untag(references: readonly string[]): Promise<void> {
-    for (const reference of references)
-      await this.#shell.run(scripts.dockerRead, { args: ['image', 'rm', reference] });
+    if (references.length > 0)
+      await this.#shell.run(scripts.dockerRead, { args: ['image', 'rm', ...references] });
   }
 
   /** docker …, shown as it runs. Throws UserError that begins with `what`. */
@@ -159,13 +174,40 @@ export class DockerHost {
   }
 }
 
-/** Reads what `imageIds` prints. Pure. */
+/**
+ * Which image belongs to which reference: docker prints those that are here in the order they were asked
+ * for, and names the others on stderr. Undefined where that does not add up. Pure.
+ */
+export function imagesByReference(
+  references: readonly string[],
+  stdout: string,
+  stderr: string,
+): Map<string, PresentImage> | undefined {
+  const images = JSON.parse(stdout.trim() || '[]') as InspectedImage[];
+  const lines = stderr.split('\n').map((line) => line.trim());
+  const isMissing = (reference: string) =>
+    lines.some((line) => line.endsWith(`: ${reference}`) || line.endsWith(`: ${reference}:latest`));
+  const present = references.filter((reference) => !isMissing(reference));
+  if (present.length !== images.length) return undefined;
+  return new Map(present.map((reference, index) => [reference, presentImage(images[index]!)]));
+}
+
+interface InspectedImage {
+  Id: string;
+  RepoDigests?: string[] | null;
+}
+
+function presentImage({ Id, RepoDigests }: InspectedImage): PresentImage {
+  return { id: Id, digests: RepoDigests ?? [] };
+}
+
+/** Reads what `inspectEachImage` prints. Pure. */
 export function parseImages(text: string): Map<string, PresentImage> {
   const found = new Map<string, PresentImage>();
   for (const part of text.split(/^--- /m).slice(1)) {
     const end = part.indexOf('\n');
-    const [image] = JSON.parse(part.slice(end)) as Array<{ Id: string; RepoDigests?: string[] | null }>;
-    if (image) found.set(part.slice(0, end).trim(), { id: image.Id, digests: image.RepoDigests ?? [] });
+    const [image] = JSON.parse(part.slice(end)) as InspectedImage[];
+    if (image) found.set(part.slice(0, end).trim(), presentImage(image));
   }
   return found;
 }

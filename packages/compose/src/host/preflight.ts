@@ -53,7 +53,7 @@ export function judgePreflight(text: string, host: HostName): ComposeKind {
       throw new UserError(`the user may not use docker on ${host.name}: it is not in the group docker`, {
         next: onHost(host, 'sudo usermod -aG docker "$USER"'),
       });
-    throw new UserError(`${host.name}: the Docker daemon does not answer: ${lastLine(text)}`, {
+    throw new UserError(`${host.name}: the Docker daemon does not answer: ${lastLine(daemonSaid(text))}`, {
       next: onHost(host, 'sudo systemctl status docker'),
     });
   }
@@ -78,6 +78,11 @@ export function checkSpace(free: number | undefined, host: HostName): void {
     throw new UserError(`${host.name} has only ${Math.round(free / 1024)} MB of disk left`, {
       next: onHost(host, 'docker system df'),
     });
+}
+
+/** What docker said of the daemon, without our own words around it. */
+function daemonSaid(text: string): string {
+  return [...text.matchAll(/^said (.*)$/gm)].map(([, line]) => line).join('\n');
 }
 
 /** `~/` must stay outside quotes to mean the home directory. */

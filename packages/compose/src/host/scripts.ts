@@ -40,9 +40,13 @@ export const preflight = `${path}
 look() {
   if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
   echo 'docker present'
+  look_for_compose &
   if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
-  else echo 'daemon refused'; echo "$out"; return
+  else echo 'daemon refused'; printf '%s\\n' "$out" | sed 's/^/said /'
   fi
+  wait
+}
+look_for_compose() {
   if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
   elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
   else echo 'compose absent'
@@ -83,9 +87,10 @@ export const readRecord = `${tell}
 tell "$1"
 `;
 
-/** Writes text files: pairs of path and number of lines; their lines come by stdin, in order. Each is 0600 and whole at once. */
-export const writeFiles = `${path}
-while [ $# -gt 1 ]; do
+/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
+const write = `
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; break; fi
   file=$1 count=$2
   shift 2
   mkdir -p "\${file%/*}"
@@ -93,6 +98,9 @@ while [ $# -gt 1 ]; do
   mv -f "$file.part" "$file"
 done
 `;
+
+/** Writes text files: path and number of lines each. */
+export const writeFiles = `${path}${write}`;
 
 /** $1 a path. 66: there is none. */
 export const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
@@ -103,10 +111,22 @@ export const removePath = `rm -rf "$1"`;
 /** Appends stdin to the audit log. */
 export const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
 
+/** Prints each release's record under its id, and \`bad <id>\` heads. */
+const list = `
+list() {
+  cd "$1/.lockkeeper"
+  for dir in releases/*/; do if [ -f "$dir/release.json" ]; then printf '%s\\n' "--- \${dir#releases/}"; cat "$dir/release.json"; echo; fi; done
+  for mark in bad/*; do if [ -f "$mark" ]; then echo "--- bad \${mark#bad/}"; fi; done
+}
+`;
+export const listReleases = `${list}
+list "$1"
+`;
+
 /** Release $2 serves from now on: its record and a line for the audit log come by stdin. Then lists the releases. */
-export const settle = `${path}
-cd "$1/.lockkeeper"
-id=$2
+export const settle = `${path}${list}
+directory=$1 id=$2
+cd "$directory/.lockkeeper"
 IFS= read -r record
 IFS= read -r line
 printf '%s\\n' "$record" >"releases/$id/release.json.part"
@@ -115,6 +135,7 @@ echo "$id" >serving.part
 mv -f serving.part serving
 rm -f pending.json "bad/$id"
 printf '%s\\n' "$line" >>audit.log
+list "$directory"
 `;
 
 /**
@@ -194,10 +215,11 @@ if [ -f "$env" ]; then echo env; cat "$env"; fi
 `;
 
 /**
- * Copies files $4… (relative to project $1) into release directory $3, numbered in their order, and prints
- * what Compose ($2: plugin or standalone) makes of them: hashes of the services, a line `config`, the JSON.
+ * Writes files (pairs as above, then \`--\`), copies files $4… (relative to project $1) into release directory
+ * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
+ * the services, a line \`config\`, the JSON. Both are asked for at the same time.
  */
-export const readConfig = `${path}
+export const layOut = `${path}${write}
 cd "$1"; kind=$2 release=$3; shift 3
 mkdir -p "$release/files"
 n=0
@@ -206,9 +228,13 @@ for name; do
   n=$((n + 1))
 done
 ${compose}
-compose config --hash '*'
+compose config --hash '*' >"$release/hashes" &
+json=$(compose config --format json)
+wait "$!"
+cat "$release/hashes"
+rm -f "$release/hashes"
 echo config
-compose config --format json
+printf '%s\\n' "$json"
 `;
 
 /** docker compose with a release, as a step of a token: $1 project, $2 token, $3 kind, $4 release, $5 Docker config ('' = the user's own), $6… */
@@ -234,19 +260,38 @@ docker "$@"
 
 /** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
 export const inspectLabelled = `${path}
-ids=$(for label; do docker ps -aq --no-trunc --filter "label=$label"; done | sort -u)
+ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
 # A container may go between the two questions: what remains is still told.
 [ -z "$ids" ] || docker inspect $ids || true
 `;
 
-/** Image ids: for each reference $1… a line \`reference<TAB>id<TAB>digests\`; nothing for one that is not here. */
-export const imageIds = `${path}
+/** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
+export const inspectImages = `${path}
+docker image inspect "$@" || true
+`;
+
+/** The same one by one, each under its reference, for where one answer cannot be told apart. */
+export const inspectEachImage = `${path}
 for reference; do
   if line=$(docker image inspect "$reference" 2>/dev/null); then
     printf '%s\\n' "--- $reference"
     printf '%s\\n' "$line"
   fi
 done
+`;
+
+/**
+ * Makes the file $4 a copy of $3, a release's env file, where that is one, whole at once, and each
+ * reference stand for its image: pairs $5 $6, … of id and reference.
+ */
+export const putInPlace = `${path}${step}
+from=$3 to=$4; shift 4
+if [ -f "$from" ]; then
+  mkdir -p "\${to%/*}"
+  cp "$from" "$to.part"
+  mv -f "$to.part" "$to"
+fi
+while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
 `;
 
 /** Makes each reference stand for its image: pairs $3 $4, $5 $6, … of id and reference. */
@@ -298,13 +343,6 @@ DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
 /** cksum of each file $1… that is a regular file: \`sum size path\`. */
 export const checksums = `
 for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
-`;
-
-/** Release ids, newest last, then \`bad <id>\` lines. */
-export const listReleases = `
-cd "$1/.lockkeeper"
-for dir in releases/*/; do if [ -f "$dir/release.json" ]; then printf '%s\\n' "--- \${dir#releases/}"; cat "$dir/release.json"; echo; fi; done
-for mark in bad/*; do if [ -f "$mark" ]; then echo "--- bad \${mark#bad/}"; fi; done
 `;
 
 /** Last $1 log lines of containers $2…, each under its own head. */

@@ -34,14 +34,7 @@ export class HostState {
 
   /** Text files, each 0600 and whole at once; a last line without an end gets one. */
   async write(files: Readonly<Record<string, string>>): Promise<void> {
-    const args: string[] = [];
-    let stdin = '';
-    for (const [path, content] of Object.entries(files)) {
-      const text = content === '' || content.endsWith('\n') ? content : `${content}\n`;
-      args.push(path, String(text.split('\n').length - 1));
-      stdin += text;
-    }
-    await must(this.#shell, scripts.writeFiles, { args, stdin }, `cannot write to ${this.path}`);
+    await must(this.#shell, scripts.writeFiles, filesToWrite(files), `cannot write to ${this.path}`);
   }
 
   async read(path: string): Promise<string | undefined> {
@@ -84,16 +77,17 @@ export class HostState {
     this.#known.set(record.id, record);
   }
 
-  /** The release serves from now on; nothing is pending any more. */
-  async settle(record: ReleaseRecord, line: string): Promise<void> {
+  /** The release serves from now on; nothing is pending any more. Answers all releases. */
+  async settle(record: ReleaseRecord, line: string): Promise<ReleaseList> {
     const stdin = `${JSON.stringify(record)}\n${auditLine(line)}`;
-    await must(
+    const { stdout } = await must(
       this.#shell,
       scripts.settle,
       { args: [this.#directory, record.id], stdin },
       'cannot write the record',
     );
     this.#known.set(record.id, record);
+    return parseReleases(stdout);
   }
 
   async setServing(id: string): Promise<void> {
@@ -148,6 +142,18 @@ export class HostState {
   async audit(line: string): Promise<void> {
     await this.#shell.run(scripts.appendAudit, { args: [this.#directory], stdin: auditLine(line) });
   }
+}
+
+/** Arguments and stdin for the scripts that write files. Pure. */
+export function filesToWrite(files: Readonly<Record<string, string>>): { args: string[]; stdin: string } {
+  const args: string[] = [];
+  let stdin = '';
+  for (const [path, content] of Object.entries(files)) {
+    const text = content === '' || content.endsWith('\n') ? content : `${content}\n`;
+    args.push(path, String(text.split('\n').length - 1));
+    stdin += text;
+  }
+  return { args, stdin };
 }
 
 function auditLine(line: string): string {

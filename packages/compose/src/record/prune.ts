@@ -3,8 +3,11 @@ import { keepTag } from '../stage/images.ts';
 import { obsoleteReleases, type ReleaseList, type ReleaseRecord } from './release-record.ts';
 
 /** Old releases go, with images that only they used. */
-export async function prune({ state, docker, name, settings, context, host }: Site, serving: string) {
-  const list = await state.releases();
+export async function prune(
+  { state, docker, name, settings, context, host }: Site,
+  list: ReleaseList,
+  serving: string,
+): Promise<void> {
   const gone = obsoleteReleases(list, serving, settings.keepReleases);
   if (gone.length === 0) return;
   await docker.untag(

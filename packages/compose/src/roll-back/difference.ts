@@ -1,5 +1,6 @@
 import type { Container } from '../host/containers.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
+import { movable } from '../stage/images.ts';
 
 /** Whether a service still is what it was before the deploy, and runs. Pure. */
 export function untouched(
@@ -54,4 +55,14 @@ export function startedSince(
 /** Pairs that make the host's tags mean what they meant before; a tag that was not there is left. Pure. */
 export function tagsBefore(pending: PendingRecord | undefined): string[] {
   return Object.entries(pending?.tags ?? {}).flatMap(([reference, id]) => (id ? [id, reference] : []));
+}
+
+/** Pairs that make the host's tags those of a release; others that the deploy moved are what they were before. Pure. */
+export function tagsOf(target: ReleaseRecord, pending: PendingRecord | undefined): string[] {
+  const own = Object.values(target.images).filter(({ reference }) => movable(reference));
+  const ids = new Map([
+    ...Object.entries(pending?.tags ?? {}),
+    ...own.map(({ reference, id }) => [reference, id] as const),
+  ]);
+  return [...ids].flatMap(([reference, id]) => (id ? [id, reference] : []));
 }

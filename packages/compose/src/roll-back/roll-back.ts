@@ -3,9 +3,9 @@ import type { RolledBack } from '../outcome.ts';
 import { verify } from '../prove/verify.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
-import { bringUp, putInPlace, runHook } from '../switch/switch.ts';
+import { bringUp, runHook } from '../switch/switch.ts';
 import { begin, setPhase } from '../switch/under-way.ts';
-import { startedSince, strangers, tagsBefore, untouched } from './difference.ts';
+import { startedSince, strangers, tagsBefore, tagsOf, untouched } from './difference.ts';
 
 /** Whether something was begun that `rollBack` would undo. */
 export async function needsRollBack(site: Site): Promise<boolean> {
@@ -64,9 +64,11 @@ async function goBack(
       await docker.containersOf(site.name),
     );
   if (replaced) await runHook(site, record.id, 'pre-rollback', settings.preRollback);
-  await docker.tag(tagsBefore(pending));
-  await putInPlace(site, record);
-  await restoreHostEnv(site, record, pending);
+  await docker.putInPlace(
+    state.releasePath(record.id),
+    (await envFileToRestore(site, record, pending)) ?? '',
+    tagsOf(record, pending),
+  );
   const containers = await docker.containersOf(site.name);
   const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
   const foreign = strangers(containers, record, leftRecord, pending);
@@ -77,17 +79,15 @@ async function goBack(
   if (changed.length > 0) await bringUp(site, record, containers, changed);
 }
 
-/** The host's own env file as it lay before an env-file input replaced it. */
-async function restoreHostEnv(
-  { state, settings, directory }: Site,
+/** The release's own env file, or the host's as it lay before an env-file input replaced it. */
+async function envFileToRestore(
+  { state, settings }: Site,
   record: ReleaseRecord,
   pending: PendingRecord | undefined,
-): Promise<void> {
-  if (record.envFile !== null || !pending) return;
-  const left = await state.release(pending.to).catch(() => undefined);
-  if (left?.envFile !== settings.envFilePath) return;
-  const env = await state.read(`${state.releasePath(record.id)}/env`);
-  if (env !== undefined) await state.write({ [`${directory}/${settings.envFilePath}`]: env });
+): Promise<string | undefined> {
+  if (record.envFile !== null) return record.envFile;
+  const left = pending && (await state.release(pending.to).catch(() => undefined));
+  return left?.envFile === settings.envFilePath ? settings.envFilePath : undefined;
 }
 
 async function stopWhatWasStarted(site: Site, left: string | undefined, reason: string): Promise<RolledBack> {

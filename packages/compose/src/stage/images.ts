@@ -19,13 +19,14 @@ export function keepTag(project: string, release: string, service: string): stri
   return `lockkeeper/${project}:${service}-${release}`;
 }
 
-/** Pairs of id and tag, as `docker tag` wants them. */
+/** Pairs of id and tag, as `docker tag` wants them; one tag is enough to keep an image. */
 export function keepTags(
   project: string,
   release: string,
   images: Readonly<Record<string, ReleaseImage>>,
 ): string[] {
-  return Object.entries(images).flatMap(([service, image]) => [image.id, keepTag(project, release, service)]);
+  const services = new Map(Object.entries(images).map(([service, { id }]) => [id, service]));
+  return [...services].flatMap(([id, service]) => [id, keepTag(project, release, service)]);
 }
 
 /** What decides on the image of each service. */

@@ -1,5 +1,6 @@
 import { Deadline } from '@lockkeeper/wait';
 import type { Container } from '../host/containers.ts';
+import type { PresentImage } from '../host/docker.ts';
 import { logIn } from '../host/registry-login.ts';
 import type { ReleaseImage } from '../outcome.ts';
 import type { Site } from '../site.ts';
@@ -20,18 +21,19 @@ interface Staging {
   services: readonly string[];
   pins: Readonly<Record<string, string>>;
   containers: readonly Container[];
+  /** What the references of the Compose file stand for before the pull. */
+  before: ReadonlyMap<string, PresentImage>;
 }
 
 /** Brings the release's images to the host and keeps them there; what the host's own tags mean stays as it was. */
 export async function pullImages(
   site: Site,
-  { directory, config, services, pins, containers }: Staging,
+  { directory, config, services, pins, containers, before }: Staging,
 ): Promise<Record<string, ReleaseImage>> {
   const { docker, settings, host, context } = site;
   const deadline = new Deadline(context.clock, settings.stageTimeout);
   const named = settings.services.length > 0 ? settings.services : services;
   const question: ImageQuestion = { config, services, named, pins, containers, host };
-  const before = await docker.images(services.flatMap((service) => config.services[service]?.image ?? []));
   const pulls = whatToPull(question, new Set(before.keys()));
   const login = settings.registry
     ? await logIn(context.shell, settings.registry, {

@@ -2,6 +2,7 @@ import { UserError } from '@lockkeeper/action';
 import { lastLine, must } from '../host/answer.ts';
 import { onHost } from '../host/next-command.ts';
 import * as scripts from '../host/scripts.ts';
+import { filesToWrite } from '../record/host-state.ts';
 import type { Site } from '../site.ts';
 import { type ComposeConfig, parseConfig, parseHashes } from './compose-config.ts';
 import { candidates, chooseFiles, composeArguments } from './compose-files.ts';
@@ -48,7 +49,7 @@ export async function layOut(
   release: string,
   { files, env, override }: { files: readonly string[]; env?: string; override?: string },
 ): Promise<LaidOut> {
-  const { settings, directory, host, state, context } = site;
+  const { settings, directory, host, context } = site;
   if (settings.projectName) site.name = settings.projectName;
   const args = () =>
     lines(
@@ -62,7 +63,7 @@ export async function layOut(
         hasOverride: override !== undefined,
       }),
     );
-  await state.write({
+  const { args: written, stdin } = filesToWrite({
     [`${release}/environment`]: lines(
       Object.entries(settings.environment).map(([name, value]) => `${name}=${value}`),
     ),
@@ -71,8 +72,9 @@ export async function layOut(
     ...(env === undefined ? {} : { [`${release}/env`]: env }),
     ...(override === undefined ? {} : { [`${release}/override.json`]: override }),
   });
-  const result = await context.shell.run(scripts.readConfig, {
-    args: [directory, site.docker.kind, release, ...files],
+  const result = await context.shell.run(scripts.layOut, {
+    args: [...written, '--', directory, site.docker.kind, release, ...files],
+    stdin,
     timeout: 60_000,
   });
   if (result.code !== 0)

@@ -35,11 +35,25 @@ export async function stageRelease(
   }
   const directory = state.releasePath(context.release);
   const sources = await lookForFiles(site);
-  const { laid, services, containers } = await readProject(site, directory, sources);
+  const { laid, services } = await readProject(site, directory, sources);
   const { config, hashes, args } = laid;
+  // Each question costs two journeys to the host and back: these do not depend on one another.
+  const [containers, present, mounts, serving] = await Promise.all([
+    containersOf(site, config, sources.files),
+    site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
+    mountedFiles(context.shell, config, services),
+    site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
+  ]);
   await recordWhatRuns(site, containers, { ...sources, config });
   checkSpace(site.free, context.shell);
-  const images = await pullImages(site, { directory, config, services, pins: wantedPins, containers });
+  const images = await pullImages(site, {
+    directory,
+    config,
+    services,
+    pins: wantedPins,
+    containers,
+    before: present,
+  });
   const record: ReleaseRecord = {
     version: 1,
     id: context.release,
@@ -54,14 +68,16 @@ export async function stageRelease(
     ),
     images,
     hashes,
-    mounts: await mountedFiles(context.shell, config, services),
+    mounts,
     content: '',
     envFile: settings.envFile === undefined ? null : settings.envFilePath,
     verifiedAt: null,
   };
   record.content = contentHash(record, settings.environment, settings.envFile ?? sources.hostEnv);
   await state.saveRelease(record, { [`${directory}/args`]: args });
-  const before = site.serving ? await state.release(site.serving) : undefined;
+  // What runs may just have been recorded as a release.
+  let before = serving;
+  if (site.serving && site.serving !== serving?.id) before = await state.release(site.serving);
   const plan = planFor(site, { laid, services, images, containers, before, now: record });
   for (const { service, change, why } of plan)
     context.log.info(`${site.host}: ${service}: ${change}, ${why}`);
@@ -77,14 +93,13 @@ async function readProject(
   site: Site,
   directory: string,
   { files, hostEnv }: Sources,
-): Promise<{ laid: LaidOut; services: string[]; containers: Container[] }> {
+): Promise<{ laid: LaidOut; services: string[] }> {
   const { settings, host } = site;
   const env = settings.envFile ?? hostEnv;
   requireVariables(settings, env ?? '', host);
   const laid = await layOut(site, directory, { files, env });
   checkServices(laid.config, [...settings.services, ...Object.keys(settings.pinnedImages)], host);
-  const services = withDependencies(laid.config, settings.services);
-  return { laid, services, containers: await containersOf(site, laid.config, files) };
+  return { laid, services: withDependencies(laid.config, settings.services) };
 }
 
 async function containersOf(
@@ -108,7 +123,9 @@ async function planOnly(
   directory: string,
   pins: Readonly<Record<string, string>>,
 ): Promise<StagedRelease> {
-  const { laid, services, containers } = await readProject(site, directory, await lookForFiles(site));
+  const sources = await lookForFiles(site);
+  const { laid, services } = await readProject(site, directory, sources);
+  const containers = await containersOf(site, laid.config, sources.files);
   const images = await imagesAtHand(site, { config: laid.config, services, pins });
   const plan = planFor(site, { laid, services, images, containers });
   return { id: site.context.release, images, plan, unchanged: false };

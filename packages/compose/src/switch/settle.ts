@@ -9,11 +9,11 @@ export async function settle(site: Site, id: string): Promise<void> {
   const left = site.serving;
   // A rollback asked for by a person leaves a release that is not to be chosen again by itself.
   if (settings.rollbackTo && left && left !== id) await state.markBad(left, 'left by rollback-to');
-  await state.settle(
+  const releases = await state.settle(
     { ...record, verifiedAt: site.now() },
     `${id} serves (before: ${left ?? 'nothing'}) ${context.owner.runUrl}`,
   );
   site.pending = undefined;
   site.serving = id;
-  await prune(site, id);
+  await prune(site, releases, id);
 }

@@ -40,27 +40,24 @@ async function place(site: Site, id: string, phase: PendingRecord['phase']): Pro
   site.lock?.check();
   const record = await state.release(id);
   site.name = record.project;
-  const containers = await docker.containersOf(site.name);
   const references = movableReferences(record.images);
-  const present = await docker.images(references);
+  const [containers, present] = await Promise.all([
+    docker.containersOf(site.name),
+    docker.images(references),
+  ]);
   const tags = Object.fromEntries(
     references.map((reference) => [reference, present.get(reference)?.id ?? null]),
   );
   await begin(site, { to: id, from: site.serving ?? null, tags, phase }, containers);
-  await putInPlace(site, record);
-  return containers;
-}
-
-/** The release's env file and image tags become the host's. */
-export async function putInPlace(site: Site, record: ReleaseRecord): Promise<void> {
-  const { state, docker, directory } = site;
-  if (record.envFile !== null) {
-    const env = await state.read(`${state.releasePath(record.id)}/env`);
-    if (env !== undefined) await state.write({ [`${directory}/${record.envFile}`]: env });
-  }
-  await docker.tag(
-    Object.values(record.images).flatMap(({ id, reference }) => (movable(reference) ? [id, reference] : [])),
+  const moving = Object.values(record.images).filter(
+    ({ id, reference }) => movable(reference) && present.get(reference)?.id !== id,
   );
+  await docker.putInPlace(
+    state.releasePath(id),
+    record.envFile ?? '',
+    moving.flatMap((image) => [image.id, image.reference]),
+  );
+  return containers;
 }
 
 /** docker compose up, for all that the release was asked for, or for `only` these services without their dependencies. */
