@@ -1,101 +1,136 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Cancelled } from '@lockkeeper/action';
 import { generateKeyPair } from '@lockkeeper/lab';
 import { openStack, type Stack } from './stack.ts';
 
 describe('on a host of its own', () => {
-  let stack: Stack;
-  const open = async () => {
-    stack = await openStack();
-  };
-  afterEach(() => stack.close());
+  /** These wait most of their time, so they run side by side, each on its own host. */
+  const promise = (name: string, keep: (stack: Stack) => Promise<void>) =>
+    it.concurrent(name, async () => {
+      const stack = await openStack();
+      try {
+        await keep(stack);
+      } finally {
+        await stack.close();
+      }
+    }, 120_000);
 
-  it('serves a release, then the next, then an exact digest, goes back twice, and never touches the database', async () => {
-    await open();
-    const first = await stack.deploy();
-    expect(first).toMatchObject({ result: 'deployed', reason: '' });
-    expect(first.release).toMatch(/^\d{8}-\d{6}-a1b2c3d-[a-z0-9]{4}$/);
-    expect(await stack.version()).toBe('v1');
-    const before = await stack.containers();
+  promise(
+    'serves a release, then the next, then an exact digest, goes back twice, and never touches the database',
+    async (stack) => {
+      const first = await stack.deploy();
+      expect(first).toMatchObject({ result: 'deployed', reason: '' });
+      expect(first.release).toMatch(/^\d{8}-\d{6}-a1b2c3d-[a-z0-9]{4}$/);
+      expect(await stack.version()).toBe('v1');
+      const before = await stack.containers();
 
-    await stack.push('v2');
-    const second = await stack.deploy({ environment: 'TAG=v2', strategy: 'stop-first' });
-    expect(second).toMatchObject({ result: 'deployed', hosts: [{ previous: first.release }] });
-    expect(second.log.join('\n')).toContain('stopping web first');
-    expect(await stack.version()).toBe('v2');
+      await stack.push('v2');
+      const second = await stack.deploy({ environment: 'TAG=v2', strategy: 'stop-first' });
+      expect(second).toMatchObject({ result: 'deployed', hosts: [{ previous: first.release }] });
+      expect(second.log.join('\n')).toContain('stopping web first');
+      expect(await stack.version()).toBe('v2');
 
-    const again = await stack.deploy({ environment: 'TAG=v2' });
-    expect(again).toMatchObject({ result: 'unchanged', hosts: [{ serving: second.release }] });
+      const again = await stack.deploy({ environment: 'TAG=v2' });
+      expect(again).toMatchObject({ result: 'unchanged', hosts: [{ serving: second.release }] });
 
-    const digest = await stack.push('v3');
-    const third = await stack.deploy({ image: `web=${stack.registry.url}/web@${digest}` });
-    expect(third.hosts[0]?.images.web).toContain(digest);
-    expect(await stack.version()).toBe('v3');
+      const digest = await stack.push('v3');
+      const third = await stack.deploy({ image: `web=${stack.registry.url}/web@${digest}` });
+      expect(third.hosts[0]?.images.web).toContain(digest);
+      expect(await stack.version()).toBe('v3');
 
-    const back = await stack.deploy({ 'rollback-to': 'previous' });
-    expect(back).toMatchObject({ result: 'deployed', release: second.release });
-    expect(await stack.version()).toBe('v2');
-    const further = await stack.deploy({ 'rollback-to': 'previous' });
-    expect(further).toMatchObject({ result: 'deployed', release: first.release });
-    expect(await stack.version()).toBe('v1');
+      const back = await stack.deploy({ 'rollback-to': 'previous' });
+      expect(back).toMatchObject({ result: 'deployed', release: second.release });
+      expect(await stack.version()).toBe('v2');
+      const further = await stack.deploy({ 'rollback-to': 'previous' });
+      expect(further).toMatchObject({ result: 'deployed', release: first.release });
+      expect(await stack.version()).toBe('v1');
 
-    const last = await stack.deploy({ environment: 'TAG=v2\nGREETING=bye', 'keep-releases': '1' });
-    expect((await stack.containers()).db).toBe(before.db);
-    expect(readdirSync(join(stack.directory, '.lockkeeper/releases')).sort()).toEqual([
-      first.release,
-      last.release,
-    ]);
-  }, 120_000);
+      const last = await stack.deploy({ environment: 'TAG=v2\nGREETING=bye', 'keep-releases': '1' });
+      expect((await stack.containers()).db).toBe(before.db);
+      expect(readdirSync(join(stack.directory, '.lockkeeper/releases')).sort()).toEqual([
+        first.release,
+        last.release,
+      ]);
+    },
+  );
 
-  it('stops what a failed first release started, and shows the last log lines of what failed', async () => {
-    await open();
-    await stack.push('v1', 'crash');
-    const report = await stack.deploy();
-    expect(report.result).toBe('failed');
-    expect(report.message).toContain('Nothing ran here before');
-    expect(report.details).toContain('cannot import settings');
-    expect(report.next).toBe(
-      `ssh -p ${stack.host.sshPort} deploy@${stack.address} 'cd ${stack.directory} && docker compose -p shop logs --tail 50 web'`,
-    );
-    expect(await stack.version()).toContain('fetch failed');
-  }, 40_000);
+  promise(
+    'stops what a failed first release started, and shows the last log lines of what failed',
+    async (stack) => {
+      await stack.push('v1', 'crash');
+      const report = await stack.deploy();
+      expect(report.result).toBe('failed');
+      expect(report.message).toContain('Nothing ran here before');
+      expect(report.details).toContain('cannot import settings');
+      expect(report.next).toBe(
+        `ssh -p ${stack.host.sshPort} deploy@${stack.address} 'cd ${stack.directory} && docker compose -p shop logs --tail 50 web'`,
+      );
+      expect(await stack.version()).toContain('fetch failed');
+    },
+  );
 
-  it('goes back to what ran before its first deploy ever, variables of the old container included', async () => {
-    await open();
-    await stack.docker('compose', 'up', '-d');
-    const before = await stack.containers();
-    await stack.push('v2', '503');
-    const report = await stack.deploy({ environment: 'TAG=v2\nGREETING=new' });
-    expect(report.result).toBe('rolled-back');
-    expect(report.hosts[0]?.serving).toMatch(/-initial-/);
-    expect(await stack.version()).toBe('v1');
-    const after = await stack.containers();
-    expect(after.db).toBe(before.db);
-    const [web] = JSON.parse(await stack.docker('inspect', after.web!));
-    expect(web.Config.Env).toContain('GREETING=hello');
-    expect(await readFile(join(stack.directory, '.lockkeeper/audit.log'), 'utf8')).toContain(
-      'rolled back to',
-    );
-  }, 60_000);
+  promise(
+    'goes back to what ran before its first deploy ever, variables of the old container included',
+    async (stack) => {
+      await stack.docker('compose', 'up', '-d');
+      const before = await stack.containers();
+      await stack.push('v2', '503');
+      const report = await stack.deploy({ environment: 'TAG=v2\nGREETING=new' });
+      expect(report.result).toBe('rolled-back');
+      expect(report.hosts[0]?.serving).toMatch(/-initial-/);
+      expect(await stack.version()).toBe('v1');
+      const after = await stack.containers();
+      expect(after.db).toBe(before.db);
+      const [web] = JSON.parse(await stack.docker('inspect', after.web!));
+      expect(web.Config.Env).toContain('GREETING=hello');
+      expect(await readFile(join(stack.directory, '.lockkeeper/audit.log'), 'utf8')).toContain(
+        'rolled back to',
+      );
+    },
+  );
 
-  it('lets a second deploy wait for the first, and one that may not wait say who holds the lock', async () => {
-    await open();
-    await stack.push('v2');
-    const first = stack.deploy({ 'pre-deploy': 'sleep 4' });
-    while (!existsSync(join(stack.directory, '.lockkeeper/lock')))
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    const impatient = stack.deploy({ 'lock-timeout': '0s' });
-    const second = await stack.deploy({ environment: 'TAG=v2' });
-    expect(await impatient).toMatchObject({ result: 'locked' });
-    expect((await impatient).reason).toContain('https://github.com/octo/shop/actions/runs/1');
-    expect((await first).result).toBe('deployed');
-    expect(second.log.join('\n')).toContain('waiting for octo/shop');
-    expect(second).toMatchObject({ result: 'deployed', hosts: [{ previous: (await first).release }] });
-    expect(existsSync(join(stack.directory, '.lockkeeper/lock'))).toBe(false);
-  }, 60_000);
+  promise(
+    'lets a second deploy wait for the first, and one that may not wait say who holds the lock',
+    async (stack) => {
+      await stack.push('v2');
+      const first = stack.deploy({ 'pre-deploy': 'sleep 3' });
+      while (!existsSync(join(stack.directory, '.lockkeeper/lock')))
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      const impatient = stack.deploy({ 'lock-timeout': '0s' });
+      const second = await stack.deploy({ environment: 'TAG=v2' });
+      expect(await impatient).toMatchObject({ result: 'locked' });
+      expect((await impatient).reason).toContain('https://github.com/octo/shop/actions/runs/1');
+      expect((await first).result).toBe('deployed');
+      expect(second.log.join('\n')).toContain('waiting for octo/shop');
+      expect(second).toMatchObject({ result: 'deployed', hosts: [{ previous: (await first).release }] });
+      expect(existsSync(join(stack.directory, '.lockkeeper/lock'))).toBe(false);
+    },
+  );
+
+  for (const [sickness, values, reason] of [
+    ['crash', {}, /web has exited|crash-looping/],
+    ['503', {}, /web is unhealthy on .*: GET \/health\/ answered 503 \(3 of 3\)/],
+    ['late', { 'stability-window': '3s' }, /restarted|exited|fell ill/],
+    [
+      'database',
+      { 'health-json': 'database=true', 'health-timeout': '2s' },
+      /answered 200, but database is false, expected true/,
+    ],
+  ] as Array<[string, Record<string, string>, RegExp]>)
+    promise(`goes back to v1, verified, from a release that is ill by ${sickness}`, async (stack) => {
+      const serving = (await stack.deploy()).release;
+      const { db } = await stack.containers();
+      await stack.push('v2', sickness);
+      const report = await stack.deploy({ environment: 'TAG=v2', ...values });
+      expect(report.reason).toMatch(reason);
+      expect(report).toMatchObject({ result: 'rolled-back', hosts: [{ serving }] });
+      expect(report.message).toContain(`Rolled back to ${serving}, verified.`);
+      expect(await stack.version()).toBe('v1');
+      expect((await stack.containers()).db).toBe(db);
+    });
 });
 
 /** One host that serves v1; each of these ends with it serving v1 from the same containers or the same release. */
@@ -105,35 +140,10 @@ describe('where v1 serves', () => {
   beforeAll(async () => {
     stack = await openStack();
     serving = (await stack.deploy({ 'env-file': "NOTE='old $HOME'\n" })).release;
-    await Promise.all(
-      ['crash', '503', 'late', 'database'].map((sickness) => stack.push(`v2-${sickness}`, sickness)),
-    );
+    await stack.push('v2-503', '503');
     await stack.push('v2');
   }, 60_000);
   afterAll(() => stack.close());
-
-  it.each([
-    ['crash', {}, /web has exited|crash-looping/],
-    ['503', {}, /web is unhealthy on .*: GET \/health\/ answered 503 \(3 of 3\)/],
-    ['late', { 'stability-window': '4s' }, /restarted|exited|fell ill/],
-    [
-      'database',
-      { 'health-json': 'database=true', 'health-timeout': '3s' },
-      /answered 200, but database is false, expected true/,
-    ],
-  ])(
-    'a release that is ill by %s goes back to v1, verified',
-    async (sickness, values, reason) => {
-      const { db } = await stack.containers();
-      const report = await stack.deploy({ environment: `TAG=v2-${sickness}`, ...values });
-      expect(report.reason).toMatch(reason);
-      expect(report).toMatchObject({ result: 'rolled-back', hosts: [{ serving }] });
-      expect(report.message).toContain(`Rolled back to ${serving}, verified.`);
-      expect(await stack.version()).toBe('v1');
-      expect((await stack.containers()).db).toBe(db);
-    },
-    60_000,
-  );
 
   it.each([
     ['a tag that the registry does not have', { environment: 'TAG=v9' }, /cannot pull/],
