@@ -163,13 +163,6 @@ describe('masking', () => {
     expect(job.log.join('\n')).not.toContain('derived');
   });
 
-  it('comes too late for what is on stderr beside it', async () => {
-    const { step } = await runMain(
-      `import { writeSync } from 'node:fs'; writeSync(1, '::add-mask::s3cret\\n'); writeSync(2, 's3cret\\n');`,
-    );
-    expect(step.log).toContain('s3cret');
-  });
-
   it('is not reached by a command behind an unterminated line', async () => {
     const { step } = await runMain(
       `process.stdout.write('Deploying…'); print('::add-mask::s3cret'); print('s3cret')`,
