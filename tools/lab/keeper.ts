@@ -1,8 +1,7 @@
 // Keeps a lab open, and answers for it on a socket in a directory that only its user can read.
 import { rm } from 'node:fs/promises';
-import { createServer, get, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
-import { type Lab, openLab, type Place, renderMessage } from '@lockkeeper/lab';
+import { createServer, type IncomingMessage } from 'node:http';
+import { type Lab, observeLab, openLab, type Place, renderMessage } from '@lockkeeper/lab';
 import { shippedPolicy } from '@lockkeeper/rehearsal';
 import type { LabFacts, LabState } from './facts.ts';
 
@@ -116,54 +115,12 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 }
 
 async function stateOf(lab: Lab, before: { rules: Set<string>; targets: string[] }): Promise<LabState> {
-  const sshPort = Number(lab.vars().SSH_PORT);
-  const ports = await Promise.all(
-    lab.hosts.map(async ({ host }) =>
-      (await accepts(host.address, sshPort)) ? [`${host.address}:${sshPort}`] : [],
-    ),
-  );
-  const targets = await Promise.all(
-    lab.group.health().map(async ({ id, port, state }) => {
-      const found = lab.hosts.find(({ instanceId }) => instanceId === id);
-      return { id, state, version: await versionAt(`http://${found?.host.address}:${port}/health/`) };
-    }),
-  );
+  const { rules, openHosts, targets } = await observeLab(lab);
   return {
-    rules: rulesOf(lab)
-      .filter(({ id }) => !before.rules.has(id))
-      .map(({ id, cidr }) => `${id} (${cidr})`),
-    openPorts: ports.flat(),
+    rules: rules.filter(({ id }) => !before.rules.has(id)).map(({ id, cidr }) => `${id} (${cidr})`),
+    openPorts: openHosts.map((address) => `${address}:${lab.vars().SSH_PORT}`),
     expectedTargets: before.targets,
     targets,
     slack: lab.slack.messages.map(({ payload }) => renderMessage(payload)),
   };
-}
-
-function accepts(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 1000 });
-    const end = (open: boolean) => {
-      socket.destroy();
-      resolve(open);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('timeout', () => end(false));
-    socket.once('error', () => end(false));
-  });
-}
-
-/** Asked on a connection of its own that is closed again: one kept alive would hold up a target's draining. */
-function versionAt(url: string): Promise<string> {
-  return new Promise((resolve) => {
-    const request = get(url, { agent: false, timeout: 3000 }, async (response) => {
-      try {
-        const { version } = JSON.parse(Buffer.concat(await response.toArray()).toString());
-        resolve(String(version ?? 'an unknown version'));
-      } catch {
-        resolve('an unknown version');
-      }
-    });
-    request.on('timeout', () => request.destroy(new Error('no answer in 3 s')));
-    request.on('error', () => resolve('nothing'));
-  });
 }

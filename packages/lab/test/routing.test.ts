@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { parseMatcher } from '../src/balancer/matcher.ts';
 import { type Route, type RoutingRules, rotation, routes } from '../src/balancer/routing.ts';
-import { seeded } from '../src/balancer/seeded.ts';
 import { stickiness } from '../src/balancer/stickiness.ts';
 import { keyOf } from '../src/balancer/target-group.ts';
 import type { TargetPhase, TargetRecord } from '../src/balancer/target-state.ts';
+import { seeded } from '../src/seeded.ts';
 
 const rules: RoutingRules = {
   lingerMs: 1000,

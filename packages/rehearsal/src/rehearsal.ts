@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +7,7 @@ import {
   type Lab,
   type Load,
   type LoadReport,
+  observeLab,
   openLab,
   type Place,
   type PolicyDocument,
@@ -277,20 +277,7 @@ async function gather({
   rulesBefore: Set<string>;
   secrets: Record<string, string>;
 }): Promise<Facts> {
-  const rules = lab.account.securityGroups
-    .get(lab.securityGroupId)!
-    .rules.filter(({ id }) => !rulesBefore.has(id));
-  const port = Number(lab.vars().SSH_PORT);
-  const open = await Promise.all(
-    lab.hosts.map(async ({ host }) => ((await answers(host.address, port)) ? host.address : undefined)),
-  );
-  const health = lab.group.health();
-  const targets = await Promise.all(
-    health.map(async ({ id, port: appPort, state }) => {
-      const host = lab.hosts.find(({ instanceId }) => instanceId === id)!.host;
-      return { id, state, version: await versionAt(`http://${host.address}:${appPort}/health/`) };
-    }),
-  );
+  const { rules, openHosts, targets } = await observeLab(lab);
   const jobs = Object.values(result.jobs);
   // A workflow that built nothing has nothing new to serve.
   const built = lab.registry.imageId('app', sha) === undefined ? 'v1' : sha;
@@ -299,8 +286,8 @@ async function gather({
   return {
     conclusion: result.conclusion,
     expectedConclusion: fault?.conclusion ?? 'success',
-    openRules: rules.map(({ id, cidr }) => `${id} (${cidr})`),
-    openPorts: open.filter((address) => address !== undefined),
+    openRules: rules.filter(({ id }) => !rulesBefore.has(id)).map(({ id, cidr }) => `${id} (${cidr})`),
+    openPorts: openHosts,
     targets,
     registeredBefore,
     expectedVersions: serves,
@@ -348,28 +335,6 @@ function leaksIn(result: WorkflowResult, lab: Lab, secrets: Record<string, strin
   return [...places, ['Slack message', JSON.stringify(lab.slack.messages)] as const]
     .filter(([, text]) => parts.some((part) => text.includes(part)))
     .map(([place]) => place);
-}
-
-function answers(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 500 });
-    const end = (open: boolean) => {
-      socket.destroy();
-      resolve(open);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('timeout', () => end(false));
-    socket.once('error', () => end(false));
-  });
-}
-
-async function versionAt(url: string): Promise<string> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(3000) });
-    return ((await response.json()) as { version?: string }).version ?? 'an unknown version';
-  } catch {
-    return 'nothing';
-  }
 }
 
 /** From each target's last healthy moment to its next one. */

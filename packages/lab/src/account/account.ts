@@ -1,5 +1,6 @@
 import type { TargetGroup } from '../balancer/index.ts';
 import type { LabClock } from '../clock.ts';
+import { seeded } from '../seeded.ts';
 import type { Call } from './calls.ts';
 import { cidrContains, parseCidr } from './cidr.ts';
 import { Faults } from './faults.ts';
@@ -153,7 +154,7 @@ export class Account {
     this.accountId = settings.accountId ?? '123456789012';
     this.readLagMs = settings.readLagMs ?? 0;
     this.propagationMs = settings.propagationMs ?? 0;
-    this.#random = mulberry32(settings.seed ?? 1);
+    this.#random = seeded(settings.seed ?? 1);
     this.faults = new Faults(this.#random);
     this.#vpcs = { default: this.newId('vpc'), custom: this.newId('vpc') };
   }
@@ -461,14 +462,3 @@ export class Account {
 
 const upperCase = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const secretLetters = `${upperCase}abcdefghijklmnopqrstuvwxyz0189+/`;
-
-/** A small seeded generator (mulberry32): numbers from 0 up to 1. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

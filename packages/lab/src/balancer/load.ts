@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import { WebSocket } from 'ws';
+import { seeded } from '../seeded.ts';
 import { Latencies } from './latencies.ts';
-import { seeded } from './seeded.ts';
 import { TargetPool } from './target-pool.ts';
 
 export type LoadKind = 'get' | 'post' | 'slow' | 'websocket';
