@@ -120,3 +120,8 @@ it('removes the images of old releases that no kept release has', () => {
     new Map([['web:v1', 'sha256:old']]),
   );
 });
+
+it('leaves the images of what ran before our first deploy, which somebody else brought', () => {
+  const before = { ...record(['web'], 'sha256:old'), baseline: true };
+  expect(unusedImages({ releases: [before], bad: new Set() }, [before])).toEqual(new Map());
+});

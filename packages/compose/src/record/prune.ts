@@ -11,7 +11,9 @@ export async function prune(
   const gone = obsoleteReleases(list, serving, settings.keepReleases);
   if (gone.length === 0) return;
   await docker.untag(
-    gone.flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))),
+    gone
+      .filter(broughtByUs)
+      .flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))),
   );
   const unused = unusedImages(list, gone);
   const now = await docker.images([...unused.keys()]);
@@ -28,7 +30,10 @@ export async function prune(
   );
 }
 
-/** Reference → id of the images that only the releases that go have used. Pure. */
+/** What ran before our first deploy was brought by somebody else: its images are not ours to remove. */
+const broughtByUs = ({ baseline }: ReleaseRecord) => !baseline;
+
+/** Reference → id of the images that we brought and that only the releases that go have used. Pure. */
 export function unusedImages(list: ReleaseList, gone: readonly ReleaseRecord[]): Map<string, string> {
   const kept = new Set(
     list.releases
@@ -36,7 +41,7 @@ export function unusedImages(list: ReleaseList, gone: readonly ReleaseRecord[]):
       .flatMap(({ images }) => Object.values(images).map(({ id }) => id)),
   );
   return new Map(
-    gone.flatMap(({ images }) =>
+    gone.filter(broughtByUs).flatMap(({ images }) =>
       Object.values(images)
         .filter(({ id }) => !kept.has(id))
         .map(({ id, reference }) => [reference, id] as const),
