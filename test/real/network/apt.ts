@@ -9,7 +9,7 @@ export interface Apt {
   suite: string;
   /** The newest version that the suite has of a package. */
   version(name: string): Promise<string | undefined>;
-  /** Packages that a set of packages needs, itself included: `name_version_arch.deb` → nothing is installed. */
+  /** The names of all packages that some need, themselves included, on a machine that has none. */
   closure(names: readonly string[]): Promise<string[]>;
   /** Downloads packages, without what they depend on, and unpacks them into a directory. */
   unpack(names: readonly string[], into: string): Promise<void>;
@@ -46,8 +46,8 @@ export async function openApt(suite: string): Promise<Apt | undefined> {
       return /^Version: (?:\d+:)?(\S+)$/m.exec(stdout)?.[1];
     },
     closure: async (names) => {
-      const uris = await run('apt-get', [...options, '-qq', '--print-uris', 'install', ...names]);
-      return uris.split('\n').flatMap((line) => line.split(' ')[1]?.split('_')[0] ?? []);
+      const plan = await run('apt-get', [...options, '-qq', '--simulate', 'install', ...names]);
+      return [...plan.matchAll(/^Inst (\S+) /gm)].map(([, name]) => name!);
     },
     unpack: async (names, into) => {
       const downloads = await mkdtemp(join(directory, 'download-'));

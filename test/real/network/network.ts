@@ -70,8 +70,11 @@ export function namespaceOf(number: number, name: string): string {
   return `lk${number}-${name}`;
 }
 
-/** Opens a network of its own: several can be open at once, also those of other checkouts. */
-export async function openNetwork(): Promise<Network> {
+/**
+ * Opens a network of its own: several can be open at once, also those of other checkouts. Its registry begins
+ * with a copy of the storage `registry`, if one is given.
+ */
+export async function openNetwork({ registry }: { registry?: string } = {}): Promise<Network> {
   await mkdir(networksRoot, { recursive: true });
   const { number, release } = await claim();
   try {
@@ -79,7 +82,7 @@ export async function openNetwork(): Promise<Network> {
     await run('ip', ['link', 'add', bridge, 'type', 'bridge']);
     await run('ip', ['addr', 'add', `${addressIn(number, 1)}/24`, 'dev', bridge]);
     await run('ip', ['link', 'set', bridge, 'up']);
-    const [key, services] = await Promise.all([makeKey(), Services.open(number)]);
+    const [key, services] = await Promise.all([makeKey(), Services.open(number, registry)]);
     return new Network(number, key, services, release);
   } catch (error) {
     await release();
