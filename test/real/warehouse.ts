@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openApt } from './network/apt.ts';
@@ -100,16 +100,20 @@ async function importImage(host: Host, image: BaseImage): Promise<void> {
   }
 }
 
-/** Builds a version of the app on a host with Docker, from the base image there, and pushes it; answers its id. */
+/**
+ * Builds a version of the app on a host with Docker, from the base image there, and pushes it; answers its id.
+ * `ballast` is megabytes that make it heavy.
+ */
 export async function buildApp(
   host: Host,
   tag: string,
-  { sick = '', registry = registries.open }: { sick?: string; registry?: string } = {},
+  { sick = '', ballast = 0 }: { sick?: string; ballast?: number } = {},
 ): Promise<string> {
   const context = '/tmp/app';
   await run('cp', ['-r', join(stack, 'app'), host.path(context)]);
+  if (ballast > 0) await writeFile(host.path(`${context}/ballast`), randomBytes(ballast * 1024 * 1024));
   try {
-    const reference = `${registry}/web:${tag}`;
+    const reference = `${registries.open}/web:${tag}`;
     const build = 'docker build -q --build-arg VERSION="$2" --build-arg SICK="$3" -t "$4" "$1"';
     const id = await host.run(build, { as: 'root', args: [context, tag, sick, reference] });
     await host.run('docker push -q "$1"', { as: 'root', args: [reference] });

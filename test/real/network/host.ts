@@ -83,6 +83,11 @@ export class Host {
     return join(`/proc/${this.#pid}/root`, inside);
   }
 
+  /** The directory on this machine with all that the host ever wrote to its disk, but for Docker's own data. */
+  get written(): string {
+    return join(this.#disk, 'upper');
+  }
+
   /** For DOCKER_HOST, from outside. */
   get dockerSocket(): string {
     return this.path('/run/docker.sock');
