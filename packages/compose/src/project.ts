@@ -2,6 +2,7 @@ import { connections } from './host/connections.ts';
 import { DockerHost } from './host/docker.ts';
 import { Lock } from './host/lock.ts';
 import { preflight } from './host/preflight.ts';
+import { SteadyShell } from './host/steady-shell.ts';
 import type { RolledBack, StagedRelease, Verdict } from './outcome.ts';
 import { verify } from './prove/verify.ts';
 import { HostState } from './record/host-state.ts';
@@ -64,12 +65,17 @@ export interface Project {
   leave(): void;
 }
 
+/** Milliseconds: an instance on EC2 restarts in a minute or two. */
+const reconnectWithin = 5 * 60_000;
+
 /**
  * Checks the host, waits for the lock and opens the project. Throws UserError with the named cause, `Locked`
  * when another run holds it.
  */
 export async function openProject(context: ProjectContext): Promise<Project> {
-  const { shell, settings, lockToken, owner, log, clock, signal } = context;
+  const { settings, lockToken, owner, log, clock, signal } = context;
+  const within = context.reconnectWithin ?? reconnectWithin;
+  const shell = new SteadyShell(context.shell, { within, clock, log });
   const { kind, directory, free } = await preflight(shell, settings.projectDirectory);
   const state = new HostState(shell, directory);
   const lock = settings.dryRun
@@ -84,9 +90,19 @@ export async function openProject(context: ProjectContext): Promise<Project> {
         signal,
       });
   const { commandTimeout } = settings;
-  const docker = new DockerHost(shell, { kind, directory, lockToken, lock, commandTimeout, log, signal });
+  const docker = new DockerHost(shell, {
+    kind,
+    directory,
+    lockToken,
+    lock,
+    commandTimeout,
+    log,
+    clock,
+    signal,
+  });
   const current = lock?.found ?? (await state.current());
-  return new HostProject(new Site(context, { directory, free, docker, state, lock, ...current }));
+  const found = { directory, free, docker, state, lock, ...current };
+  return new HostProject(new Site({ ...context, shell }, found));
 }
 
 /** The verbs, each in the folder of its name; what they share is the site. */

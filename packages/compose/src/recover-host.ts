@@ -1,9 +1,9 @@
-import { messageOf } from '@lockkeeper/action';
+import { messageOf, UserError } from '@lockkeeper/action';
 import { word } from '@lockkeeper/ssh';
 import { Deadline } from '@lockkeeper/wait';
 import { Locked } from './host/lock.ts';
 import { onHost } from './host/next-command.ts';
-import * as scripts from './host/scripts.ts';
+import { askSteps, stopSteps } from './host/step-scripts.ts';
 import { openProject, type Project, type UnderWay } from './project.ts';
 import type { ProjectContext } from './site.ts';
 
@@ -27,7 +27,11 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
   const deadline = new Deadline(clock, budget);
   let project: Project;
   try {
-    project = await openProject({ ...context, settings: { ...settings, lockTimeout: 0, dryRun: false } });
+    project = await openProject({
+      ...context,
+      settings: { ...settings, lockTimeout: 0, dryRun: false },
+      reconnectWithin: budget / 3,
+    });
   } catch (error) {
     if (error instanceof Locked)
       return {
@@ -39,7 +43,10 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
     throw error;
   }
   try {
-    if (!(await project.needsRollBack()))
+    const begun = await project.needsRollBack();
+    // What changes containers is better ended than cut off; a pull is of no use any more.
+    await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
+    if (!begun)
       return {
         host,
         good: true,
@@ -56,7 +63,6 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
         next: onHost(shell, 'docker compose ps --all', project.directory),
       };
     }
-    await waitForSteps(context, project, Math.min(45_000, budget / 3));
     const back = await project.rollBack('the deploy was interrupted', {
       timeout: Math.max(5_000, deadline.remaining() - 10_000),
     });
@@ -75,20 +81,23 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
   }
 }
 
-/** A command of main may outlive it: it gets `grace` ms to end by itself, then it is told to. */
-async function waitForSteps(
-  { shell, lockToken, clock, log }: ProjectContext,
-  project: Project,
-  grace: number,
-) {
-  for (let waited = 0; ; waited += 1_000) {
-    const ask = waited >= grace ? 'stop' : 'ask';
-    const { stdout } = await shell.run(scripts.stepsOf, { args: [project.directory, lockToken, ask] });
-    if (!stdout.includes('alive') || waited >= grace + 10_000) return;
-    if (waited === 0)
-      log.info(`${shell.name}: a command of the interrupted deploy still runs; waiting for its end`);
+/** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. */
+async function endSteps({ shell, lockToken, clock, log }: ProjectContext, project: Project, grace: number) {
+  const deadline = new Deadline(clock, grace);
+  const args = [project.directory, lockToken];
+  for (let told = false; ; told = true) {
+    const { stdout } = await shell.run(askSteps, { args });
+    if (!stdout.includes('alive')) return;
+    if (deadline.passed()) break;
+    if (!told) log.info(`${shell.name}: a command of the interrupted deploy still runs; waiting for its end`);
     await clock.sleep(1_000);
   }
+  log.info(`${shell.name}: ending a command of the interrupted deploy`);
+  const { stdout } = await shell.run(stopSteps, { args: [...args, '50'] });
+  if (stdout.includes('alive'))
+    throw new UserError(`${shell.name}: a command of the interrupted deploy cannot be ended`, {
+      next: onHost(shell, 'ps -ef'),
+    });
 }
 
 const doing: Record<UnderWay['phase'], string> = {

@@ -22,6 +22,7 @@ export async function connect(target: SshTarget, context: DialContext): Promise<
 class SshShell implements Shell {
   readonly name: string;
   readonly login: string;
+  losses = 0;
   readonly #target: SshTarget;
   #context: DialContext;
   #session: Promise<Session> | undefined;
@@ -44,7 +45,14 @@ class SshShell implements Shell {
       const forget = () => {
         if (this.#session === session) this.#session = undefined;
       };
-      session.then(({ client }) => client.once('close', forget), forget);
+      session.then(
+        ({ client }) =>
+          client.once('close', () => {
+            this.losses++;
+            forget();
+          }),
+        forget,
+      );
     }
     return this.#session;
   }

@@ -12,5 +12,6 @@ export {
   quoted,
   type RunOptions,
   type Shell,
+  Tail,
 } from './shell.ts';
 export type { SshTarget } from './target.ts';

@@ -36,6 +36,8 @@ export interface Shell {
   readonly name: string;
   /** How a person reaches it: `ssh deploy@10.0.0.5`. */
   readonly login?: string;
+  /** How many connections were lost so far: one more says that what was under way was cut off. */
+  readonly losses: number;
   /**
    * Runs a constant POSIX `sh` script under `set -eu`. A non-zero exit is an answer, not an error.
    * Throws `ConnectionLost` when no exit code came, `CommandTimedOut` after `timeout`, the signal's reason when aborted,
