@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import { connections } from './host/connections.ts';
 import { DockerHost } from './host/docker.ts';
 import { Lock } from './host/lock.ts';
@@ -8,6 +9,7 @@ import { verify } from './prove/verify.ts';
 import { HostState } from './record/host-state.ts';
 import type { PendingRecord } from './record/release-record.ts';
 import { needsRollBack, rollBack } from './roll-back/roll-back.ts';
+import { runLines } from './run-lines.ts';
 import { type ProjectContext, Site } from './site.ts';
 import { discardRelease, resolveRelease, stageRelease } from './stage/stage.ts';
 import { settle } from './switch/settle.ts';
@@ -52,6 +54,11 @@ export interface Project {
   needsRollBack(): Promise<boolean>;
   /** Back to what ran before the change, or to the named release, verified. Throws only when cancelled. */
   rollBack(reason: string, options?: { to?: string; timeout?: number }): Promise<RolledBack>;
+  /**
+   * Runs shell lines with the serving release's Compose, or with the files as they lie before our first deploy; their
+   * stdout is shown, or goes into a stream, which then ends with the connection. Throws UserError.
+   */
+  runLines(lines: string, stdout?: Writable): Promise<void>;
   /** For `rollback: false`: the failed release stays, the way back stays known to the next run. */
   leaveAsItIs(): Promise<void>;
   /** Established connections to the published port; undefined when that cannot be told. */
@@ -180,6 +187,10 @@ class HostProject implements Project {
 
   rollBack(reason: string, options: { to?: string; timeout?: number } = {}): Promise<RolledBack> {
     return rollBack(this.#site, reason, options);
+  }
+
+  runLines(lines: string, stdout?: Writable): Promise<void> {
+    return runLines(this.#site, lines, stdout);
   }
 
   leaveAsItIs(): Promise<void> {

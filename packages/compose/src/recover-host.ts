@@ -18,10 +18,15 @@ export interface Recovered {
 }
 
 /**
- * What a post step does on a host whose main ended without finishing: lets a step that still runs end (or
- * ends it), goes back to what ran before, verified, and releases the lock. Does nothing where main finished.
+ * What a post step does, within `budget` ms, on a host whose main ended without finishing: lets a step that still runs
+ * end (or ends it), goes back to what ran before, verified, and releases the lock. `what` main was to do: a run of
+ * shell lines has nothing to go back to.
  */
-export async function recoverHost(context: ProjectContext, budget: number): Promise<Recovered> {
+export async function recoverHost(
+  context: ProjectContext,
+  budget: number,
+  what: 'deploy' | 'run' = 'deploy',
+): Promise<Recovered> {
   const { shell, settings, clock, log } = context;
   const host = shell.name;
   const deadline = new Deadline(clock, budget);
@@ -45,21 +50,21 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
   try {
     const begun = await project.needsRollBack();
     // What changes containers is better ended than cut off; a pull is of no use any more.
-    await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
-    if (!begun)
-      return {
-        host,
-        good: true,
-        message: `${host}: nothing was under way, no container was changed. ${servesNow(project.serving)}`,
-        next: '',
-      };
-    const what = interruptedWhile(project.underWay);
+    const ended = await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
+    if (!begun) {
+      const story =
+        what === 'run'
+          ? `the run was interrupted${ended ? ', its command was ended' : ''}; what it had done stays`
+          : 'nothing was under way, no container was changed';
+      return { host, good: true, message: `${host}: ${story}. ${servesNow(project.serving)}`, next: '' };
+    }
+    const story = interruptedWhile(project.underWay);
     if (!settings.rollback) {
       await project.leaveAsItIs();
       return {
         host,
         good: false,
-        message: `${host}: ${what}. rollback is off, so it was left as it is`,
+        message: `${host}: ${story}. rollback is off, so it was left as it is`,
         next: onHost(shell, 'docker compose ps --all', project.directory),
       };
     }
@@ -69,7 +74,7 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
     return {
       host,
       good: back.verified,
-      message: `${host}: ${what}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
+      message: `${host}: ${story}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
       next: back.verified
         ? ''
         : onHost(shell, `docker compose -p ${word(project.name)} ps --all`, project.directory),
@@ -81,23 +86,28 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
   }
 }
 
-/** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. */
-async function endSteps({ shell, lockToken, clock, log }: ProjectContext, project: Project, grace: number) {
+/** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. Whether it had to be. */
+async function endSteps(
+  { shell, lockToken, clock, log }: ProjectContext,
+  project: Project,
+  grace: number,
+): Promise<boolean> {
   const deadline = new Deadline(clock, grace);
   const args = [project.directory, lockToken];
   for (let told = false; ; told = true) {
     const { stdout } = await shell.run(askSteps, { args });
-    if (!stdout.includes('alive')) return;
+    if (!stdout.includes('alive')) return false;
     if (deadline.passed()) break;
-    if (!told) log.info(`${shell.name}: a command of the interrupted deploy still runs; waiting for its end`);
+    if (!told) log.info(`${shell.name}: a command of the interrupted run still runs; waiting for its end`);
     await clock.sleep(1_000);
   }
-  log.info(`${shell.name}: ending a command of the interrupted deploy`);
+  log.info(`${shell.name}: ending a command of the interrupted run`);
   const { stdout } = await shell.run(stopSteps, { args: [...args, '50'] });
   if (stdout.includes('alive'))
-    throw new UserError(`${shell.name}: a command of the interrupted deploy cannot be ended`, {
+    throw new UserError(`${shell.name}: a command of the interrupted run cannot be ended`, {
       next: onHost(shell, 'ps -ef'),
     });
+  return true;
 }
 
 const doing: Record<UnderWay['phase'], string> = {

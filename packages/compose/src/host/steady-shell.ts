@@ -18,8 +18,6 @@ interface Patience {
 }
 
 const pause = 1_000;
-/** A connection that is lost at the same script so often is lost because of it. */
-const mostAttempts = 4;
 
 /**
  * A shell for scripts that may run twice without harm: one that a lost connection cut off runs again. What must run
@@ -49,12 +47,15 @@ export class SteadyShell implements Shell {
   }
 
   async run(script: string, options: RunOptions = {}): Promise<CommandResult> {
-    for (let attempt = 1; ; attempt++) {
+    const { within, clock } = this.#patience;
+    const repeatable = !options.stdout && !(options.stdin instanceof Readable);
+    let deadline: Deadline | undefined;
+    for (;;) {
       try {
         return await this.raw.run(script, options);
       } catch (error) {
-        const repeatable = !options.stdout && !(options.stdin instanceof Readable);
-        if (!isOutage(error) || !repeatable || attempt === mostAttempts) throw forUsers(this, error);
+        if (!isOutage(error) || !repeatable || deadline?.passed()) throw forUsers(this, error);
+        deadline ??= new Deadline(clock, within);
         await this.reconnect(options.signal);
       }
     }
