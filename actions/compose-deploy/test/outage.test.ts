@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
@@ -89,3 +90,26 @@ describe('a deploy', () => {
     expect(await stack.version()).toBe('v1');
   });
 });
+
+/** What Alpine and NAS systems have for sh, cat, tail, sleep and the rest; CI has it. */
+const busybox = '/bin/busybox';
+(existsSync(busybox) ? it : it.skip)(
+  'a host that has busybox and nothing else serves a release, migrates, and outlives a cut',
+  async () => {
+    const stack = await openStack();
+    try {
+      execFileSync(busybox, ['--install', '-s', stack.host.engine.binDirectory]);
+      await stack.deploy();
+      await stack.push('v2');
+      const deploying = stack.deploy({ environment: 'TAG=v2', 'pre-deploy': migration });
+      while (!existsSync(join(stack.directory, 'migrations'))) await sleep(50);
+      await stack.away(500);
+      expect(await deploying).toMatchObject({ result: 'deployed', reason: '' });
+      expect(readFileSync(join(stack.directory, 'migrations'), 'utf8')).toBe('x\n');
+      expect(await stack.version()).toBe('v2');
+    } finally {
+      await stack.close();
+    }
+  },
+  60_000,
+);
