@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { get } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ActionResult, type ActionRun, runAction } from '@lockkeeper/runner';
 import type { Host, HostOptions } from './network/host.ts';
 import { type Network, openNetwork } from './network/network.ts';
+import { request, Traffic } from './traffic.ts';
 import { openWarehouse } from './warehouse.ts';
 
 const stack = fileURLToPath(new URL('stack/', import.meta.url));
@@ -19,9 +19,6 @@ export interface ShopOptions extends Omit<HostOptions, 'dockerRoot'> {
   /** Relative to home; `shop` unless given. */
   directory?: string;
 }
-
-/** Who answered a request: a version of the app, or why nobody did. */
-export type Answer = string;
 
 /** The reference stack's project directory on a host of its own. Nothing runs before `start` or a deploy. */
 export class Shop {
@@ -125,9 +122,48 @@ export class Shop {
     });
   }
 
-  /** What a user gets at a path: the version that answered, or what went wrong. */
-  async version(path = '/'): Promise<Answer> {
-    return ask(`http://${this.host.address}${path}`);
+  /** The version that answers a user, or what went wrong. */
+  async version(path = '/'): Promise<string> {
+    const { version, problem } = await request(`http://${this.host.address}${path}`);
+    return version ?? problem;
+  }
+
+  /** Users who ask all the time. */
+  traffic(path = '/'): Traffic {
+    return new Traffic(`http://${this.host.address}${path}`);
+  }
+
+  /** As if the last sign of life of every lock's owner were long ago. */
+  async ageLocks(): Promise<void> {
+    await this.host.run(
+      'for beat in "$1"/.lockkeeper/beat.*; do if [ -f "$beat" ]; then echo 1 >"$beat"; fi; done',
+      {
+        args: [this.directory],
+      },
+    );
+  }
+
+  /** As if we had never been to the host; what runs was started by its owner. */
+  async forgetUs(): Promise<void> {
+    await this.host.run('rm -rf "$1/.lockkeeper"', { args: [this.directory] });
+    const app = ['web', 'worker', 'beat', 'nginx'];
+    await this.compose('v1', 'up', '-d', '--wait', '--force-recreate', '--no-deps', ...app);
+  }
+
+  /** The versions of all the app's containers that run: web, worker and beat. */
+  async runningVersions(): Promise<string[]> {
+    const ids = await this.host.docker('ps', '-q', '--filter', 'label=com.docker.compose.project=shop');
+    const lines = await this.host.docker(
+      ...['inspect', '--format', '{{range .Config.Env}}{{println .}}{{end}}'],
+      ...ids.split('\n'),
+    );
+    return [...new Set([...lines.matchAll(/^VERSION=(.*)$/gm)].map(([, version]) => version!))];
+  }
+
+  /** Names of all Compose projects on the host. */
+  async projects(): Promise<string[]> {
+    const names = await this.host.docker('ps', '-a', '--format', '{{.Label "com.docker.compose.project"}}');
+    return [...new Set(names.split('\n').filter(Boolean))].sort();
   }
 
   /** Container ids by service. */
@@ -148,25 +184,4 @@ export class Shop {
 /** Opens the reference stack on a real host of its own. */
 export function openShop(options?: ShopOptions): Promise<Shop> {
   return Shop.open(options);
-}
-
-/** One request on a connection of its own. */
-function ask(url: string): Promise<Answer> {
-  return new Promise((resolve) => {
-    const request = get(url, { agent: false, timeout: 5_000 }, (response) => {
-      let body = '';
-      response.on('data', (data) => (body += data));
-      response.on('error', (error) => resolve(error.message));
-      response.on('end', () => {
-        if (response.statusCode !== 200) return resolve(`answered ${response.statusCode}`);
-        try {
-          resolve((JSON.parse(body) as { version: string }).version);
-        } catch {
-          resolve(body.trim());
-        }
-      });
-    });
-    request.once('timeout', () => request.destroy(new Error('no answer within 5 s')));
-    request.once('error', (error) => resolve(error.message));
-  });
 }

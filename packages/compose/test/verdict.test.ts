@@ -84,8 +84,19 @@ describe('the verdict', () => {
       'waiting',
       'code 1',
     ],
-    ['in a crash loop', { status: 'restarting', exitCode: 1, restartCount: 3 }, 'failed', 'is crash-looping'],
-    ['caught running in a crash loop', { restartCount: 4, exitCode: 1 }, 'failed', 'is crash-looping'],
+    [
+      'in a crash loop',
+      { status: 'restarting', exitCode: 1, restartCount: 3 },
+      'failed',
+      'web is crash-looping on 10.0.0.5: it died 3 times with code 1',
+    ],
+    [
+      // Its exit code is 0 now, whatever it died with.
+      'caught running in a crash loop',
+      { restartCount: 4 },
+      'failed',
+      'web is crash-looping on 10.0.0.5: it died 4 times',
+    ],
     ['created and not started yet', { status: 'created' }, 'waiting', 'created'],
     [
       'created and unable to start',
@@ -111,7 +122,11 @@ describe('the verdict', () => {
   it('fails on a restart within the stability window, which an instant look would miss', () => {
     const before = new Map([['a1', { restartCount: 0, startedAt: '2026-11-21T03:12:00Z' }]]);
     expect(judge([container()], web, 'h', before).state).toBe('good');
-    expect(judge([container({ restartCount: 1 })], web, 'h', before).state).toBe('failed');
+    expect(judge([container({ restartCount: 1 })], web, 'h', before)).toMatchObject({
+      state: 'failed',
+      // Not with which code: Docker forgets it when the container runs again.
+      reason: 'web restarted on h: it died within the stability window',
+    });
     expect(judge([container({ startedAt: '2026-11-21T03:12:05Z' })], web, 'h', before).state).toBe('failed');
     expect(judge([], web, 'h', before).state).toBe('failed');
   });

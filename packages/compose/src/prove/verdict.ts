@@ -82,12 +82,14 @@ export function judge(
 function stateOf(container: Container, reference?: Reference): Pick<ServiceState, 'state' | 'detail'> {
   const { health, status, restartCount } = container;
   const before = reference?.get(container.id);
-  const code = `code ${container.exitCode}${container.outOfMemory ? ', out of memory' : ''}`;
+  const memory = container.outOfMemory ? ', out of memory' : '';
+  const code = `code ${container.exitCode}${memory}`;
   const restarts = ['always', 'unless-stopped'].includes(container.restartPolicy);
   if (status === 'running') {
     if (before && (restartCount > before.restartCount || container.startedAt !== before.startedAt))
-      return { state: 'failed', detail: `restarted: it died with ${code} within the stability window` };
-    if (restartCount >= crashLoop) return crashLooping(container, code);
+      return { state: 'failed', detail: `restarted: it died within the stability window${memory}` };
+    // Docker forgets the exit code as soon as the container runs again.
+    if (restartCount >= crashLoop) return crashLooping(container, memory);
     if (!health) return { state: 'running', detail: 'running, without a health check' };
     if (health.status === 'healthy') return { state: 'healthy', detail: 'healthy' };
     const streak = `(${Math.min(health.failingStreak, health.retries)} of ${health.retries})`;
@@ -100,7 +102,7 @@ function stateOf(container: Container, reference?: Reference): Pick<ServiceState
   }
   if (status === 'restarting')
     return restartCount >= crashLoop || before
-      ? crashLooping(container, code)
+      ? crashLooping(container, ` with ${code}`)
       : { state: 'starting', detail: `restarting after ${code}` };
   if (status === 'exited' || status === 'dead') {
     if (container.error) return { state: 'failed', detail: `did not start: ${oneLine(container.error)}` };
@@ -114,10 +116,10 @@ function stateOf(container: Container, reference?: Reference): Pick<ServiceState
   return { state: 'starting', detail: status };
 }
 
-function crashLooping(container: Container, code: string): Pick<ServiceState, 'state' | 'detail'> {
+function crashLooping(container: Container, how: string): Pick<ServiceState, 'state' | 'detail'> {
   return {
     state: 'failed',
-    detail: `is crash-looping: it died ${container.restartCount} times with ${code}`,
+    detail: `is crash-looping: it died ${container.restartCount} times${how}`,
   };
 }
 
