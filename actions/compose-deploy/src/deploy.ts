@@ -1,29 +1,16 @@
-import { Cancelled, type Log, messageOf, UserError } from '@lockkeeper/action';
+import { Cancelled, UserError } from '@lockkeeper/action';
 import {
   deployRelease,
   type HostOutcome,
   Locked,
-  openProject,
   type Project,
-  type ReleaseSettings,
   type Result,
   type StagedRelease,
 } from '@lockkeeper/compose';
-import type { Shell } from '@lockkeeper/ssh';
-import type { Clock } from '@lockkeeper/wait';
+import { Hosts, type Opening } from './hosts.ts';
 
-export interface Deploy {
-  hosts: readonly string[];
+export interface Deploy extends Opening {
   onFailure: 'rollback-all' | 'rollback-failed' | 'stop';
-  settings: ReleaseSettings;
-  release: string;
-  commit: string;
-  lockToken: string;
-  owner: { repository: string; runUrl: string };
-  connect(host: string): Promise<Shell>;
-  log: Log;
-  clock: Clock;
-  signal?: AbortSignal;
 }
 
 export interface DeployReport {
@@ -43,16 +30,11 @@ export interface DeployReport {
  * A failure is a report; only a cancel is thrown, with the locks left to the post step.
  */
 export async function deploy(run: Deploy): Promise<DeployReport> {
-  const shells: Shell[] = [];
-  const projects = new Map<string, Project>();
+  const hosts = new Hosts(run);
+  const { projects } = hosts;
   let cancelled = false;
   try {
-    // One order for all runs, so that two of them never hold what the other waits for.
-    for (const host of [...run.hosts].sort()) {
-      const shell = await run.connect(host);
-      shells.push(shell);
-      projects.set(host, await openProject({ ...run, shell }));
-    }
+    await hosts.open();
     const staged = await stageAll(run, projects);
     if (run.settings.dryRun) return planned(run, projects, staged);
     const outcomes = await switchAll(run, projects, staged);
@@ -64,13 +46,7 @@ export async function deploy(run: Deploy): Promise<DeployReport> {
     }
     return await failedBeforeTheChange(run, projects, error);
   } finally {
-    for (const project of projects.values())
-      if (cancelled) project.leave();
-      else
-        await project
-          .close()
-          .catch((error) => run.log.warning(`the lock stays until it expires: ${messageOf(error)}`));
-    for (const shell of shells) await shell.close();
+    await hosts.close({ leave: cancelled });
   }
 }
 

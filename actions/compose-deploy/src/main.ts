@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { defineAction, messageOf, type Step, UserError } from '@lockkeeper/action';
 import {
   type Recovered,
@@ -13,6 +14,8 @@ import * as v from 'valibot';
 import { type DeployReport, deploy } from './deploy.ts';
 import { parseInputs } from './inputs.ts';
 import { reportInterruption } from './interruption.ts';
+import { partOf, placeOf } from './output-file.ts';
+import { runLines } from './run.ts';
 import { summarise } from './summary.ts';
 
 /** What post needs to undo a main that was killed. No secret: keys come from the inputs again. */
@@ -24,6 +27,8 @@ const state = v.object({
   username: v.string(),
   projectDirectory: v.string(),
   rollback: v.boolean(),
+  /** Shell lines instead of a deploy, and the file for their output, which is not whole unless main finished. */
+  run: v.nullable(v.object({ output: v.nullable(v.string()) })),
   release: v.pipe(v.string(), v.regex(releaseIdPattern)),
   lockToken: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
 });
@@ -37,7 +42,7 @@ export const run = defineAction<State>({
 
   async main(step) {
     const started = step.clock.now();
-    const { hosts, onFailure, ssh, settings } = parseInputs(step.inputs);
+    const { hosts, onFailure, ssh, settings, run } = parseInputs(step.inputs, step.context);
     for (const value of secretValues(settings.envFile ?? '')) step.mask(value);
     const { context, log, clock, signal } = step;
     const record: State = {
@@ -48,24 +53,27 @@ export const run = defineAction<State>({
       username: ssh.username,
       projectDirectory: settings.projectDirectory,
       rollback: settings.rollback && onFailure !== 'stop',
+      run: run ? { output: run.output ?? null } : null,
       release: releaseId(new Date(clock.now()), commitOf(context.sha), releaseNonce()),
       lockToken: randomBytes(8).toString('hex'),
     };
     if (!settings.dryRun) step.state.save(record);
-    log.info(`Release ${record.release} to ${hosts.join(', ')}`);
-    const report = await deploy({
+    const opening = {
       hosts,
-      onFailure,
       settings,
       release: record.release,
       commit: context.sha,
       lockToken: record.lockToken,
       owner: { repository: context.repository, runUrl: context.runUrl },
-      connect: (host) => connect({ ...ssh, host }, { log, clock, signal }),
+      connect: (host: string) => connect({ ...ssh, host }, { log, clock, signal }),
       log,
       clock,
       signal,
-    });
+    };
+    if (!run) log.info(`Release ${record.release} to ${hosts.join(', ')}`);
+    const report = run
+      ? await runLines({ ...opening, ...run, places: context })
+      : await deploy({ ...opening, onFailure });
     if (!settings.dryRun) step.state.save({ ...record, done: true });
     await tell(step, report, clock.now() - started);
   },
@@ -74,7 +82,10 @@ export const run = defineAction<State>({
     const record = step.state.read();
     if (!record || record.done) return;
     const { log, clock, context } = step;
-    const { ssh, settings } = parseInputs(step.inputs);
+    const { ssh, settings } = parseInputs(step.inputs, context);
+    // Only a place where main could have put it: what state says may come from elsewhere.
+    const output = record.run?.output && placeOf(record.run.output, context);
+    if (output) await rm(partOf(output), { force: true });
     const recovered: Recovered[] = [];
     for (const host of record.hosts) {
       const target = { ...ssh, host, port: record.port, username: record.username, connectTimeout: 15_000 };
@@ -98,13 +109,14 @@ export const run = defineAction<State>({
                 clock,
               },
               recoveryBudget / record.hosts.length,
+              record.run ? 'run' : 'deploy',
             ),
           );
         } finally {
           await shell.close();
         }
       } catch (error) {
-        const message = `${host}: the deploy was interrupted, and post could not see to it: ${messageOf(error)}`;
+        const message = `${host}: the ${record.run ? 'run' : 'deploy'} was interrupted, and post could not see to it: ${messageOf(error)}`;
         recovered.push({
           host,
           good: false,
@@ -144,7 +156,7 @@ async function tell(step: Step<State>, report: DeployReport, duration: number): 
   );
   step.output('duration-ms', Math.round(duration));
   await step.summary(summarise(report, report.release));
-  if (report.result === 'deployed' || report.result === 'unchanged') step.log.notice(report.message);
+  if (['deployed', 'unchanged', 'ran'].includes(report.result)) step.log.notice(report.message);
   else step.fail(new UserError(report.message, { next: report.next, details: report.details }));
 }
 

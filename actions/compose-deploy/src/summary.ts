@@ -2,7 +2,7 @@ import { code, codeBlock, details, escapeMarkdown, table } from '@lockkeeper/act
 import { formatDuration } from '@lockkeeper/wait';
 import type { DeployReport } from './deploy.ts';
 
-const signs: Record<string, string> = { deployed: '✅', unchanged: '✅', 'rolled-back': '⏪' };
+const signs: Record<string, string> = { deployed: '✅', unchanged: '✅', ran: '✅', 'rolled-back': '⏪' };
 
 /** The section of the job summary: a result line, a table, what failed. Pure. */
 export function summarise(report: DeployReport, release: string): string {

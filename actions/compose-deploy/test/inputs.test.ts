@@ -5,6 +5,7 @@ import { generateKeyPair } from '@lockkeeper/lab';
 import { parse } from 'yaml';
 import { report } from '../src/deploy.ts';
 import { parseInputs } from '../src/inputs.ts';
+import { formatSize } from '../src/run.ts';
 import { summarise } from '../src/summary.ts';
 
 const manifest = parse(readFileSync(new URL('../action.yml', import.meta.url), 'utf8')) as {
@@ -64,13 +65,72 @@ describe('inputs', () => {
     const refused = problems({
       files: 'git',
       images: 'build',
-      run: 'true',
       'singleton-services': 'beat',
       'blue-green-services': 'web',
     });
-    expect(refused).toHaveLength(5);
+    expect(refused).toHaveLength(4);
     for (const problem of refused) expect(problem).toContain('not supported by this version yet');
   });
+});
+
+describe('run', () => {
+  const places = { workspace: '/home/runner/work/shop/shop', temp: '/home/runner/work/_temp' };
+  const read = (values: Record<string, string>) =>
+    parseInputs(
+      inputsOf({ ...good, run: 'docker compose exec -T db pg_dump shop', ...values }, defaults),
+      places,
+    ).run;
+
+  it.each([
+    ['', undefined],
+    ['backup.sql', '/home/runner/work/shop/shop/backup.sql'],
+    ['./out/backup.sql', '/home/runner/work/shop/shop/out/backup.sql'],
+    ['/home/runner/work/_temp/backup.sql', '/home/runner/work/_temp/backup.sql'],
+  ])('with run-output %j writes %s', (given, output) =>
+    expect(read({ 'run-output': given })).toEqual({
+      lines: 'docker compose exec -T db pg_dump shop',
+      output,
+    }),
+  );
+
+  it.each([
+    '/etc/passwd',
+    '../backup.sql',
+    'a/../../b',
+    'out/',
+    '.',
+    '/home/runner/work/shop/shop',
+    '/home/runner/work/shop/shop2/x',
+    'a\nb',
+  ])('refuses the run-output %j', (output) =>
+    expect(() => read({ 'run-output': output })).toThrow(/^run-output: .*expected a file in the workspace/s),
+  );
+
+  it.each([
+    ['rollback-to', 'previous', 'contradict'],
+    ['dry-run', 'true', 'contradict'],
+    ['pre-deploy', 'true', 'deploys nothing'],
+    ['env-file', 'A=b', 'deploys nothing'],
+    ['registry-username', 'bot', 'deploys nothing'],
+    ['image', `web=a/web@sha256:${'0'.repeat(64)}`, 'deploys nothing'],
+  ])('is refused together with %s, by its name', (name, value, why) =>
+    expect(() => read({ [name]: value })).toThrow(new RegExp(`(^|\n)${name}: .*${why}`)),
+  );
+
+  it('gives the output of one host only, and run-output nothing without run', () => {
+    expect(() => read({ host: 'a.example\nb.example', 'run-output': 'x' })).toThrow(
+      'run-output: takes the output of one host; host names 2',
+    );
+    expect(() => read({ run: '', 'run-output': 'x' })).toThrow('run-output: is of use only with run');
+  });
+
+  it.each([
+    [0, '0 bytes'],
+    [999, '999 bytes'],
+    [1000, '1.0 kB'],
+    [1_073_741_824, '1.1 GB'],
+    [104_857_600, '105 MB'],
+  ])('tells %d bytes as %s', (bytes, text) => expect(formatSize(bytes)).toBe(text));
 });
 
 describe('the report of several hosts', () => {

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
 import { type Recovered, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
 import { generateKeyPair, type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
-import { connect } from '@lockkeeper/ssh';
+import { connect, type Shell } from '@lockkeeper/ssh';
 import { systemClock } from '@lockkeeper/wait';
 import { parse } from 'yaml';
 import { type DeployReport, deploy } from '../src/deploy.ts';
 import { parseInputs } from '../src/inputs.ts';
+import type { Places } from '../src/output-file.ts';
+import { runLines } from '../src/run.ts';
 
 /** A small web app, ill in the way its image says. */
 const server = `
@@ -79,6 +81,12 @@ export interface Stack {
   /** The inputs of a deploy that would succeed, changed by what is given. */
   inputs(values?: Record<string, string>): Record<string, string>;
   deploy(values?: Record<string, string>, signal?: AbortSignal): Promise<DeployReport & { log: string[] }>;
+  /** Where a run may write its output. */
+  places: Places;
+  /** For so many milliseconds nobody gets in, and whoever was in is thrown out: sshd restarts, or the host does. */
+  away(ms: number): Promise<void>;
+  /** The runners of the deploys so far are gone, without a word: those deploys never end. */
+  vanish(): void;
   /** What the post step does after the last deploy. */
   recover(): Promise<Recovered>;
   /** The version that answers on the host's port 8000, or what went wrong. */
@@ -86,6 +94,13 @@ export interface Stack {
   /** Container ids by service. */
   containers(): Promise<Record<string, string>>;
   close(): Promise<void>;
+}
+
+/** A shell that does nothing any more once its runner is gone. */
+function mortal(shell: Shell, runner: { here: boolean }): Shell {
+  const run = shell.run.bind(shell);
+  shell.run = (script, options) => (runner.here ? run(script, options) : new Promise(() => {}));
+  return shell;
 }
 
 /** The port by which labs on one computer tell one another that an address is taken. */
@@ -117,6 +132,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
   const keys = sibling?.keys ?? generateKeyPair();
   const scratch = await mkdtemp(join(tmpdir(), 'compose-deploy-'));
   const registry = sibling?.registry ?? (await openRegistry());
+  let reachable = true;
   const host = await openHost({
     name: 'host-1',
     address,
@@ -125,7 +141,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
     directory: join(scratch, 'host'),
     registry,
     sourceOf: (remote) => remote,
-    allows: () => true,
+    allows: () => reachable,
   });
   const directory = join(host.home, 'shop');
   await mkdir(directory, { recursive: true });
@@ -140,7 +156,11 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
     registry.push({ repository, tag, config: { Cmd: ['node', main], WorkingDir: '/app', Env: env }, files });
   if (!sibling) await image('db', '15', [], { 'app/db.cjs': database }, 'db.cjs');
 
+  const places = { workspace: join(scratch, 'workspace'), temp: '' };
+  await mkdir(places.workspace);
   let last = { release: '', lockToken: '' };
+  let lastIsRun = false;
+  let lives = { here: true };
   const stack: Stack = {
     address,
     host,
@@ -156,6 +176,20 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
         { 'app/server.cjs': server, 'app/check.cjs': check },
         'server.cjs',
       ),
+    places,
+    away: async (ms) => {
+      reachable = false;
+      await host.updateAccess();
+      host.dropConnections('reset');
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      reachable = true;
+      await host.updateAccess();
+    },
+    vanish: () => {
+      lives.here = false;
+      lives = { here: true };
+      host.dropConnections('reset');
+    },
     docker: async (...argv) => {
       const { code, stdout, stderr } = await host.engine.docker(argv, directory);
       if (code !== 0) throw new Error(`docker ${argv.join(' ')}: ${stderr}`);
@@ -175,23 +209,28 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
     }),
     deploy: async (values, signal) => {
       const log = memoryLog();
-      const { hosts, onFailure, ssh, settings } = parseInputs(inputsOf(stack.inputs(values), defaults));
+      const inputs = inputsOf(stack.inputs(values), defaults);
+      const { hosts, onFailure, ssh, settings, run } = parseInputs(inputs, places);
+      lastIsRun = run !== undefined;
       last = {
         release: releaseId(new Date(), commit, releaseNonce()),
         lockToken: randomBytes(8).toString('hex'),
       };
-      const report = await deploy({
+      const opening = {
         ...last,
         hosts,
-        onFailure,
         settings,
         commit,
         owner,
-        connect: (name) => connect({ ...ssh, host: name }, { log, clock: systemClock, signal }),
+        connect: async (name: string) =>
+          mortal(await connect({ ...ssh, host: name }, { log, clock: systemClock, signal }), lives),
         log,
         clock: systemClock,
         signal,
-      });
+      };
+      const report = run
+        ? await runLines({ ...opening, ...run, places })
+        : await deploy({ ...opening, onFailure });
       return { ...report, log: log.lines };
     },
     recover: async () => {
@@ -202,6 +241,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
         return await recoverHost(
           { ...last, shell, settings, commit, owner, log, clock: systemClock },
           60_000,
+          lastIsRun ? 'run' : 'deploy',
         );
       } finally {
         await shell.close();

@@ -21,8 +21,7 @@ export function readReleaseInputs(inputs: Inputs): ReleaseSettings {
     'no-cache',
   ])
     inputs.notYet(name);
-  for (const name of ['blue-green-services', 'blue-green-reload', 'singleton-services', 'run', 'run-output'])
-    inputs.notYet(name);
+  for (const name of ['blue-green-services', 'blue-green-reload', 'singleton-services']) inputs.notYet(name);
   const strategy = inputs.choice('strategy', ['recreate', 'stop-first', 'blue-green']);
   if (strategy === 'blue-green')
     inputs.problem('strategy', 'blue-green is not supported by this version yet; use recreate or stop-first');

@@ -1,12 +1,15 @@
+import type { Writable } from 'node:stream';
 import { connections } from './host/connections.ts';
 import { DockerHost } from './host/docker.ts';
 import { Lock } from './host/lock.ts';
 import { preflight } from './host/preflight.ts';
+import { SteadyShell } from './host/steady-shell.ts';
 import type { RolledBack, StagedRelease, Verdict } from './outcome.ts';
 import { verify } from './prove/verify.ts';
 import { HostState } from './record/host-state.ts';
 import type { PendingRecord } from './record/release-record.ts';
 import { needsRollBack, rollBack } from './roll-back/roll-back.ts';
+import { runLines } from './run-lines.ts';
 import { type ProjectContext, Site } from './site.ts';
 import { discardRelease, resolveRelease, stageRelease } from './stage/stage.ts';
 import { settle } from './switch/settle.ts';
@@ -51,6 +54,11 @@ export interface Project {
   needsRollBack(): Promise<boolean>;
   /** Back to what ran before the change, or to the named release, verified. Throws only when cancelled. */
   rollBack(reason: string, options?: { to?: string; timeout?: number }): Promise<RolledBack>;
+  /**
+   * Runs shell lines with the serving release's Compose, or with the files as they lie before our first deploy; their
+   * stdout is shown, or goes into a stream, which then ends with the connection. Throws UserError.
+   */
+  runLines(lines: string, stdout?: Writable): Promise<void>;
   /** For `rollback: false`: the failed release stays, the way back stays known to the next run. */
   leaveAsItIs(): Promise<void>;
   /** Established connections to the published port; undefined when that cannot be told. */
@@ -64,12 +72,17 @@ export interface Project {
   leave(): void;
 }
 
+/** Milliseconds: an instance on EC2 restarts in a minute or two. */
+const reconnectWithin = 5 * 60_000;
+
 /**
  * Checks the host, waits for the lock and opens the project. Throws UserError with the named cause, `Locked`
  * when another run holds it.
  */
 export async function openProject(context: ProjectContext): Promise<Project> {
-  const { shell, settings, lockToken, owner, log, clock, signal } = context;
+  const { settings, lockToken, owner, log, clock, signal } = context;
+  const within = context.reconnectWithin ?? reconnectWithin;
+  const shell = new SteadyShell(context.shell, { within, clock, log });
   const { kind, directory, free } = await preflight(shell, settings.projectDirectory);
   const state = new HostState(shell, directory);
   const lock = settings.dryRun
@@ -84,9 +97,19 @@ export async function openProject(context: ProjectContext): Promise<Project> {
         signal,
       });
   const { commandTimeout } = settings;
-  const docker = new DockerHost(shell, { kind, directory, lockToken, lock, commandTimeout, log, signal });
+  const docker = new DockerHost(shell, {
+    kind,
+    directory,
+    lockToken,
+    lock,
+    commandTimeout,
+    log,
+    clock,
+    signal,
+  });
   const current = lock?.found ?? (await state.current());
-  return new HostProject(new Site(context, { directory, free, docker, state, lock, ...current }));
+  const found = { directory, free, docker, state, lock, ...current };
+  return new HostProject(new Site({ ...context, shell }, found));
 }
 
 /** The verbs, each in the folder of its name; what they share is the site. */
@@ -164,6 +187,10 @@ class HostProject implements Project {
 
   rollBack(reason: string, options: { to?: string; timeout?: number } = {}): Promise<RolledBack> {
     return rollBack(this.#site, reason, options);
+  }
+
+  runLines(lines: string, stdout?: Writable): Promise<void> {
+    return runLines(this.#site, lines, stdout);
   }
 
   leaveAsItIs(): Promise<void> {

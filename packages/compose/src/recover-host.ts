@@ -1,9 +1,9 @@
-import { messageOf } from '@lockkeeper/action';
+import { messageOf, UserError } from '@lockkeeper/action';
 import { word } from '@lockkeeper/ssh';
 import { Deadline } from '@lockkeeper/wait';
 import { Locked } from './host/lock.ts';
 import { onHost } from './host/next-command.ts';
-import * as scripts from './host/scripts.ts';
+import { askSteps, stopSteps } from './host/step-scripts.ts';
 import { openProject, type Project, type UnderWay } from './project.ts';
 import type { ProjectContext } from './site.ts';
 
@@ -18,16 +18,25 @@ export interface Recovered {
 }
 
 /**
- * What a post step does on a host whose main ended without finishing: lets a step that still runs end (or
- * ends it), goes back to what ran before, verified, and releases the lock. Does nothing where main finished.
+ * What a post step does, within `budget` ms, on a host whose main ended without finishing: lets a step that still runs
+ * end (or ends it), goes back to what ran before, verified, and releases the lock. `what` main was to do: a run of
+ * shell lines has nothing to go back to.
  */
-export async function recoverHost(context: ProjectContext, budget: number): Promise<Recovered> {
+export async function recoverHost(
+  context: ProjectContext,
+  budget: number,
+  what: 'deploy' | 'run' = 'deploy',
+): Promise<Recovered> {
   const { shell, settings, clock, log } = context;
   const host = shell.name;
   const deadline = new Deadline(clock, budget);
   let project: Project;
   try {
-    project = await openProject({ ...context, settings: { ...settings, lockTimeout: 0, dryRun: false } });
+    project = await openProject({
+      ...context,
+      settings: { ...settings, lockTimeout: 0, dryRun: false },
+      reconnectWithin: budget / 3,
+    });
   } catch (error) {
     if (error instanceof Locked)
       return {
@@ -39,31 +48,33 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
     throw error;
   }
   try {
-    if (!(await project.needsRollBack()))
-      return {
-        host,
-        good: true,
-        message: `${host}: nothing was under way, no container was changed. ${servesNow(project.serving)}`,
-        next: '',
-      };
-    const what = interruptedWhile(project.underWay);
+    const begun = await project.needsRollBack();
+    // What changes containers is better ended than cut off; a pull is of no use any more.
+    const ended = await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
+    if (!begun) {
+      const story =
+        what === 'run'
+          ? `the run was interrupted${ended ? ', its command was ended' : ''}; what it had done stays`
+          : 'nothing was under way, no container was changed';
+      return { host, good: true, message: `${host}: ${story}. ${servesNow(project.serving)}`, next: '' };
+    }
+    const story = interruptedWhile(project.underWay);
     if (!settings.rollback) {
       await project.leaveAsItIs();
       return {
         host,
         good: false,
-        message: `${host}: ${what}. rollback is off, so it was left as it is`,
+        message: `${host}: ${story}. rollback is off, so it was left as it is`,
         next: onHost(shell, 'docker compose ps --all', project.directory),
       };
     }
-    await waitForSteps(context, project, Math.min(45_000, budget / 3));
     const back = await project.rollBack('the deploy was interrupted', {
       timeout: Math.max(5_000, deadline.remaining() - 10_000),
     });
     return {
       host,
       good: back.verified,
-      message: `${host}: ${what}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
+      message: `${host}: ${story}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
       next: back.verified
         ? ''
         : onHost(shell, `docker compose -p ${word(project.name)} ps --all`, project.directory),
@@ -75,20 +86,28 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
   }
 }
 
-/** A command of main may outlive it: it gets `grace` ms to end by itself, then it is told to. */
-async function waitForSteps(
+/** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. Whether it had to be. */
+async function endSteps(
   { shell, lockToken, clock, log }: ProjectContext,
   project: Project,
   grace: number,
-) {
-  for (let waited = 0; ; waited += 1_000) {
-    const ask = waited >= grace ? 'stop' : 'ask';
-    const { stdout } = await shell.run(scripts.stepsOf, { args: [project.directory, lockToken, ask] });
-    if (!stdout.includes('alive') || waited >= grace + 10_000) return;
-    if (waited === 0)
-      log.info(`${shell.name}: a command of the interrupted deploy still runs; waiting for its end`);
+): Promise<boolean> {
+  const deadline = new Deadline(clock, grace);
+  const args = [project.directory, lockToken];
+  for (let told = false; ; told = true) {
+    const { stdout } = await shell.run(askSteps, { args });
+    if (!stdout.includes('alive')) return false;
+    if (deadline.passed()) break;
+    if (!told) log.info(`${shell.name}: a command of the interrupted run still runs; waiting for its end`);
     await clock.sleep(1_000);
   }
+  log.info(`${shell.name}: ending a command of the interrupted run`);
+  const { stdout } = await shell.run(stopSteps, { args: [...args, '50'] });
+  if (stdout.includes('alive'))
+    throw new UserError(`${shell.name}: a command of the interrupted run cannot be ended`, {
+      next: onHost(shell, 'ps -ef'),
+    });
+  return true;
 }
 
 const doing: Record<UnderWay['phase'], string> = {

@@ -17,6 +17,8 @@ export interface ProjectContext {
   owner: { repository: string; runUrl: string };
   /** Tells this run's lock from any other's (letters and digits); saved in state before the lock is taken, so that post can release it. */
   lockToken: string;
+  /** Milliseconds that a lost connection may stay away; some minutes unless given. */
+  reconnectWithin?: number;
   log: Log;
   clock: Clock;
   signal?: AbortSignal;

@@ -86,6 +86,7 @@ describe('through the tunnel', () => {
   /** Leads every tunnel to one port of this computer. */
   const shellTo = (tunnel: Shell['tunnel']): Shell => ({
     name: 'host',
+    losses: 0,
     run: () => Promise.reject(new Error('no command is expected')),
     tunnel,
     close: async () => {},

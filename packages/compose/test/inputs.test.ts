@@ -65,7 +65,6 @@ describe('release inputs', () => {
       'rollback-to': '../../etc',
       strategy: 'blue-green',
       files: 'git',
-      run: 'pg_dump',
     });
     expect(all.map((problem) => problem.split(':')[0])).toEqual(
       expect.arrayContaining([
@@ -83,7 +82,6 @@ describe('release inputs', () => {
         'rollback-to',
         'strategy',
         'files',
-        'run',
       ]),
     );
     expect(all.join('\n')).not.toContain('hunter22');

@@ -1,19 +1,13 @@
-import { type Duplex, Readable } from 'node:stream';
-import { StringDecoder } from 'node:string_decoder';
-import type ssh2 from 'ssh2';
+import type { Duplex } from 'node:stream';
+import limited from 'p-limit';
+import { execute } from './command.ts';
 import { type DialContext, dial, type Session } from './dial.ts';
 import { loginCommand } from './login.ts';
-import {
-  type CommandResult,
-  CommandTimedOut,
-  ConnectionLost,
-  commandLine,
-  keptOutput,
-  type RunOptions,
-  type Shell,
-  Tail,
-} from './shell.ts';
+import type { CommandResult, RunOptions, Shell } from './shell.ts';
 import type { SshTarget } from './target.ts';
+
+/** Commands at the same time; sshd refuses a channel beyond its MaxSessions, 10 unless configured. */
+const atOnce = 8;
 
 /**
  * One verified connection to a host. When it is lost, the command under way throws `ConnectionLost` and the
@@ -28,9 +22,11 @@ export async function connect(target: SshTarget, context: DialContext): Promise<
 class SshShell implements Shell {
   readonly name: string;
   readonly login: string;
+  losses = 0;
   readonly #target: SshTarget;
   #context: DialContext;
   #session: Promise<Session> | undefined;
+  readonly #channels = limited(atOnce);
 
   constructor(target: SshTarget, context: DialContext) {
     this.name = target.host;
@@ -49,15 +45,21 @@ class SshShell implements Shell {
       const forget = () => {
         if (this.#session === session) this.#session = undefined;
       };
-      session.then(({ client }) => client.once('close', forget), forget);
+      session.then(
+        ({ client }) =>
+          client.once('close', () => {
+            this.losses++;
+            forget();
+          }),
+        forget,
+      );
     }
     return this.#session;
   }
 
-  async run(script: string, options: RunOptions = {}): Promise<CommandResult> {
-    options.signal?.throwIfAborted();
-    const { client } = await this.open();
-    return execute(client, this.name, script, options);
+  run(script: string, options: RunOptions = {}): Promise<CommandResult> {
+    const client = () => this.open().then((session) => session.client);
+    return this.#channels(() => execute(client, this.name, script, options));
   }
 
   async tunnel(host: string, port: number): Promise<Duplex> {
@@ -79,76 +81,4 @@ class SshShell implements Shell {
     await closed;
     clearTimeout(timer);
   }
-}
-
-function execute(
-  client: ssh2.Client,
-  name: string,
-  script: string,
-  { args, stdin, onOutput, timeout, signal }: RunOptions,
-): Promise<CommandResult> {
-  return new Promise((resolve, reject) => {
-    let channel: ssh2.ClientChannel | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    let done = false;
-    const finish = (settle: () => void) => {
-      if (done) return;
-      done = true;
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', cancel);
-      client.removeListener('close', lost);
-      settle();
-    };
-    const giveUp = (error: unknown) =>
-      finish(() => {
-        // OpenSSH passes the signal on; other servers ignore it, and the command goes on without us.
-        channel?.signal('TERM');
-        channel?.close();
-        reject(error);
-      });
-    const lost = () =>
-      finish(() => reject(new ConnectionLost(`the connection to ${name} was lost during a command`)));
-    const cancel = () => giveUp(signal?.reason);
-    client.once('close', lost);
-    signal?.addEventListener('abort', cancel, { once: true });
-    if (timeout !== undefined)
-      timer = setTimeout(() => giveUp(new CommandTimedOut(`no end of the command on ${name}`)), timeout);
-
-    const onChannel = (error: Error | undefined, opened: ssh2.ClientChannel) => {
-      if (error)
-        return finish(() => reject(new ConnectionLost(`${name} opened no channel: ${error.message}`)));
-      channel = opened;
-      if (done) return opened.close();
-      const kept = { stdout: new Tail(keptOutput), stderr: new Tail(keptOutput) };
-      let exit: number | undefined;
-      const take = (stream: 'stdout' | 'stderr') => {
-        const decoder = new StringDecoder('utf8');
-        return (data: Buffer) => {
-          const text = decoder.write(data);
-          kept[stream].add(text);
-          onOutput?.(text, stream);
-        };
-      };
-      opened.on('data', take('stdout'));
-      opened.stderr.on('data', take('stderr'));
-      opened.on('exit', (code: number | null, signalName?: string) => {
-        exit = code ?? 255;
-        if (code === null) kept.stderr.add(`killed by ${signalName}\n`);
-      });
-      opened.on('close', () => {
-        if (exit === undefined) return lost();
-        const code = exit;
-        finish(() => resolve({ code, stdout: kept.stdout.toString(), stderr: kept.stderr.toString() }));
-      });
-      // The host may close its end before it has read all: that shows in the exit code.
-      opened.on('error', () => {});
-      if (stdin instanceof Readable) stdin.pipe(opened);
-      else opened.end(stdin ?? '');
-    };
-    try {
-      client.exec(commandLine(script, args), onChannel);
-    } catch {
-      lost();
-    }
-  });
 }

@@ -25,8 +25,13 @@ export interface Session {
   end(): void;
 }
 
-/** Dead for three of these in a row: the connection is given up, well before TCP would notice. */
-const keepaliveInterval = 8_000;
+/** The host did not answer until the connect timeout; it may do so later. */
+export class Unreachable extends UserError {
+  override readonly name = 'Unreachable';
+}
+
+/** Three in a row unanswered, and as long again: a connection that went silent is given up after 28 s, well before TCP would. */
+const keepaliveInterval = 7_000;
 
 /** What one attempt met. `retry` is for causes that pass by themselves; wrong keys do not. */
 interface Failure {
@@ -46,7 +51,8 @@ class AttemptFailed extends Error {
 
 /**
  * Connects, proves the host key before anything else is said, and logs in. Only causes that pass by
- * themselves are tried again, within the target's connect timeout. Throws UserError with the cause.
+ * themselves are tried again, within the target's connect timeout: then it throws Unreachable. Throws UserError with
+ * the cause.
  */
 export async function dial(target: SshTarget, context: DialContext): Promise<Session> {
   const { clock, log, signal } = context;
@@ -78,7 +84,7 @@ export async function dial(target: SshTarget, context: DialContext): Promise<Ses
       if (!failure.retry) throw failure.error;
       const wait = pause(attempt) * (0.75 + Math.random() / 2);
       if (deadline.remaining() <= wait)
-        throw new UserError(
+        throw new Unreachable(
           `${failure.error.message} (tried ${attempt + 1} times in ${formatDuration(deadline.elapsed())})`,
           { next: failure.error.next, cause: failure.error.cause },
         );

@@ -1,4 +1,5 @@
 export { connect } from './connection.ts';
+export { Unreachable } from './dial.ts';
 export { type HostTrust, parseHostTrust } from './host-trust.ts';
 export { checkHostName, isHostName, readSshInputs } from './inputs.ts';
 export { word } from './login.ts';
@@ -11,5 +12,6 @@ export {
   quoted,
   type RunOptions,
   type Shell,
+  Tail,
 } from './shell.ts';
 export type { SshTarget } from './target.ts';

@@ -1,20 +1,31 @@
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 
 export interface RunOptions {
   /** Positional arguments of the script: `$1`, `$2`, … Quoted, so they are data; visible to `ps` on the host: no secrets. */
   args?: readonly string[];
-  /** What the script reads: the only way for a secret to travel. */
+  /**
+   * What the script reads: the only way for a secret to travel. A stream is read as fast as the host takes it, and
+   * destroyed at the end of the command, whether that read all of it or not; when it fails, so does the command.
+   */
   stdin?: string | Buffer | Readable;
+  /**
+   * Takes stdout byte for byte instead of `onOutput` and the result; the host is asked for more only as fast as it
+   * drains. It is not ended; when it fails, the command is given up with its error.
+   */
+  stdout?: Writable;
   /** Called with each piece of output as it comes. */
   onOutput?: (text: string, stream: 'stdout' | 'stderr') => void;
-  /** Milliseconds until the command is given up with `CommandTimedOut`; without it the connection's keepalive is the only limit. */
+  /**
+   * Milliseconds until the command is given up with `CommandTimedOut`, connecting anew included; without it the
+   * connection's keepalive is the only limit.
+   */
   timeout?: number;
   signal?: AbortSignal;
 }
 
 export interface CommandResult {
   code: number;
-  /** The last `keptOutput` characters at most. */
+  /** The last `keptOutput` characters at most; '' where a stream took them. */
   stdout: string;
   stderr: string;
 }
@@ -25,9 +36,12 @@ export interface Shell {
   readonly name: string;
   /** How a person reaches it: `ssh deploy@10.0.0.5`. */
   readonly login?: string;
+  /** How many connections were lost so far: one more says that what was under way was cut off. */
+  readonly losses: number;
   /**
    * Runs a constant POSIX `sh` script under `set -eu`. A non-zero exit is an answer, not an error.
-   * Throws `ConnectionLost` when no exit code came, `CommandTimedOut` after `timeout`, the signal's reason when aborted.
+   * Throws `ConnectionLost` when no exit code came, `CommandTimedOut` after `timeout`, the signal's reason when aborted,
+   * `Unreachable` or another UserError when the host cannot be connected to.
    */
   run(script: string, options?: RunOptions): Promise<CommandResult>;
   /** A TCP connection that starts on the host (SSH's direct-tcpip). Throws when the host cannot connect. */

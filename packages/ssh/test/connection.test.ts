@@ -1,5 +1,11 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { memoryLog } from '@lockkeeper/action';
 import { generateKeyPair } from '@lockkeeper/lab';
@@ -40,6 +46,12 @@ async function shellOf(target: SshTarget, log = memoryLog()): Promise<Shell> {
   const shell = await connect(target, { log, clock: systemClock });
   open.push(shell);
   return shell;
+}
+
+async function scratch(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'ssh-'));
+  open.push({ close: () => rm(directory, { recursive: true }) });
+  return directory;
 }
 
 function fingerprint(key: string): string {
@@ -94,6 +106,141 @@ describe('a command', () => {
     await expect(running).rejects.toThrow('was lost during a command');
     expect(await shell.run('echo back')).toMatchObject({ code: 0, stdout: 'back\n' });
     expect(server.connections).toBe(2);
+  });
+
+  it('is a failure when the host closes it without an exit code', async () => {
+    const server = await serve();
+    server.withholdExit = true;
+    const shell = await shellOf(targetOf(server));
+    await expect(shell.run('echo all is well')).rejects.toThrow('was lost during a command');
+  });
+
+  it('waits where a host takes ten at once, and more are asked for', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    const all = Array.from({ length: 25 }, (_, n) => shell.run('sleep 0.1; echo "$1"', { args: [`${n}`] }));
+    const said = (await Promise.all(all)).map(({ stdout }) => stdout.trim());
+    expect(said).toEqual(all.map((_, n) => `${n}`));
+  });
+});
+
+const megabyte = 1024 * 1024;
+
+/** Takes nothing before it is opened. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const taken = createHash('sha256');
+  const sink = new Writable({
+    write(chunk, _encoding, callback) {
+      void opened.then(() => {
+        bytes += chunk.length;
+        taken.update(chunk);
+        callback();
+      });
+    },
+  });
+  let bytes = 0;
+  return { sink, open, digest: () => taken.digest('hex'), bytes: () => bytes + sink.writableLength };
+}
+
+/** Numbered blocks, as many as asked for, made when they are read. */
+function blocks(count: number) {
+  const made = createHash('sha256');
+  let bytes = 0;
+  const source = new Readable({
+    read() {
+      if (bytes === count * 65_536) return this.push(null);
+      const block = Buffer.alloc(65_536, `${bytes} `);
+      bytes += block.length;
+      made.update(block);
+      return this.push(block);
+    },
+  });
+  return { source, digest: () => made.digest('hex'), bytes: () => bytes };
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 500));
+
+describe('a stream', () => {
+  it('takes output byte for byte, and the host is not asked for more than it takes', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    const { sink, open, digest, bytes } = gate();
+    const script = 'head -c 40000000 /dev/urandom | tee "$1"; echo done >&2';
+    const file = join(await scratch(), 'copy');
+    let said = '';
+    const running = shell.run(script, { args: [file], stdout: sink, onOutput: (text) => (said += text) });
+    await settled();
+    expect(bytes()).toBeGreaterThan(0);
+    expect(bytes()).toBeLessThan(8 * megabyte);
+    open();
+    expect(await running).toMatchObject({ code: 0, stdout: '', stderr: 'done\n' });
+    expect(said).toBe('done\n');
+    await new Promise<void>((resolve) => sink.end(resolve));
+    expect(digest()).toBe(
+      createHash('sha256')
+        .update(await readFile(file))
+        .digest('hex'),
+    );
+  });
+
+  it('that cannot take the output ends the command, with its own error', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    const full = new Writable({ write: (_chunk, _encoding, callback) => callback(new Error('disk full')) });
+    await expect(shell.run('cat /dev/zero', { stdout: full })).rejects.toThrow('disk full');
+    expect((await shell.run('echo next')).stdout).toBe('next\n');
+  });
+
+  it('is read by the command to its end, however long', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    const { source, digest } = blocks(1000);
+    const { stdout } = await shell.run('sha256sum', { stdin: source });
+    expect(stdout).toContain(digest());
+  });
+
+  it('is read no faster than the command reads, and let go when that ends early', async () => {
+    const shell = await shellOf(targetOf(await serve()));
+    const { source, bytes } = blocks(Number.POSITIVE_INFINITY);
+    const file = join(await scratch(), 'go');
+    const running = shell.run('until [ -e "$1" ]; do sleep 0.05; done; head -c 5 >/dev/null; exit 3', {
+      args: [file],
+      stdin: source,
+    });
+    await settled();
+    expect(bytes()).toBeLessThan(8 * megabyte);
+    await writeFile(file, '');
+    expect(await running).toMatchObject({ code: 3 });
+    expect(source.destroyed).toBe(true);
+  });
+
+  it.each([
+    ['fails', () => new Error('docker save was killed')],
+    ['ends without its end', () => undefined],
+  ])('that %s is never taken for a whole one', async (_how, error) => {
+    const shell = await shellOf(targetOf(await serve()));
+    const source = new Readable({ read() {} });
+    source.push('half a tar');
+    const file = join(await scratch(), 'loaded');
+    const running = shell.run('cat >/dev/null; touch "$1"', { args: [file], stdin: source });
+    setTimeout(() => source.destroy(error()), 200);
+    await expect(running).rejects.toThrow(/docker save was killed|[Pp]remature close/);
+    await settled();
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it('loses nothing that was taken and gives nothing more once the connection is lost', async () => {
+    const server = await serve();
+    const shell = await shellOf(targetOf(server));
+    const { sink, open, bytes } = gate();
+    const running = shell.run('cat /dev/zero', { stdout: sink });
+    await settled();
+    server.cut();
+    await expect(running).rejects.toThrow('was lost');
+    const then = bytes();
+    open();
+    await settled();
+    expect(bytes()).toBe(then);
   });
 });
 

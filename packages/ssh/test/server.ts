@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { type Server as TcpServer, connect as tcpConnect } from 'node:net';
+import { type Socket, type Server as TcpServer, connect as tcpConnect } from 'node:net';
 import { generateKeyPair } from '@lockkeeper/lab';
 import ssh2 from 'ssh2';
 
@@ -15,10 +15,17 @@ export interface TestServer {
   /** The first of its host keys, to open the same server again. */
   pair: KeyPair;
   connections: number;
+  /** Closes the channels of commands without their exit code, from now on. */
+  withholdExit: boolean;
   /** Cuts every connection, without a word. */
   cut(): void;
+  /** Neither reads nor answers any more, as behind a dead link. */
+  fallSilent(): void;
   close(): Promise<void>;
 }
+
+/** As sshd has it: so many commands at once in one connection. */
+const maxSessions = 10;
 
 /** An SSH server on loopback that runs commands with sh and passes tunnels on. One user's key is let in. */
 export async function openServer(
@@ -36,12 +43,13 @@ export async function openServer(
   const allowed = ssh2.utils.parseKey(userKey);
   if (allowed instanceof Error) throw allowed;
   const key = Array.isArray(allowed) ? allowed[0]! : allowed;
-  const sockets = new Set<{ destroy(): void }>();
+  const sockets = new Set<Socket>();
   const children = new Set<ReturnType<typeof spawn>>();
   const server = new ssh2.Server({ hostKeys: pairs.map((pair) => pair.private) }, (client) => {
     opened.connections++;
     (client as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
-    const socket = (client as unknown as { _sock: { destroy(): void } })._sock;
+    const socket = (client as unknown as { _sock: Socket })._sock;
+    let sessions = 0;
     sockets.add(socket);
     client.on('error', () => {});
     client.on('close', () => sockets.delete(socket));
@@ -53,18 +61,25 @@ export async function openServer(
       if (known && proven) context.accept();
       else context.reject();
     });
-    client.on('session', (accept) => {
-      accept().on('exec', (acceptExec, _reject, { command }) => {
+    client.on('session', (accept, reject) => {
+      if (sessions === maxSessions) return reject();
+      sessions++;
+      const session = accept();
+      session.on('exec', (acceptExec, _reject, { command }) => {
         const channel = acceptExec();
         const child = spawn('/bin/sh', ['-c', command], { detached: true });
         children.add(child);
+        session.on('signal', (_accept, _reject, { name }) => {
+          process.kill(-child.pid!, `SIG${name}`);
+        });
         child.stdout.pipe(channel, { end: false });
         child.stderr.pipe(channel.stderr, { end: false });
         channel.pipe(child.stdin);
         child.stdin.on('error', () => {});
         child.on('close', (code) => {
           children.delete(child);
-          channel.exit(code ?? 1);
+          sessions--;
+          if (!opened.withholdExit) channel.exit(code ?? 1);
           channel.end();
         });
       });
@@ -84,8 +99,16 @@ export async function openServer(
     hostKeys: pairs.map((pair) => pair.public.split(' ').slice(0, 2).join(' ')),
     pair: pairs[0]!,
     connections: 0,
+    withholdExit: false,
     cut: () => {
       for (const socket of sockets) socket.destroy();
+    },
+    fallSilent: () => {
+      for (const socket of sockets) {
+        socket.removeAllListeners('data');
+        socket.pause();
+        socket.write = () => true;
+      }
     },
     close: async () => {
       for (const child of children)

@@ -1,11 +1,15 @@
+import type { Writable } from 'node:stream';
 import { type Log, UserError } from '@lockkeeper/action';
-import type { Shell } from '@lockkeeper/ssh';
+import { Tail } from '@lockkeeper/ssh';
+import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import { lastLine, must } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
 import type { Lock } from './lock.ts';
-import { onHost } from './next-command.ts';
+import { type HostName, onHost } from './next-command.ts';
 import type { ComposeKind } from './preflight.ts';
 import * as scripts from './scripts.ts';
+import type { SteadyShell } from './steady-shell.ts';
+import { type StepEnd, Steps } from './step.ts';
 
 /** An image that is on the host. */
 export interface PresentImage {
@@ -29,17 +33,20 @@ interface DockerSettings {
   lock?: Lock;
   commandTimeout: number;
   log: Log;
+  clock: Clock;
   signal?: AbortSignal;
 }
 
 /** Docker and Compose on the host, for one project and one run. */
 export class DockerHost {
-  readonly #shell: Shell;
+  readonly #shell: SteadyShell;
   readonly #settings: DockerSettings;
+  readonly #steps: Steps;
 
-  constructor(shell: Shell, settings: DockerSettings) {
+  constructor(shell: SteadyShell, settings: DockerSettings) {
     this.#shell = shell;
     this.#settings = settings;
+    this.#steps = new Steps(shell, settings);
   }
 
   get kind(): ComposeKind {
@@ -76,28 +83,18 @@ export class DockerHost {
 
   /** Makes references stand for images: pairs of id and reference, one after another. */
   async tag(pairs: readonly string[]): Promise<void> {
-    if (pairs.length === 0) return;
-    const { directory, lockToken } = this.#settings;
-    await must(
-      this.#shell,
-      scripts.tagImages,
-      { args: [directory, lockToken, ...pairs], timeout: 60_000 },
-      'docker tag failed',
-    );
+    if (pairs.length > 0) await this.#step(scripts.tagImages, pairs, 'docker tag', 60_000);
   }
 
   /** The env file of the release in `directory` becomes the host's at `envFile` ('' = none); references stand for images. */
   async putInPlace(directory: string, envFile: string, pairs: readonly string[]): Promise<void> {
     if (!envFile && pairs.length === 0) return;
     const paths = envFile ? [`${directory}/env`, `${this.#settings.directory}/${envFile}`] : ['', ''];
-    await must(
-      this.#shell,
+    await this.#step(
       scripts.putInPlace,
-      {
-        args: [this.#settings.directory, this.#settings.lockToken, ...paths, ...pairs],
-        timeout: 60_000,
-      },
+      [...paths, ...pairs],
       'cannot put env file and tags in place',
+      60_000,
     );
   }
 
@@ -119,14 +116,36 @@ export class DockerHost {
     what: string,
     options: StepOptions = {},
   ): Promise<void> {
-    const all = [this.kind, directory, options.login ?? '', ...args];
+    const all = [this.#settings.directory, this.kind, directory, options.login ?? '', ...args];
     await this.#step(scripts.composeStep, all, what, options.timeout);
   }
 
   /** A hook's file, with `docker compose` meaning the release in `directory`. */
   async hook(directory: string, file: string, name: string): Promise<void> {
     this.#settings.log.info(`${this.#shell.name}: ${name}`);
-    await this.#step(scripts.runHook, [this.kind, directory, file], `${name} failed`);
+    await this.#step(scripts.runHook, this.#hookArguments(directory, file), `${name} failed`);
+  }
+
+  /** The same, with its stdout into a stream: such a hook lasts no longer than the connection. */
+  async hookInto(stdout: Writable, directory: string, file: string, name: string): Promise<void> {
+    const { lock, log, commandTimeout } = this.#settings;
+    lock?.check();
+    log.info(`${this.#shell.name}: ${name}`);
+    const said = new Tail(keptOutput);
+    const end = await this.#steps.pipe(
+      {
+        script: scripts.runHook,
+        args: this.#hookArguments(directory, file),
+        timeout: commandTimeout,
+        onOutput: this.#show(said),
+      },
+      stdout,
+    );
+    await this.#judge(end, `${name} failed`, said.toString(), commandTimeout);
+  }
+
+  #hookArguments(directory: string, file: string): string[] {
+    return [this.#settings.directory, this.kind, directory, file];
   }
 
   /** Container id → its last log lines. */
@@ -149,28 +168,112 @@ export class DockerHost {
     return code === 0 ? stdout : undefined;
   }
 
-  /** Everything that changes the host goes through here: shown as it runs, with a limit, stopped by a cancel. */
+  /** Everything that changes the host goes through here: run once, shown as it runs, with a limit, stopped by a cancel. */
   async #step(
     script: string,
     args: readonly string[],
     what: string,
     timeout = this.#settings.commandTimeout,
   ): Promise<void> {
-    const { directory, lockToken, lock, log, signal } = this.#settings;
-    const host = this.#shell.name;
-    lock?.check();
-    const result = await this.#shell.run(script, {
-      args: [directory, lockToken, ...args],
-      timeout,
-      signal,
-      onOutput: (text) => log.remote(host, text),
-    });
-    if (result.code === 0) return;
-    const said = lastLine(result.stderr || result.stdout);
-    throw new UserError(`${what} on ${host} (exit code ${result.code}): ${said}`, {
-      details: `${result.stdout.slice(-2000)}\n${result.stderr.slice(-4000)}`.trim() || undefined,
-      next: pullHint(said) ?? onHost(this.#shell, 'docker compose ps --all', directory),
-    });
+    this.#settings.lock?.check();
+    const said = new Tail(keptOutput);
+    const end = await this.#steps.run({ script, args, timeout, onOutput: this.#show(said) });
+    await this.#judge(end, what, said.toString(), timeout);
+  }
+
+  #show(said: Tail): (text: string) => void {
+    return (text) => {
+      said.add(text);
+      this.#settings.log.remote(this.#shell.name, text);
+    };
+  }
+
+  async #judge(end: StepEnd, what: string, said: string, timeout: number): Promise<void> {
+    const { directory, lock } = this.#settings;
+    if (end.how === 'ended' && end.code === 0) return;
+    if (end.how === 'fenced' && lock) lock.lost = true;
+    // Whoever goes back now needs Docker, which starts later than sshd.
+    if (end.how === 'gone' && end.restarted) await this.#untilDockerAnswers();
+    throw failure(end, { what, said, timeout, host: this.#shell, directory });
+  }
+
+  async #untilDockerAnswers(): Promise<void> {
+    const { clock, log, signal } = this.#settings;
+    const deadline = new Deadline(clock, dockerStarts);
+    log.info(`${this.#shell.name}: the host restarted; waiting until docker answers`);
+    while (!deadline.passed()) {
+      const { code } = await this.#shell.run(scripts.dockerRead, {
+        args: ['version'],
+        timeout: 60_000,
+        signal,
+      });
+      if (code === 0) return;
+      await clock.sleep(1_000, signal);
+    }
+  }
+}
+
+/** Milliseconds that Docker may take to start after a restart of the host. */
+const dockerStarts = 120_000;
+
+/** Characters of a step's output that may be needed to explain its end. */
+const keptOutput = 8_000;
+
+/** What to tell of a step that did not end well. Pure. */
+export function failure(
+  end: StepEnd,
+  {
+    what,
+    said,
+    timeout,
+    host,
+    directory,
+  }: {
+    /** `cannot pull`, `docker compose up`. */
+    what: string;
+    /** The end of its output. */
+    said: string;
+    timeout: number;
+    host: HostName;
+    directory: string;
+  },
+): UserError {
+  const at = `${what} on ${host.name}`;
+  const look = {
+    next: onHost(host, 'docker compose ps --all', directory),
+    details: said.trim() || undefined,
+  };
+  const stopped = (is: boolean) => (is ? 'it was stopped' : 'it could not be stopped and may still run');
+  switch (end.how) {
+    case 'ended': {
+      const line = lastLine(said);
+      return new UserError(`${at} (exit code ${end.code}): ${line}`, {
+        ...look,
+        next: pullHint(line) ?? look.next,
+      });
+    }
+    case 'gone':
+      return new UserError(
+        end.restarted
+          ? `${at}: the host restarted while it ran, so it did not end; it is not run again`
+          : `${at}: it was killed before its end (out of memory?) and left no exit code; it is not run again`,
+        { ...look, next: end.restarted ? look.next : onHost(host, 'sudo dmesg | tail -n 50') },
+      );
+    case 'fenced':
+      return new UserError(`${host.name}: another run took the lock over, so ${what} was not run`);
+    case 'overdue':
+      return new UserError(`${at}: no end within ${formatDuration(timeout)}; ${stopped(end.stopped)}`, look);
+    case 'cut':
+      return new UserError(
+        `${at}: the connection that carried its output was lost; ${stopped(end.stopped)}`,
+        look,
+      );
+    case 'unknown':
+      return new UserError(`${at}: ${end.why.message}; whether it ended is not known`, {
+        ...look,
+        next: end.why.next ?? look.next,
+        cause: end.why,
+      });
   }
 }
 

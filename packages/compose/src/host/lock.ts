@@ -78,14 +78,20 @@ export class Lock {
         lock.#beat(log);
         return lock;
       }
-      const [, age = '0', alive] = answer.split(' ');
-      const who = `${holder || 'another run'}, last sign of life ${age} s ago${alive === 'yes' ? ', a step of it is running' : ''}`;
-      if (deadline.passed())
+      const [, age = '0', alive, mine] = answer.split(' ');
+      const who =
+        mine === 'yes'
+          ? 'an earlier run that is gone, a step of it is running'
+          : `${holder || 'another run'}, last sign of life ${age} s ago${alive === 'yes' ? ', a step of it is running' : ''}`;
+      if (deadline.passed()) {
+        if (mine === 'yes') await shell.run(scripts.releaseLock, { args: [directory, token] });
         throw new Locked(`${shell.name} is locked by ${who}; waited ${formatDuration(deadline.elapsed())}`, {
           next: 'wait for that run, or raise lock-timeout',
         });
-      if (holder !== told) log.info(`${shell.name}: waiting for ${who}`);
-      told = holder;
+      }
+      const now = `${holder} ${alive}`;
+      if (now !== told) log.info(`${shell.name}: waiting for ${who}`);
+      told = now;
       await clock.sleep(Math.min(2_000, deadline.remaining()), signal);
     }
   }

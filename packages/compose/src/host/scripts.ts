@@ -1,14 +1,9 @@
+import { path, runners } from './fragments.ts';
+
 /**
  * The scripts that run on the host: constant POSIX sh, for dash and busybox too. Inputs come as positional
  * arguments, secrets by stdin. In all of them `$1` is the project directory, absolute, unless said otherwise.
  */
-
-/** A login over SSH without a login shell often lacks the places where docker lies. */
-const path = `
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
-export PATH LC_ALL=C
-umask 077
-`;
 
 /**
  * `compose` with a release: $kind is plugin or standalone, $release the directory that holds
@@ -21,6 +16,11 @@ load_environment() {
   while IFS= read -r line; do export "$line"; done <"$release/environment"
 }
 compose() {
+  # What it starts can be found and ended, also when this command is killed.
+  if [ "\${1-}" = run ] && [ -n "\${LOCKKEEPER_STEP-}" ]; then
+    shift
+    set -- run --label "lockkeeper.step=$LOCKKEEPER_STEP" "$@"
+  fi
   n=$#
   while IFS= read -r line; do set -- "$@" "$line"; done <"$release/args"
   while [ "$n" -gt 0 ]; do line=$1; shift; set -- "$@" "$line"; n=$((n - 1)); done
@@ -139,36 +139,60 @@ list "$directory"
 `;
 
 /**
- * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the seconds since the
- * owner's last sign of life and who it is. A lock is taken over only when it is older than $3 seconds and no
- * step of its owner lives.
+ * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the
+ * seconds since the owner's last sign of life, whether a step of another run lives, whether the lock is ours (and only
+ * that step is waited for), and who the owner is. It is taken over only when it is older than $3 seconds and no step
+ * of its owner lives. A step that should have ended long ago is ended: nobody is there any more who would.
  */
-export const takeLock = `${prepare}${tell}
-token=$2 ttl=$3
+export const takeLock = `${prepare}${tell}${runners}
+dir=$1 token=$2 ttl=$3
 owner=$(cat)
 now=$(date +%s)
 printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
 echo "$now" >"$state/beat.$token"
-dir=$1
-won() { rm -f "$state/lock.$token"; echo "$1"; tell "$dir"; exit 0; }
-if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then won taken; fi
+look_at_others() {
+  alive=no
+  for step in "$state"/steps/*; do
+    case \${step##*/} in "$token".* | '*') continue ;; esac
+    running=no
+    if lives "$step"; then running=yes
+    elif [ -e "$step/exit" ] || [ -z "$(containers_of "$step")" ]; then continue
+    fi
+    alive=yes
+    if [ "$running" = yes ] && [ "$now" -gt "$limit" ]; then signal TERM "$pid"; fi
+    if [ "$now" -gt "$((limit + 15))" ]; then
+      if [ "$running" = yes ]; then signal KILL "$pid"; fi
+      kill_containers_of "$step"
+    fi
+  done
+}
+mine=no age=0 over=
+if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then mine=yes; fi
 holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
-if [ "$holder" = "$token" ]; then won taken; fi
-beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
-age=$((now - beat))
-alive=no
-for step in "$state/steps/$holder".*; do
-  [ -f "$step" ] || continue
-  pid=$(cat "$step")
-  if kill -0 "$pid" 2>/dev/null && tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q lockkeeper; then alive=yes; fi
-done
-if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
-  mv -f "$state/lock.$token" "$state/lock"
-  rm -rf "$state/takeover.$holder".* "$state/beat.$holder" "$state/steps/$holder".*
-  if [ "$(head -n 1 "$state/lock")" = "$token" ]; then won 'taken over'; fi
+if [ "$holder" = "$token" ]; then mine=yes; fi
+look_at_others
+if [ "$mine" = no ]; then
+  beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
+  age=$((now - beat))
+  if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
+    mv -f "$state/lock.$token" "$state/lock"
+    rm -rf "$state/takeover.$holder".* "$state/beat.$holder"
+    if [ "$(head -n 1 "$state/lock")" = "$token" ]; then mine=yes over=' over'; fi
+    # A step starts only while its lock is held: one that saw the lock just before is seen now.
+    look_at_others
+  fi
 fi
-rm -f "$state/lock.$token" "$state/beat.$token"
-echo "held $age $alive"
+rm -f "$state/lock.$token"
+if [ "$mine" = yes ] && [ "$alive" = no ]; then
+  for left in "$state"/steps/* "$state"/docker-config.* "$state"/run.*; do
+    case $left in "$state/steps/$token".* | "$state/docker-config.$token" | "$state/run.$token") ;; *) rm -rf "$left" ;; esac
+  done
+  echo "taken$over"
+  tell "$dir"
+  exit 0
+fi
+if [ "$mine" = no ]; then rm -f "$state/beat.$token"; fi
+echo "held $age $alive $mine"
 tail -n +2 "$state/lock" 2>/dev/null || true
 `;
 
@@ -179,32 +203,12 @@ state=$1/.lockkeeper
 date +%s >"$state/beat.$2"
 `;
 
-/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's. */
-export const releaseLock = `
+/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's, nor to a step that lives. */
+export const releaseLock = `${runners}
 state=$1/.lockkeeper
-rm -rf "$state/docker-config.$2" "$state/beat.$2" "$state/lock.$2"
-rm -f "$state/steps/$2".*
+for step in "$state/steps/$2".*; do if ! lives "$step"; then rm -rf "$step"; fi; done
+rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$2"
 if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
-`;
-
-/** Prints \`alive\` while a step of token $2 runs; with $3 = stop it is told to end. */
-export const stepsOf = `
-for step in "$1/.lockkeeper/steps/$2".*; do
-  [ -f "$step" ] || continue
-  pid=$(cat "$step")
-  if kill -0 "$pid" 2>/dev/null && tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q lockkeeper; then
-    echo alive
-    if [ "$3" = stop ]; then kill -TERM "$pid" 2>/dev/null || true; fi
-  else rm -f "$step"
-  fi
-done
-`;
-
-/** In front of every script that changes something: its process is the sign that a step of token $2 lives. */
-const step = `
-state=$1/.lockkeeper token=$2
-echo "$$" >"$state/steps/$token.$$"
-trap 'rm -f "$state/steps/$token.$$"' EXIT
 `;
 
 /** Looks for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
@@ -237,20 +241,20 @@ echo config
 printf '%s\\n' "$json"
 `;
 
-/** docker compose with a release, as a step of a token: $1 project, $2 token, $3 kind, $4 release, $5 Docker config ('' = the user's own), $6… */
-export const composeStep = `${path}${step}
-cd "$1"; kind=$3 release=$4
-if [ -n "$5" ]; then DOCKER_CONFIG=$5; export DOCKER_CONFIG; fi
-shift 5
+/** docker compose with a release: $1 project, $2 kind, $3 release, $4 Docker config ('' = the user's own), $5… */
+export const composeStep = `${path}
+cd "$1"; kind=$2 release=$3
+if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
+shift 4
 ${compose}
 compose "$@"
 `;
 
-/** docker $4… as a step of token $2, with the Docker config $3. */
-export const dockerStep = `${path}${step}
-if [ -n "$3" ]; then DOCKER_CONFIG=$3; export DOCKER_CONFIG; fi
-shift 3
-docker "$@"
+/** docker $2… with the Docker config $1 ('' = the user's own). */
+export const dockerStep = `${path}
+if [ -n "$1" ]; then DOCKER_CONFIG=$1; export DOCKER_CONFIG; fi
+shift
+exec docker "$@"
 `;
 
 /** docker $1…: reads only. */
@@ -281,11 +285,11 @@ done
 `;
 
 /**
- * Makes the file $4 a copy of $3, a release's env file, where that is one, whole at once, and each
- * reference stand for its image: pairs $5 $6, … of id and reference.
+ * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
+ * reference stand for its image: pairs $3 $4, … of id and reference.
  */
-export const putInPlace = `${path}${step}
-from=$3 to=$4; shift 4
+export const putInPlace = `${path}
+from=$1 to=$2; shift 2
 if [ -f "$from" ]; then
   mkdir -p "\${to%/*}"
   cp "$from" "$to.part"
@@ -294,18 +298,17 @@ fi
 while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
 `;
 
-/** Makes each reference stand for its image: pairs $3 $4, $5 $6, … of id and reference. */
-export const tagImages = `${path}${step}
-shift 2
+/** Makes each reference stand for its image: pairs $1 $2, $3 $4, … of id and reference. */
+export const tagImages = `${path}
 while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
 `;
 
 /**
  * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
- * $1 project, $2 token, $3 kind, $4 release, $5 the hook's file.
+ * $1 project, $2 kind, $3 release, $4 the hook's file.
  */
-export const runHook = `${path}${step}
-cd "$1"; kind=$3 release=$4 hook=$5
+export const runHook = `${path}
+cd "$1"; kind=$2 release=$3 hook=$4
 ${compose}
 load_environment
 lockkeeper_compose() { compose "$@"; }

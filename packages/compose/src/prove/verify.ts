@@ -37,7 +37,7 @@ export async function verify(
     let { reason } = judgement;
     if (judgement.state === 'failed') return failed(judgement, reason);
     if (judgement.state === 'good') {
-      const ill = await askApp(site, deadline);
+      const ill = await askApp(site, deadline, window !== undefined);
       if (ill === undefined) {
         if (!window) {
           site.proven();
@@ -73,11 +73,23 @@ export async function verify(
   }
 }
 
-async function askApp({ settings, context }: Site, deadline: Deadline): Promise<string | undefined> {
-  if (!settings.health) return undefined;
+/** Undefined when the app is well. With \`sure\` a bad answer is no broken connection's: those say nothing about the app. */
+async function askApp(
+  { settings, context }: Site,
+  deadline: Deadline,
+  sure: boolean,
+): Promise<string | undefined> {
+  const { health } = settings;
+  if (!health) return undefined;
   const { shell, clock, signal } = context;
   const timeout = Math.min(5_000, Math.max(1_000, deadline.remaining()));
-  return askHealth(shell, settings.health, { timeout, clock, signal });
+  const ask = () => askHealth(shell, health, { timeout, clock, signal });
+  const { losses } = shell;
+  const ill = await ask();
+  if (ill === undefined || !sure) return ill;
+  // A connection that went silent is found out here.
+  await shell.run(':', { signal });
+  return shell.losses === losses ? ill : ask();
 }
 
 async function failure(

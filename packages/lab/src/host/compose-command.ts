@@ -829,12 +829,13 @@ async function runOnce(context: Context, args: string[]): Promise<number> {
       'service-ports': 'boolean',
       interactive: 'boolean',
       env: 'list',
+      label: 'list',
       entrypoint: 'value',
       name: 'value',
       workdir: 'value',
       pull: 'value',
     },
-    { T: 'no-TTY', e: 'env', w: 'workdir', i: 'interactive' },
+    { T: 'no-TTY', e: 'env', l: 'label', w: 'workdir', i: 'interactive' },
     true,
   );
   const [name, ...command] = flags.rest;
@@ -856,7 +857,13 @@ async function runOnce(context: Context, args: string[]): Promise<number> {
     command: command.length ? command : flags.values.entrypoint === undefined ? spec.command : [],
     environment: { ...spec.environment, ...environmentOf(flags.lists.env ?? [], call) },
     workingDirectory: flags.values.workdir ?? spec.workingDirectory,
-    labels: { ...spec.labels, 'com.docker.compose.oneoff': 'True' },
+    labels: {
+      ...spec.labels,
+      'com.docker.compose.oneoff': 'True',
+      ...Object.fromEntries(
+        (flags.lists.label ?? []).map((label) => [label.split('=')[0]!, label.replace(/^[^=]*=?/, '')]),
+      ),
+    },
     ports: flags.on.has('service-ports') ? spec.ports : [],
     restart: { policy: 'no', max: 0 },
   });
