@@ -7,6 +7,8 @@ import {
   type Project,
   type ReleaseSettings,
   type Result,
+  roleOnWayBack,
+  type SingletonRole,
   type StagedRelease,
 } from '@lockkeeper/compose';
 import type { Shell } from '@lockkeeper/ssh';
@@ -51,7 +53,7 @@ export async function deploy(run: Deploy): Promise<DeployReport> {
     for (const host of [...run.hosts].sort()) {
       const shell = await run.connect(host);
       shells.push(shell);
-      projects.set(host, await openProject({ ...run, shell }));
+      projects.set(host, await openProject({ ...run, shell, runsSingletons: host === run.hosts[0] }));
     }
     const staged = await stageAll(run, projects);
     if (run.settings.dryRun) return planned(run, projects, staged);
@@ -116,6 +118,7 @@ async function switchAll(
         log: run.log,
         clock: run.clock,
         preDeploy,
+        wayBack: () => roleOf(run, host, projects, firstStays(run, outcomes[0])),
       }),
     );
     outcomes.push(outcome);
@@ -128,6 +131,31 @@ async function switchAll(
     }
   }
   return outcomes;
+}
+
+/**
+ * Whether the first host, which runs the singleton services from now on, stays as it is when another one
+ * fails; `first` is how it ended. Pure.
+ */
+export function firstStays(
+  { onFailure }: Pick<Deploy, 'onFailure'>,
+  first: Pick<HostOutcome, 'result' | 'previous'> | undefined,
+): boolean {
+  if (first?.result === 'unchanged') return true;
+  return first?.result === 'deployed' && (onFailure !== 'rollback-all' || !first.previous);
+}
+
+/** What a host does with the singleton services when it goes back. */
+async function roleOf(
+  { settings, hosts }: Deploy,
+  host: string,
+  projects: ReadonlyMap<string, Project>,
+  stays: boolean,
+): Promise<SingletonRole> {
+  const { singletonServices } = settings;
+  const [first = ''] = hosts;
+  if (singletonServices.length === 0 || host === first) return 'as-recorded';
+  return roleOnWayBack(false, stays && (await projects.get(first)?.runs(singletonServices)));
 }
 
 /** The hosts that were finished go back with the one that failed, the last one first. */
@@ -166,11 +194,15 @@ async function failedBeforeTheChange(
   if (!(error instanceof UserError)) throw error;
   const hosts: HostOutcome[] = [];
   let broken = false;
+  const first = projects.get(run.hosts[0] ?? '');
+  const stays = first !== undefined && !run.settings.dryRun && !(await first.needsRollBack());
   for (const host of run.hosts) {
     const project = projects.get(host);
     let message = '';
     if (project && !run.settings.dryRun && (await project.needsRollBack())) {
-      const back = await project.rollBack(`an earlier deploy was interrupted; then: ${error.message}`);
+      const back = await project.rollBack(`an earlier deploy was interrupted; then: ${error.message}`, {
+        singletons: await roleOf(run, host, projects, stays),
+      });
       message = ` An earlier deploy had been interrupted on ${host}. ${back.message}`;
       broken ||= !back.verified;
     }

@@ -200,7 +200,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
       const shell = await connect({ ...ssh, host: address }, { log, clock: systemClock });
       try {
         return await recoverHost(
-          { ...last, shell, settings, commit, owner, log, clock: systemClock },
+          { ...last, shell, settings, commit, owner, runsSingletons: true, log, clock: systemClock },
           60_000,
         );
       } finally {

@@ -5,6 +5,7 @@ import { Locked } from './host/lock.ts';
 import { onHost } from './host/next-command.ts';
 import * as scripts from './host/scripts.ts';
 import { openProject, type Project, type UnderWay } from './project.ts';
+import type { SingletonRole } from './singletons.ts';
 import type { ProjectContext } from './site.ts';
 
 export interface Recovered {
@@ -15,13 +16,19 @@ export interface Recovered {
   message: string;
   /** The command that shows more; '' where there is nothing to see to. */
   next: string;
+  /** It runs the singleton services, and nothing on it had to go back. */
+  keepsSingletons?: boolean;
 }
 
 /**
  * What a post step does on a host whose main ended without finishing: lets a step that still runs end (or
  * ends it), goes back to what ran before, verified, and releases the lock. Does nothing where main finished.
  */
-export async function recoverHost(context: ProjectContext, budget: number): Promise<Recovered> {
+export async function recoverHost(
+  context: ProjectContext,
+  budget: number,
+  singletons?: SingletonRole,
+): Promise<Recovered> {
   const { shell, settings, clock, log } = context;
   const host = shell.name;
   const deadline = new Deadline(clock, budget);
@@ -45,6 +52,8 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
         good: true,
         message: `${host}: nothing was under way, no container was changed. ${servesNow(project.serving)}`,
         next: '',
+        keepsSingletons:
+          settings.singletonServices.length > 0 && (await project.runs(settings.singletonServices)),
       };
     const what = interruptedWhile(project.underWay);
     if (!settings.rollback) {
@@ -59,6 +68,7 @@ export async function recoverHost(context: ProjectContext, budget: number): Prom
     await waitForSteps(context, project, Math.min(45_000, budget / 3));
     const back = await project.rollBack('the deploy was interrupted', {
       timeout: Math.max(5_000, deadline.remaining() - 10_000),
+      singletons,
     });
     return {
       host,

@@ -81,7 +81,7 @@ describe('release inputs', () => {
         'health-timeout',
         'health-json',
         'rollback-to',
-        'strategy',
+        'blue-green-services',
         'files',
         'run',
       ]),

@@ -24,6 +24,7 @@ function container(changes: Partial<Container> = {}): Container {
     restartCount: 0,
     restartPolicy: 'no',
     environment: [],
+    command: [],
     ports: [],
     addresses: [],
     hostNetwork: false,

@@ -28,6 +28,8 @@ const inspected = v.object({
   Config: v.object({
     Image: v.optional(v.string(), ''),
     Env: v.nullish(v.array(v.string())),
+    Entrypoint: v.nullish(v.array(v.string())),
+    Cmd: v.nullish(v.array(v.string())),
     Labels: v.nullish(v.record(v.string(), v.string())),
     Healthcheck: v.nullish(
       v.object({ Interval: v.optional(v.number(), 0), Retries: v.optional(v.number(), 0) }),
@@ -74,6 +76,8 @@ export interface Container {
   restartCount: number;
   restartPolicy: string;
   environment: string[];
+  /** What it starts: entrypoint and arguments. */
+  command: string[];
   health?: {
     status: string;
     failingStreak: number;
@@ -114,6 +118,7 @@ export function parseContainers(json: string): Container[] {
       restartCount: data.RestartCount,
       restartPolicy: data.HostConfig.RestartPolicy?.Name || 'no',
       environment: data.Config.Env ?? [],
+      command: [...(data.Config.Entrypoint ?? []), ...(data.Config.Cmd ?? [])],
       health:
         health && health.Status !== 'none'
           ? {

@@ -3,6 +3,7 @@ import type { Shell } from '@lockkeeper/ssh';
 import { lastLine, must } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
 import type { Lock } from './lock.ts';
+import { type Memory, parseMemory } from './memory.ts';
 import { onHost } from './next-command.ts';
 import type { ComposeKind } from './preflight.ts';
 import * as scripts from './scripts.ts';
@@ -127,6 +128,17 @@ export class DockerHost {
   async hook(directory: string, file: string, name: string): Promise<void> {
     this.#settings.log.info(`${this.#shell.name}: ${name}`);
     await this.#step(scripts.runHook, [this.kind, directory, file], `${name} failed`);
+  }
+
+  /** Containers stop in their own time and go; `file` ('' = none) makes the proxy look again the moment each has stopped. */
+  async retire(directory: string, file: string, ids: readonly string[]): Promise<void> {
+    await this.#step(scripts.retire, [this.kind, directory, file, ...ids], 'cannot end the old containers');
+  }
+
+  /** Bytes that containers use, and that the host has left; undefined where docker does not tell. */
+  async memory(ids: readonly string[]): Promise<Memory | undefined> {
+    const { code, stdout } = await this.#shell.run(scripts.memory, { args: ids, timeout: 30_000 });
+    return code === 0 ? parseMemory(stdout) : undefined;
   }
 
   /** Container id → its last log lines. */

@@ -31,6 +31,18 @@ compose() {
 }
 `;
 
+/** `run_hook` with a release: the lines of file $hook, in which \`docker compose\` means the release. */
+const hooks = `${compose}
+docker() {
+  if [ "\${1-}" = compose ]; then shift; compose "$@"; else command docker "$@"; fi
+}
+run_hook() {
+  load_environment
+  set --
+  . "$hook"
+}
+`;
+
 /**
  * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
  * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
@@ -306,14 +318,31 @@ while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
  */
 export const runHook = `${path}${step}
 cd "$1"; kind=$3 release=$4 hook=$5
-${compose}
-load_environment
-lockkeeper_compose() { compose "$@"; }
-docker() {
-  if [ "\${1-}" = compose ]; then shift; compose "$@"; else command docker "$@"; fi
-}
-set --
-. "$hook"
+${hooks}
+run_hook
+`;
+
+/**
+ * Containers $6… stop one after another, each in its own time (stop_signal, stop_grace_period), and go. The
+ * moment one has stopped, hook $5 ('' = none) makes the proxy look again: that must not wait for a journey to
+ * the runner and back. What is gone already is no error. $1 project, $2 token, $3 kind, $4 release.
+ */
+export const retire = `${path}${step}
+cd "$1"; kind=$3 release=$4 hook=$5
+shift 5
+${hooks}
+gone() { ! command docker inspect "$1" >/dev/null 2>&1; }
+for id; do
+  command docker stop "$id" >/dev/null || gone "$id"
+  if [ -n "$hook" ]; then (run_hook); fi
+  command docker rm "$id" >/dev/null || gone "$id"
+done
+`;
+
+/** Memory that each of containers $1… uses, \`id used / limit\` in docker's words, then MemAvailable of the host. */
+export const memory = `${path}
+docker stats --no-stream --no-trunc --format '{{.ID}} {{.MemUsage}}' "$@"
+grep '^MemAvailable:' /proc/meminfo
 `;
 
 /**

@@ -7,6 +7,7 @@ import type { ComposeConfig } from './compose-config.ts';
 import { keepTags } from './images.ts';
 import { mountedFiles } from './mounted-files.ts';
 import { layOut, type Sources } from './release-tree.ts';
+import { besideThemselves } from './why-not-blue-green.ts';
 
 type Override = Record<string, { image?: string; environment?: Record<string, string> }>;
 
@@ -75,6 +76,7 @@ export async function recordWhatRuns(
     replicas: Object.fromEntries(
       covered.map((service) => [service, own.filter((container) => container.service === service).length]),
     ),
+    beside: besideThemselves(first, covered),
     images,
     hashes,
     mounts: await mountedFiles(context.shell, first, covered),
