@@ -4,7 +4,7 @@ import type { Clock } from '@lockkeeper/wait';
 import type { DockerHost } from './host/docker.ts';
 import type { Lock } from './host/lock.ts';
 import type { HostState } from './record/host-state.ts';
-import type { PendingRecord, ReleaseRecord } from './record/release-record.ts';
+import type { PendingRecord } from './record/release-record.ts';
 import type { ReleaseSettings } from './settings.ts';
 import { replicasFor, type SingletonRole } from './singletons.ts';
 

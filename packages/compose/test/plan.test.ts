@@ -139,6 +139,8 @@ describe('the releases on a host', () => {
     services: [],
     named: [],
     replicas: {},
+    needs: {},
+    beside: [],
     images: {},
     hashes: {},
     mounts: {},

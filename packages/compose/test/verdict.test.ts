@@ -27,6 +27,7 @@ function container(changes: Partial<Container> = {}): Container {
     command: [],
     ports: [],
     addresses: [],
+    networks: [],
     hostNetwork: false,
     ...changes,
   };

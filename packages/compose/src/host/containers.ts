@@ -48,7 +48,17 @@ const inspected = v.object({
         ),
       ),
       Networks: v.nullish(
-        v.record(v.string(), v.nullish(v.object({ IPAddress: v.optional(v.string(), '') }))),
+        v.record(
+          v.string(),
+          v.nullish(
+            v.object({
+              NetworkID: v.optional(v.string(), ''),
+              IPAddress: v.optional(v.string(), ''),
+              GlobalIPv6Address: v.optional(v.string(), ''),
+              Aliases: v.nullish(v.array(v.string())),
+            }),
+          ),
+        ),
       ),
     }),
   ),
@@ -89,6 +99,8 @@ export interface Container {
   /** Published ports: on the host → in the container. */
   ports: Array<{ host: number; container: number }>;
   addresses: string[];
+  /** Where it runs: the network's id, its addresses there ('' = none) and the names that Docker's DNS has for it. */
+  networks: Array<{ network: string; address: string; address6: string; aliases: string[] }>;
   hostNetwork: boolean;
 }
 
@@ -138,6 +150,18 @@ export function parseContainers(json: string): Container[] {
       ),
       addresses: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) =>
         network?.IPAddress ? [network.IPAddress] : [],
+      ),
+      networks: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) =>
+        network
+          ? [
+              {
+                network: network.NetworkID,
+                address: network.IPAddress,
+                address6: network.GlobalIPv6Address,
+                aliases: network.Aliases ?? [],
+              },
+            ]
+          : [],
       ),
       hostNetwork: data.HostConfig.NetworkMode === 'host',
     };

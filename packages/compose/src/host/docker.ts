@@ -5,6 +5,7 @@ import { type Container, parseContainers } from './containers.ts';
 import type { Lock } from './lock.ts';
 import { type Memory, parseMemory } from './memory.ts';
 import { onHost } from './next-command.ts';
+import type { Pins } from './pins.ts';
 import type { ComposeKind } from './preflight.ts';
 import * as scripts from './scripts.ts';
 
@@ -130,9 +131,21 @@ export class DockerHost {
     await this.#step(scripts.runHook, [this.kind, directory, file], `${name} failed`);
   }
 
-  /** Containers stop in their own time and go; `file` ('' = none) makes the proxy look again the moment each has stopped. */
-  async retire(directory: string, file: string, ids: readonly string[]): Promise<void> {
-    await this.#step(scripts.retire, [this.kind, directory, file, ...ids], 'cannot end the old containers');
+  /** Proxies look again (hook `file`), after their hosts files were made to say `pins`. */
+  async point(directory: string, file: string, pins: readonly Pins[]): Promise<void> {
+    this.#settings.log.info(`${this.#shell.name}: blue-green-reload`);
+    const args = [this.kind, directory, file, ...pinArguments(pins)];
+    await this.#step(scripts.point, args, 'blue-green-reload failed');
+  }
+
+  /** Containers stop in their own time and go, while proxies find the others alone; `file` is '' where the proxy sees to itself. */
+  async retire(
+    directory: string,
+    file: string,
+    { pins, ids }: { pins: readonly Pins[]; ids: readonly string[] },
+  ): Promise<void> {
+    const args = [this.kind, directory, file, ...pinArguments(pins), '--', ...ids];
+    await this.#step(scripts.retire, args, 'cannot end the old containers');
   }
 
   /** Bytes that containers use, and that the host has left; undefined where docker does not tell. */
@@ -184,6 +197,14 @@ export class DockerHost {
       next: pullHint(said) ?? onHost(this.#shell, 'docker compose ps --all', directory),
     });
   }
+}
+
+function pinArguments(pins: readonly Pins[]): string[] {
+  return pins.flatMap(({ proxy, address, lines }) => [
+    proxy,
+    address,
+    lines.map((line) => `${line} # lockkeeper\n`).join(''),
+  ]);
 }
 
 /**

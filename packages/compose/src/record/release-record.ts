@@ -19,8 +19,10 @@ export const releaseRecord = v.object({
   named: v.array(v.string()),
   /** 0 for a singleton service that runs on another host. */
   replicas: v.record(v.string(), v.number()),
-  /** Services of which a second container can run beside the first → what they depend on, however far. */
-  beside: v.optional(v.record(v.string(), v.array(v.string()))),
+  /** Service → all that it depends on, however far. */
+  needs: v.optional(v.record(v.string(), v.array(v.string())), {}),
+  /** Services of which a second container can run beside the first. */
+  beside: v.optional(v.array(v.string()), []),
   images: v.record(v.string(), image),
   hashes: v.record(v.string(), v.string()),
   /** Service → mounted file → checksum. */

@@ -115,6 +115,16 @@ export function withDependencies(config: ComposeConfig, services: readonly strin
   return [...found];
 }
 
+/** Service → all that it depends on, however far. Pure. */
+export function needsOf(config: ComposeConfig, services: readonly string[]): Record<string, string[]> {
+  return Object.fromEntries(
+    services.map((service) => [
+      service,
+      withDependencies(config, [service]).filter((other) => other !== service),
+    ]),
+  );
+}
+
 /** Throws UserError when an input names a service that the file does not have. Pure. */
 export function checkServices(config: ComposeConfig, named: readonly string[], host: string): void {
   const unknown = [...new Set(named)].filter((service) => !config.services[service]);

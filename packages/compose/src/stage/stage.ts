@@ -8,7 +8,7 @@ import { releaseIdPattern } from '../record/release-id.ts';
 import { contentHash, previousRelease, type ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
 import { recordWhatRuns } from './baseline.ts';
-import { type ComposeConfig, checkServices, withDependencies } from './compose-config.ts';
+import { type ComposeConfig, checkServices, needsOf, withDependencies } from './compose-config.ts';
 import { composeDirectory } from './compose-files.ts';
 import { requireVariables } from './env-file.ts';
 import { keepTag } from './images.ts';
@@ -73,6 +73,7 @@ export async function stageRelease(
     services,
     named: settings.services,
     replicas: site.replicasOf({ services, replicas: replicasInFile(config) }),
+    needs: needsOf(config, services),
     beside: besideThemselves(config, services),
     images,
     hashes,

@@ -1,7 +1,7 @@
 import { UserError } from '@lockkeeper/action';
 import type { Container } from '../host/containers.ts';
 import type { Memory } from '../host/memory.ts';
-import { type ComposeConfig, type ServiceConfig, withDependencies } from './compose-config.ts';
+import type { ComposeConfig, ServiceConfig } from './compose-config.ts';
 
 /** Why a service cannot be replaced beside itself, and what to change. */
 export interface Obstacle {
@@ -119,17 +119,10 @@ function whyNotTwice(service: string, config: ComposeConfig, files: string): Obs
   return obstacles;
 }
 
-/** Services that can run beside themselves → what they depend on. Pure. */
-export function besideThemselves(
-  config: ComposeConfig,
-  services: readonly string[],
-): Record<string, string[]> {
-  return Object.fromEntries(
-    services.flatMap((service) =>
-      config.services[service] && whyNotTwice(service, config, '').length === 0
-        ? [[service, withDependencies(config, [service]).filter((other) => other !== service)]]
-        : [],
-    ),
+/** Services of which a second container can run beside the first. Pure. */
+export function besideThemselves(config: ComposeConfig, services: readonly string[]): string[] {
+  return services.filter(
+    (service) => config.services[service] && whyNotTwice(service, config, '').length === 0,
   );
 }
 

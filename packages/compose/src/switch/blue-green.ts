@@ -1,13 +1,13 @@
 import { UserError } from '@lockkeeper/action';
 import { Deadline } from '@lockkeeper/wait';
 import type { Container } from '../host/containers.ts';
-import type { Verdict } from '../outcome.ts';
+import { type Pins, pinsFor } from '../host/pins.ts';
 import { expectationsOf } from '../prove/verify.ts';
 import { watch } from '../prove/watch.ts';
 import type { ReleaseRecord } from '../record/release-record.ts';
 import { scaleArguments } from '../singletons.ts';
 import type { Site } from '../site.ts';
-import { planChanges } from '../stage/plan.ts';
+import { changesOf, inGroups, upInGroups } from './groups.ts';
 import {
   fitsRelease,
   nextStep,
@@ -17,8 +17,6 @@ import {
   type SwapStep,
 } from './swap.ts';
 import { setSwap } from './under-way.ts';
-
-const up = ['up', '--no-build', '--pull', 'never'];
 
 interface Way {
   /** Back to what ran before, rather than on to the release that was just staged. */
@@ -33,13 +31,13 @@ interface Way {
  * Answers the services that are done; `docker compose up` then finds nothing to change in them, and sees to
  * the others, such as one that does not run yet.
  *
- * What Docker's DNS allows: a service's name stands for all its running containers, and it cannot be taken
- * from one that lives. A proxy that looks the name up once, as nginx does, meets the new container when it is
- * told to look again; or when somebody restarts it while the new one is being proven. From that reload until
- * the old one has ended, both serve. The old one stops to listen first, and nginx passes a refused connection
- * on to the other one; for the moment between its end and the second reload nobody answers at its address.
- * Who looks the name up at each connection, such as a worker that calls `http://web`, meets the new one as
- * soon as it starts.
+ * What Docker allows: a service's name stands for all its running containers, and it cannot be taken from one
+ * that lives. A proxy that looks the name up once, as nginx does, meets the new container when it is told to
+ * look again; or when somebody restarts it while the new one is being proven. So that it then finds the new one
+ * alone, its own hosts file says so until the old one has gone: nothing is sent to a container that was told to
+ * stop. Where that file cannot be written (no shell, read-only), both serve until the old one has ended; nginx
+ * then passes a refused connection on, but not a POST that an app leaves unread when it stops. Who looks the
+ * name up at each connection, such as a worker that calls `http://web`, meets the new one as soon as it starts.
  */
 export async function swapBlueGreen(
   site: Site,
@@ -48,11 +46,14 @@ export async function swapBlueGreen(
   way: Way,
 ): Promise<string[]> {
   const services = blueGreenServices(site, record);
-  if (!proxyRuns(before, services)) return [];
+  if (proxiesOf(before, services).length === 0) return [];
   const done: string[] = [];
-  for (const service of inOrder(services, record.beside ?? {})) {
-    const runs = before.some((container) => container.service === service && container.status === 'running');
-    if (runs && (await swap(site, record, service, before, { ...way, done }))) done.push(service);
+  let containers = before;
+  for (const service of inGroups(services, record.needs).flat()) {
+    if (!before.some((container) => container.service === service && container.status === 'running'))
+      continue;
+    if (await new ServiceSwap(site, record, service, { ...way, containers }).run(done)) done.push(service);
+    containers = await site.docker.containersOf(site.name);
   }
   return done;
 }
@@ -65,10 +66,15 @@ export async function reloadAfterUp(
   seenTo: readonly string[],
 ): Promise<void> {
   const services = blueGreenServices(site, record);
-  if (!services.some((service) => seenTo.includes(service)) || !proxyRuns(before, services)) return;
+  if (!services.some((service) => seenTo.includes(service))) return;
+  const file = await writeReload(site, record);
+  if (!file || proxiesOf(before, services).length === 0) return;
   const old = new Set(before.map(({ id }) => id));
-  const left = (await site.docker.containersOf(site.name)).filter(({ id }) => old.has(id));
-  if (proxyRuns(left, services)) await reload(site, record, await writeReload(site, record));
+  const proxies = proxiesOf(await site.docker.containersOf(site.name), services).filter(({ id }) =>
+    old.has(id),
+  );
+  if (proxies.length > 0)
+    await site.docker.point(site.state.releasePath(record.id), file, pinsFor(proxies, [], []));
 }
 
 /** Those of the inputs, and those that an earlier run began to swap: its inputs may have been others. */
@@ -78,166 +84,199 @@ function blueGreenServices({ settings, pending }: Site, record: ReleaseRecord): 
   return [...new Set([...asked, ...begun])].filter((service) => record.services.includes(service));
 }
 
-/** Whether users reach a blue-green service at all: through what publishes a port and is not one itself. Pure. */
-export function proxyRuns(containers: readonly Container[], blueGreen: readonly string[]): boolean {
-  return containers.some(
+/** What users come through to a blue-green service: containers that publish a port and are not one themselves. Pure. */
+export function proxiesOf(containers: readonly Container[], blueGreen: readonly string[]): Container[] {
+  return containers.filter(
     ({ service, status, ports, hostNetwork }) =>
       status === 'running' && !blueGreen.includes(service) && (ports.length > 0 || hostNetwork),
   );
 }
 
-/** What another one depends on comes first. Pure. */
-export function inOrder(
-  services: readonly string[],
-  needs: Readonly<Record<string, readonly string[]>>,
-): string[] {
-  const needed = (service: string) => (needs[service] ?? []).filter((other) => services.includes(other));
-  return [...services].sort((a, b) => needed(a).length - needed(b).length);
-}
+/** One service on its way to a release. */
+class ServiceSwap {
+  readonly #site: Site;
+  readonly #record: ReleaseRecord;
+  readonly #service: string;
+  readonly #way: Way;
+  readonly #goal: SwapGoal;
+  readonly #known: SwapKnowledge & { proven: Set<string> };
+  readonly #inherited: boolean;
+  readonly #deadline: Deadline;
+  /** All of the project, as last seen. */
+  #containers: readonly Container[];
+  #exposedAt: number | undefined;
 
-/** Answers false where it cannot be done beside the old one and is left to `docker compose up`. */
-async function swap(
-  site: Site,
-  record: ReleaseRecord,
-  service: string,
-  before: readonly Container[],
-  { back, timeout, done }: Way & { done: readonly string[] },
-): Promise<boolean> {
-  const { docker, state, settings, host, context } = site;
-  const { log, clock } = context;
-  const directory = state.releasePath(record.id);
-  const ofService = (containers: readonly Container[]) =>
-    containers.filter((container) => container.service === service && !container.oneOff);
-  const replicas = site.replicasOf(record);
-  const goal: SwapGoal = {
-    replicas: replicas[service] ?? 1,
-    back,
-    fits: fitsRelease(record, service, {
-      pending: site.pending,
-      remounted: site.remounted.includes(service),
-    }),
-  };
-  let own = ofService(before);
-  const inherited = site.pending?.swaps?.services[service];
-  const known: SwapKnowledge & { proven: Set<string> } = {
-    exposed: inherited?.exposed ?? own.map(({ id }) => id),
-    retired: inherited?.retired ?? [],
-    started: false,
-    proven: new Set(),
-    checked: settings.health === undefined,
-    reloadDue:
-      inherited !== undefined && reloadIsDue(inherited, own, site.pending?.containers[service] ?? []),
-  };
-  const hook = await writeReload(site, record);
-  const note = () =>
-    setSwap(site, service, { exposed: known.exposed, retired: known.retired }, linesOf(site));
-  const deadline = new Deadline(clock, timeout);
-  let exposedAt: number | undefined;
+  constructor(
+    site: Site,
+    record: ReleaseRecord,
+    service: string,
+    way: Way & { containers: readonly Container[] },
+  ) {
+    const { pending, remounted, settings, context } = site;
+    this.#site = site;
+    this.#record = record;
+    this.#service = service;
+    this.#way = way;
+    this.#containers = way.containers;
+    this.#deadline = new Deadline(context.clock, way.timeout);
+    this.#goal = {
+      replicas: site.replicasOf(record)[service] ?? 1,
+      back: way.back,
+      fits: fitsRelease(record, service, { pending, remounted: remounted.includes(service) }),
+    };
+    const inherited = pending?.swaps?.services[service];
+    this.#inherited = inherited !== undefined;
+    this.#known = {
+      exposed: inherited?.exposed ?? this.#own.map(({ id }) => id),
+      retired: inherited?.retired ?? [],
+      started: false,
+      proven: new Set(),
+      checked: settings.health === undefined,
+      reloadDue:
+        inherited !== undefined && reloadIsDue(inherited, this.#own, pending?.containers[service] ?? []),
+    };
+  }
 
-  const judged = async (ids: readonly string[], ask: boolean): Promise<Verdict> =>
-    watch(site, {
-      select: ({ id }) => ids.includes(id),
-      expectations: expectationsOf({ services: [service], images: record.images }, { [service]: ids.length }),
-      ask,
-      timeout: Math.max(1_000, deadline.remaining()),
-      window: back ? 0 : settings.stabilityWindow,
-    });
+  /** Answers false where it cannot be done beside the old one and is left to `docker compose up`. */
+  async run(done: readonly string[]): Promise<boolean> {
+    for (let first = true; ; first = false) {
+      const step = nextStep(this.#own, this.#goal, this.#known);
+      if (!step) return true;
+      if (step.do === 'start' && !this.#record.beside.includes(this.#service)) return false;
+      if (first && !this.#inherited) await this.#note();
+      await this.#take(step, done);
+      this.#containers = await this.#site.docker.containersOf(this.#site.name);
+    }
+  }
 
-  const take = async (step: SwapStep): Promise<boolean> => {
+  get #own(): Container[] {
+    return this.#containers.filter(({ service, oneOff }) => service === this.#service && !oneOff);
+  }
+
+  async #take(step: SwapStep, done: readonly string[]): Promise<void> {
+    const known = this.#known;
     switch (step.do) {
       case 'remove':
         known.reloadDue ||= step.ids.some((id) => known.exposed.includes(id));
-        // A proxy that looks by itself may already send to it: it ends its requests.
-        if (hook) await docker.docker(['rm', '-f', ...step.ids], 'cannot remove a container');
-        else await docker.retire(directory, '', step.ids);
-        return true;
-      case 'start': {
-        const needs = record.beside?.[service];
-        if (!needs) return false;
-        await bringUpNeeds(site, record, before, needs, done);
-        log.info(`${host}: ${service}: starting beside the old one, which the proxy goes on to use`);
+        return this.#remove(step.ids);
+      case 'start':
         known.started = true;
-        const beside = ['--no-recreate', '--scale', `${service}=${step.scale}`];
-        // Made together with what it depends on, because before 2.27 Compose's hash covers that; started
-        // without, because Compose would run one-shot services once more.
-        await docker.compose(
-          directory,
-          [...up, '--no-start', ...beside, ...scaleArguments(replicas, needs), service],
-          'docker compose up',
-        );
-        await docker.compose(directory, [...up, '-d', '--no-deps', ...beside, service], 'docker compose up');
-        return true;
-      }
-      case 'prove': {
-        const verdict = await judged(step.ids, false);
-        if (!verdict.good) throw failure(verdict, `${verdict.reason}; users never met it`);
+        return this.#start(step.scale, done);
+      case 'prove':
+        await this.#judge(step.ids, { ask: false });
         for (const id of step.ids) known.proven.add(id);
-        return true;
-      }
+        return;
       case 'expose':
-        log.info(`${host}: ${service}: proven before any user met it; the proxy looks again now`);
+        this.#say('proven before any user met it; the proxy goes over to it');
         known.exposed = [...known.exposed, ...step.ids];
-        await note();
-        exposedAt = clock.now();
-        await reload(site, record, hook);
-        known.reloadDue = false;
-        return true;
-      case 'check': {
-        const verdict = await judged(step.ids, true);
-        if (!verdict.good) {
-          site.replacing(exposedAt);
-          throw failure(verdict, verdict.reason);
-        }
+        await this.#note();
+        this.#exposedAt = this.#site.context.clock.now();
+        return this.#point(step.keep);
+      case 'check':
+        await this.#judge(step.ids, { ask: true });
         known.checked = true;
-        return true;
-      }
+        return;
       case 'retire':
-        log.info(
-          `${host}: ${service}: ${back ? 'what was new' : 'the old one'} ends its open requests and stops`,
-        );
+        this.#say(`${this.#way.back ? 'what was new' : 'the old one'} ends its open requests and stops`);
         known.retired = [...new Set([...known.retired, ...step.ids])];
-        await note();
-        await docker.retire(directory, hook, step.ids);
+        await this.#note();
+        await this.#site.docker.retire(this.#directory, await this.#reload(), {
+          pins: this.#pins(step.keep),
+          ids: step.ids,
+        });
         known.reloadDue = false;
-        return true;
+        return;
       case 'reload':
-        await reload(site, record, hook);
-        known.reloadDue = false;
-        return true;
+        return this.#point(step.keep);
     }
-  };
+  }
 
-  for (let first = true; ; first = false) {
-    const step = nextStep(own, goal, known);
-    if (!step) return true;
-    if (first && !inherited) await note();
-    if (!(await take(step))) return false;
-    own = ofService(await docker.containersOf(site.name));
+  async #remove(ids: readonly string[]): Promise<void> {
+    const { docker } = this.#site;
+    if (await this.#reload()) await docker.docker(['rm', '-f', ...ids], 'cannot remove a container');
+    // A proxy that looks by itself may already send to it: it ends its requests.
+    else await docker.retire(this.#directory, '', { pins: [], ids });
+  }
+
+  async #start(scale: number, done: readonly string[]): Promise<void> {
+    const { docker } = this.#site;
+    const needs = this.#record.needs[this.#service] ?? [];
+    const before = this.#containers;
+    await bringUpNeeds(this.#site, this.#record, before, { service: this.#service, done });
+    this.#say('starting beside the old one, which the proxy goes on to use');
+    const args = ['--no-build', '--pull', 'never', '--no-recreate', '--scale', `${this.#service}=${scale}`];
+    const scales = scaleArguments(this.#site.replicasOf(this.#record), needs);
+    // Made together with what it depends on, which is part of the hash of Compose 2.26; started without,
+    // because Compose would run one-shot services once more.
+    for (const how of [
+      ['--no-start', ...scales],
+      ['-d', '--no-deps'],
+    ])
+      await docker.compose(this.#directory, ['up', ...how, ...args, this.#service], 'docker compose up');
+  }
+
+  /** Waits for a good verdict on containers; throws UserError for a bad one. */
+  async #judge(ids: readonly string[], { ask }: { ask: boolean }): Promise<void> {
+    const { settings } = this.#site;
+    const { images } = this.#record;
+    const verdict = await watch(this.#site, {
+      select: ({ id }) => ids.includes(id),
+      expectations: expectationsOf({ services: [this.#service], images }, { [this.#service]: ids.length }),
+      ask,
+      timeout: Math.max(1_000, this.#deadline.remaining()),
+      // On the way back users wait, and the release is watched afterwards.
+      window: this.#way.back ? 0 : settings.stabilityWindow,
+    });
+    if (verdict.good) return;
+    if (ask) this.#site.replacing(this.#exposedAt);
+    const reason = ask ? verdict.reason : `${verdict.reason}; users never met it`;
+    throw new UserError(reason, { details: verdict.details || undefined, next: verdict.next });
+  }
+
+  /** The proxies find these containers alone from now on; all that run, once no others are left. */
+  async #point(keep: readonly string[]): Promise<void> {
+    const file = await this.#reload();
+    if (file) await this.#site.docker.point(this.#directory, file, this.#pins(keep));
+    this.#known.reloadDue = false;
+  }
+
+  #pins(keep: readonly string[]): Pins[] {
+    const services = blueGreenServices(this.#site, this.#record);
+    const own = this.#own;
+    const serving = own.filter(({ id }) => keep.includes(id));
+    const others = own.filter((container) => !serving.includes(container));
+    return pinsFor(proxiesOf(this.#containers, services), serving, others);
+  }
+
+  #note(): Promise<void> {
+    const { exposed, retired } = this.#known;
+    return setSwap(this.#site, this.#service, { exposed, retired }, linesOf(this.#site));
+  }
+
+  #reload(): Promise<string> {
+    return writeReload(this.#site, this.#record);
+  }
+
+  #say(what: string): void {
+    this.#site.context.log.info(`${this.#site.host}: ${this.#service}: ${what}`);
+  }
+
+  get #directory(): string {
+    return this.#site.state.releasePath(this.#record.id);
   }
 }
 
-/** What a service depends on, where it is not as the release wants it; what was swapped already is. */
+/** What a service depends on, where that is not as the release wants it. */
 async function bringUpNeeds(
   site: Site,
   record: ReleaseRecord,
   before: readonly Container[],
-  needs: readonly string[],
-  done: readonly string[],
+  { service, done }: { service: string; done: readonly string[] },
 ): Promise<void> {
-  const services = needs.filter((service) => !done.includes(service));
-  const replicas = site.replicasOf(record);
-  const plan = planChanges(before, {
-    ...record,
-    services,
-    replicas,
-    known: record.services,
-    changedMounts: {},
-  });
-  const changes = plan.filter(({ change }) => change !== 'unchanged' && change !== 'orphan');
-  if (changes.length === 0) return;
+  const services = (record.needs[service] ?? []).filter((other) => !done.includes(other));
+  const changes = changesOf(site, record, before, services);
   if (changes.some(({ change }) => change === 'recreate')) site.replacing();
-  const args = [...up, '-d', ...scaleArguments(replicas, needs), ...services];
-  await site.docker.compose(site.state.releasePath(record.id), args, 'docker compose up');
+  await upInGroups(site, record, changes);
 }
 
 function linesOf({ settings, pending }: Site): string {
@@ -251,12 +290,4 @@ async function writeReload(site: Site, record: ReleaseRecord): Promise<string> {
   const file = `${site.state.releasePath(record.id)}/blue-green-reload`;
   await site.state.write({ [file]: lines.replaceAll('\r\n', '\n') });
   return file;
-}
-
-async function reload({ docker, state }: Site, record: ReleaseRecord, hook: string): Promise<void> {
-  if (hook) await docker.hook(state.releasePath(record.id), hook, 'blue-green-reload');
-}
-
-function failure({ details, next }: Verdict, reason: string): UserError {
-  return new UserError(reason, { details: details || undefined, next });
 }

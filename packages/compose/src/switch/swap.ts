@@ -28,12 +28,13 @@ export type SwapStep =
   | { do: 'start'; scale: number }
   /** Judged while the proxy does not know them. */
   | { do: 'prove'; ids: string[] }
-  | { do: 'expose'; ids: string[] }
-  /** Asked through the proxy while the old ones still serve too. */
+  /** From now on the proxy is to find `keep`, among them `ids` for the first time. */
+  | { do: 'expose'; ids: string[]; keep: string[] }
+  /** Asked through the proxy while the old ones are still there. */
   | { do: 'check'; ids: string[] }
-  /** They end their requests and stop; the proxy looks again the moment they are gone. */
-  | { do: 'retire'; ids: string[] }
-  | { do: 'reload' };
+  /** They end their requests and stop, while the proxy finds `keep` alone. */
+  | { do: 'retire'; ids: string[]; keep: string[] }
+  | { do: 'reload'; keep: string[] };
 
 const alive = ({ status }: Container) => ['running', 'restarting', 'paused'].includes(status);
 
@@ -67,13 +68,12 @@ export function nextStep(
   const fresh = wanted.filter(({ id }) => !exposed.includes(id));
   const unproven = fresh.filter(({ id }) => !proven.has(id));
   if (unproven.length > 0) return { do: 'prove', ids: idsOf(unproven) };
-  if (fresh.length > 0) return { do: 'expose', ids: idsOf(fresh) };
-  if (others.length > 0) {
-    if (known.reloadDue) return { do: 'reload' };
-    if (!goal.back && !known.checked) return { do: 'check', ids: idsOf(wanted) };
-    return { do: 'retire', ids: idsOf(others) };
-  }
-  return known.reloadDue ? { do: 'reload' } : undefined;
+  const keep = idsOf(wanted);
+  if (fresh.length > 0) return { do: 'expose', ids: idsOf(fresh), keep };
+  if (known.reloadDue) return { do: 'reload', keep };
+  if (others.length === 0) return undefined;
+  if (!goal.back && !known.checked) return { do: 'check', ids: keep };
+  return { do: 'retire', ids: idsOf(others), keep };
 }
 
 /**

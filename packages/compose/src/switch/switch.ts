@@ -3,8 +3,8 @@ import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
 import { scaleArguments } from '../singletons.ts';
 import type { Site } from '../site.ts';
 import { movable, movableReferences } from '../stage/images.ts';
-import { planChanges } from '../stage/plan.ts';
 import { reloadAfterUp, swapBlueGreen } from './blue-green.ts';
+import { changesOf, upInGroups } from './groups.ts';
 import { repair } from './leftovers.ts';
 import { begin, setPhase } from './under-way.ts';
 
@@ -79,17 +79,10 @@ export async function bringUp(
   const { timeout = settings.healthTimeout } = back ?? {};
   const swapped = await swapBlueGreen(site, record, before, { back: back !== undefined, timeout });
   const others = (back?.only ?? record.services).filter((service) => !swapped.includes(service));
-  const plan = planChanges(before, {
-    services: others,
-    known: record.services,
-    hashes: record.hashes,
-    images: record.images,
-    replicas,
-    changedMounts: {},
-  });
-  const replaced = plan.filter(({ change }) => change === 'recreate').map(({ service }) => service);
-  // Where all that changes was swapped, nobody was without service.
-  if (swapped.length === 0 || replaced.length > 0) site.replacing();
+  const changes = changesOf(site, record, before, others);
+  const replaced = changes.filter(({ change }) => change === 'recreate').map(({ service }) => service);
+  if (swapped.length === 0 || replaced.some((service) => usersMiss(service, swapped, record, before)))
+    site.replacing();
   if (settings.strategy === 'stop-first' && replaced.length > 0) {
     context.log.info(
       `${host}: stopping ${replaced.join(', ')} first; users are without it until the new one is up`,
@@ -102,6 +95,7 @@ export async function bringUp(
     if (others.length > 0) await docker.compose(directory, args, 'docker compose up');
     return reloadAfterUp(site, record, before, others);
   }
+  if (swapped.length > 0) await upInGroups(site, record, changes);
   const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
   const scales = scaleArguments(replicas, record.services);
   await docker.compose(directory, [...up, ...orphans, ...scales, ...record.named], 'docker compose up');
@@ -114,6 +108,22 @@ export async function bringUp(
   );
   if (forced.length > 0)
     await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+}
+
+/**
+ * Whether users of swapped services notice that another one is replaced: the proxy itself, or what a swapped
+ * one depends on; not a worker. Pure.
+ */
+export function usersMiss(
+  service: string,
+  swapped: readonly string[],
+  { needs }: Pick<ReleaseRecord, 'needs'>,
+  before: readonly Container[],
+): boolean {
+  return (
+    swapped.some((one) => needs[one]?.includes(service)) ||
+    before.some((container) => container.service === service && container.ports.length > 0)
+  );
 }
 
 /** Whether a service has just the containers it had. Pure. */
