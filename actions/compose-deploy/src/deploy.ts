@@ -5,6 +5,8 @@ import {
   Locked,
   type Project,
   type Result,
+  roleOnWayBack,
+  type SingletonRole,
   type StagedRelease,
 } from '@lockkeeper/compose';
 import { Hosts, type Opening } from './hosts.ts';
@@ -92,6 +94,7 @@ async function switchAll(
         log: run.log,
         clock: run.clock,
         preDeploy,
+        wayBack: () => roleOf(run, host, projects, firstStays(run, outcomes[0])),
       }),
     );
     outcomes.push(outcome);
@@ -104,6 +107,31 @@ async function switchAll(
     }
   }
   return outcomes;
+}
+
+/**
+ * Whether the first host, which runs the singleton services from now on, stays as it is when another one
+ * fails; `first` is how it ended. Pure.
+ */
+export function firstStays(
+  { onFailure }: Pick<Deploy, 'onFailure'>,
+  first: Pick<HostOutcome, 'result' | 'previous'> | undefined,
+): boolean {
+  if (first?.result === 'unchanged') return true;
+  return first?.result === 'deployed' && (onFailure !== 'rollback-all' || !first.previous);
+}
+
+/** What a host does with the singleton services when it goes back. */
+async function roleOf(
+  { settings, hosts }: Deploy,
+  host: string,
+  projects: ReadonlyMap<string, Project>,
+  stays: boolean,
+): Promise<SingletonRole> {
+  const { singletonServices } = settings;
+  const [first = ''] = hosts;
+  if (singletonServices.length === 0 || host === first) return 'as-recorded';
+  return roleOnWayBack(false, stays && (await projects.get(first)?.runs(singletonServices)));
 }
 
 /** The hosts that were finished go back with the one that failed, the last one first. */
@@ -142,11 +170,15 @@ async function failedBeforeTheChange(
   if (!(error instanceof UserError)) throw error;
   const hosts: HostOutcome[] = [];
   let broken = false;
+  const first = projects.get(run.hosts[0] ?? '');
+  const stays = first !== undefined && !run.settings.dryRun && !(await first.needsRollBack());
   for (const host of run.hosts) {
     const project = projects.get(host);
     let message = '';
     if (project && !run.settings.dryRun && (await project.needsRollBack())) {
-      const back = await project.rollBack(`an earlier deploy was interrupted; then: ${error.message}`);
+      const back = await project.rollBack(`an earlier deploy was interrupted; then: ${error.message}`, {
+        singletons: await roleOf(run, host, projects, stays),
+      });
       message = ` An earlier deploy had been interrupted on ${host}. ${back.message}`;
       broken ||= !back.verified;
     }

@@ -33,7 +33,10 @@ export class Hosts {
     for (const host of [...this.#run.hosts].sort()) {
       const shell = await this.#run.connect(host);
       this.#shells.push(shell);
-      this.projects.set(host, await openProject({ ...this.#run, shell }));
+      this.projects.set(
+        host,
+        await openProject({ ...this.#run, shell, runsSingletons: host === this.#run.hosts[0] }),
+      );
     }
   }
 

@@ -7,6 +7,7 @@ import {
   releaseId,
   releaseIdPattern,
   releaseNonce,
+  roleOnWayBack,
   secretValues,
 } from '@lockkeeper/compose';
 import { connect } from '@lockkeeper/ssh';
@@ -105,11 +106,15 @@ export const run = defineAction<State>({
                 commit: context.sha,
                 lockToken: record.lockToken,
                 owner: { repository: context.repository, runUrl: context.runUrl },
+                runsSingletons: host === record.hosts[0],
                 log,
                 clock,
               },
               recoveryBudget / record.hosts.length,
-              record.run ? 'run' : 'deploy',
+              {
+                what: record.run ? 'run' : 'deploy',
+                singletons: roleOnWayBack(host === record.hosts[0], recovered[0]?.keepsSingletons),
+              },
             ),
           );
         } finally {

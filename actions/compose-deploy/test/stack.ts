@@ -239,9 +239,9 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
       const shell = await connect({ ...ssh, host: address }, { log, clock: systemClock });
       try {
         return await recoverHost(
-          { ...last, shell, settings, commit, owner, log, clock: systemClock },
+          { ...last, shell, settings, commit, owner, runsSingletons: true, log, clock: systemClock },
           60_000,
-          lastIsRun ? 'run' : 'deploy',
+          { what: lastIsRun ? 'run' : 'deploy' },
         );
       } finally {
         await shell.close();

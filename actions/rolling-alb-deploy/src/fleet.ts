@@ -211,7 +211,18 @@ export class Fleet {
 
   #context() {
     const { release, releaseId, commit, owner, lockToken, log, clock, signal } = this.#settings;
-    return { settings: release, release: releaseId, commit, owner, lockToken, log, clock, signal };
+    return {
+      settings: release,
+      release: releaseId,
+      commit,
+      owner,
+      lockToken,
+      // singleton-services is refused by this action: every target runs what its file says.
+      runsSingletons: true,
+      log,
+      clock,
+      signal,
+    };
   }
 }
 

@@ -41,7 +41,7 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
       'host-keys',
       'ec2-console is not supported by this version yet; give known-hosts or host-fingerprint and leave it out',
     );
-  for (const name of ['run', 'run-output']) inputs.notYet(name);
+  for (const name of ['run', 'run-output', 'singleton-services']) inputs.notYet(name);
   const batchSize = inputs.countOrPercent('batch-size', { min: 1 });
   const minHealthy = inputs.countOrPercent('min-healthy');
   const kind = inputs.choice('drain', ['idle', 'full']);

@@ -116,7 +116,7 @@ export class Recovery {
     );
     try {
       const { good, message } = await recoverHost(
-        { shell, settings, release, commit, owner, lockToken, log, clock, signal },
+        { shell, settings, release, commit, owner, lockToken, runsSingletons: true, log, clock, signal },
         budget,
       );
       if (!good) throw new UserError(message);

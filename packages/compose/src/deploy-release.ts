@@ -2,6 +2,7 @@ import { Cancelled, type Log, messageOf, UserError } from '@lockkeeper/action';
 import { type Clock, formatDuration } from '@lockkeeper/wait';
 import type { Result, ServiceChange, StagedRelease } from './outcome.ts';
 import type { Project } from './project.ts';
+import type { SingletonRole } from './singletons.ts';
 
 /** How a release ended on one host. */
 export interface HostOutcome {
@@ -38,7 +39,15 @@ export async function deployRelease(
     log,
     clock,
     preDeploy = true,
-  }: { rollback: boolean; log: Log; clock: Clock; preDeploy?: boolean },
+    wayBack = async () => 'as-recorded',
+  }: {
+    rollback: boolean;
+    log: Log;
+    clock: Clock;
+    preDeploy?: boolean;
+    /** What this host does with the singleton services when it goes back. */
+    wayBack?: () => Promise<SingletonRole>;
+  },
 ): Promise<HostOutcome> {
   const started = clock.now();
   const previous = project.serving;
@@ -92,7 +101,7 @@ export async function deployRelease(
     if (error instanceof Cancelled) throw error;
     failure = await explain(project, staged, error);
   }
-  return undo(project, failure, { rollback, log, outcome });
+  return undo(project, failure, { rollback, log, wayBack, outcome });
 }
 
 /** `docker compose up` says little of why: where a container tells more, that is the reason. */
@@ -119,10 +128,12 @@ async function undo(
   {
     rollback,
     log,
+    wayBack,
     outcome,
   }: {
     rollback: boolean;
     log: Log;
+    wayBack: () => Promise<SingletonRole>;
     outcome: (result: Result, rest: Partial<HostOutcome>) => HostOutcome;
   },
 ): Promise<HostOutcome> {
@@ -140,7 +151,7 @@ async function undo(
   if (!(await project.needsRollBack()))
     return outcome('failed', { reason, details, next, message: `${reason}. No container was changed.` });
   log.info(`${project.host}: ${reason}; going back`);
-  const back = await project.rollBack(reason);
+  const back = await project.rollBack(reason, { singletons: await wayBack() });
   const away =
     project.downtime > 0 && back.verified
       ? ` Users were without service for ${formatDuration(project.downtime)}.`

@@ -21,10 +21,7 @@ export function readReleaseInputs(inputs: Inputs): ReleaseSettings {
     'no-cache',
   ])
     inputs.notYet(name);
-  for (const name of ['blue-green-services', 'blue-green-reload', 'singleton-services']) inputs.notYet(name);
-  const strategy = inputs.choice('strategy', ['recreate', 'stop-first', 'blue-green']);
-  if (strategy === 'blue-green')
-    inputs.problem('strategy', 'blue-green is not supported by this version yet; use recreate or stop-first');
+  const singletonServices = readNames(inputs, 'singleton-services');
 
   const rollbackTo = inputs.text('rollback-to') || undefined;
   if (rollbackTo && rollbackTo !== 'previous' && !releaseIdPattern.test(rollbackTo))
@@ -57,7 +54,8 @@ export function readReleaseInputs(inputs: Inputs): ReleaseSettings {
     preDeploy: inputs.raw('pre-deploy'),
     postDeploy: inputs.raw('post-deploy'),
     preRollback: inputs.raw('pre-rollback'),
-    strategy: strategy === 'stop-first' ? 'stop-first' : 'recreate',
+    ...readStrategy(inputs, singletonServices),
+    singletonServices,
     healthTimeout: inputs.duration('health-timeout', { min: 1000 }),
     stabilityWindow: inputs.duration('stability-window'),
     health: readHealth(inputs),
@@ -70,6 +68,30 @@ export function readReleaseInputs(inputs: Inputs): ReleaseSettings {
     lockTimeout: inputs.duration('lock-timeout'),
     dryRun: inputs.boolean('dry-run'),
   };
+}
+
+function readStrategy(
+  inputs: Inputs,
+  singletons: readonly string[],
+): Pick<ReleaseSettings, 'strategy' | 'blueGreenServices' | 'blueGreenReload'> {
+  const strategy = inputs.choice('strategy', ['recreate', 'stop-first', 'blue-green']);
+  const blueGreenServices = readNames(inputs, 'blue-green-services');
+  const blueGreenReload = inputs.raw('blue-green-reload');
+  if (strategy !== 'blue-green') {
+    for (const name of ['blue-green-services', 'blue-green-reload'])
+      if (inputs.isSet(name)) inputs.problem(name, 'is of use only with strategy: blue-green');
+  } else if (blueGreenServices.length === 0)
+    inputs.problem(
+      'blue-green-services',
+      'is required with strategy: blue-green; expected the services that get a second container, such as web',
+    );
+  const both = blueGreenServices.filter((service) => singletons.includes(service));
+  if (both.length > 0)
+    inputs.problem(
+      'blue-green-services',
+      `names ${both.join(', ')}, which singleton-services forbids to run twice`,
+    );
+  return { strategy, blueGreenServices, blueGreenReload };
 }
 
 function readDirectory(inputs: Inputs): string {

@@ -11,7 +11,7 @@ export type Result =
 /** One service that a release would change, and why; `unchanged` services are listed too. */
 export interface ServiceChange {
   service: string;
-  change: 'create' | 'recreate' | 'start' | 'unchanged' | 'orphan';
+  change: 'create' | 'recreate' | 'start' | 'remove' | 'unchanged' | 'orphan';
   /** In words: `image 1f0c… → 9ab2…`, `configuration changed`, `not running`. */
   why: string;
 }

@@ -10,6 +10,7 @@ import { HostState } from './record/host-state.ts';
 import type { PendingRecord } from './record/release-record.ts';
 import { needsRollBack, rollBack } from './roll-back/roll-back.ts';
 import { runLines } from './run-lines.ts';
+import type { SingletonRole } from './singletons.ts';
 import { type ProjectContext, Site } from './site.ts';
 import { discardRelease, resolveRelease, stageRelease } from './stage/stage.ts';
 import { settle } from './switch/settle.ts';
@@ -52,8 +53,14 @@ export interface Project {
   discard(id: string): Promise<void>;
   /** Whether something was begun that `rollBack` would undo. */
   needsRollBack(): Promise<boolean>;
-  /** Back to what ran before the change, or to the named release, verified. Throws only when cancelled. */
-  rollBack(reason: string, options?: { to?: string; timeout?: number }): Promise<RolledBack>;
+  /**
+   * Back to what ran before the change, or to the named release, verified. Throws only when cancelled.
+   * `singletons` tells a host of a fleet to leave the singleton services to another host.
+   */
+  rollBack(
+    reason: string,
+    options?: { to?: string; timeout?: number; singletons?: SingletonRole },
+  ): Promise<RolledBack>;
   /**
    * Runs shell lines with the serving release's Compose, or with the files as they lie before our first deploy; their
    * stdout is shown, or goes into a stream, which then ends with the connection. Throws UserError.
@@ -61,6 +68,8 @@ export interface Project {
   runLines(lines: string, stdout?: Writable): Promise<void>;
   /** For `rollback: false`: the failed release stays, the way back stays known to the next run. */
   leaveAsItIs(): Promise<void>;
+  /** Whether each of these services has a running container here. */
+  runs(services: readonly string[]): Promise<boolean>;
   /** Established connections to the published port; undefined when that cannot be told. */
   connections(port: number): Promise<number | undefined>;
   /** A note for later runs, such as the fleet this host belongs to; undefined reads as none. */
@@ -185,7 +194,10 @@ class HostProject implements Project {
     return needsRollBack(this.#site);
   }
 
-  rollBack(reason: string, options: { to?: string; timeout?: number } = {}): Promise<RolledBack> {
+  rollBack(
+    reason: string,
+    options: { to?: string; timeout?: number; singletons?: SingletonRole } = {},
+  ): Promise<RolledBack> {
     return rollBack(this.#site, reason, options);
   }
 
@@ -195,6 +207,18 @@ class HostProject implements Project {
 
   leaveAsItIs(): Promise<void> {
     return setPhase(this.#site, 'left');
+  }
+
+  async runs(services: readonly string[]): Promise<boolean> {
+    const { docker, state, serving } = this.#site;
+    this.#site.name ||= serving ? (await state.release(serving)).project : '';
+    if (!this.#site.name) return false;
+    const containers = await docker.containersOf(this.#site.name);
+    return services.every((service) =>
+      containers.some(
+        (container) => container.service === service && !container.oneOff && container.status === 'running',
+      ),
+    );
   }
 
   async connections(port: number): Promise<number | undefined> {

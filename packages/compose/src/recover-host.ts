@@ -5,6 +5,7 @@ import { Locked } from './host/lock.ts';
 import { onHost } from './host/next-command.ts';
 import { askSteps, stopSteps } from './host/step-scripts.ts';
 import { openProject, type Project, type UnderWay } from './project.ts';
+import type { SingletonRole } from './singletons.ts';
 import type { ProjectContext } from './site.ts';
 
 export interface Recovered {
@@ -15,6 +16,8 @@ export interface Recovered {
   message: string;
   /** The command that shows more; '' where there is nothing to see to. */
   next: string;
+  /** It runs the singleton services, and nothing on it had to go back. */
+  keepsSingletons?: boolean;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface Recovered {
 export async function recoverHost(
   context: ProjectContext,
   budget: number,
-  what: 'deploy' | 'run' = 'deploy',
+  { what = 'deploy', singletons }: { what?: 'deploy' | 'run'; singletons?: SingletonRole } = {},
 ): Promise<Recovered> {
   const { shell, settings, clock, log } = context;
   const host = shell.name;
@@ -56,7 +59,14 @@ export async function recoverHost(
         what === 'run'
           ? `the run was interrupted${ended ? ', its command was ended' : ''}; what it had done stays`
           : 'nothing was under way, no container was changed';
-      return { host, good: true, message: `${host}: ${story}. ${servesNow(project.serving)}`, next: '' };
+      return {
+        host,
+        good: true,
+        message: `${host}: ${story}. ${servesNow(project.serving)}`,
+        next: '',
+        keepsSingletons:
+          settings.singletonServices.length > 0 && (await project.runs(settings.singletonServices)),
+      };
     }
     const story = interruptedWhile(project.underWay);
     if (!settings.rollback) {
@@ -70,6 +80,7 @@ export async function recoverHost(
     }
     const back = await project.rollBack('the deploy was interrupted', {
       timeout: Math.max(5_000, deadline.remaining() - 10_000),
+      singletons,
     });
     return {
       host,

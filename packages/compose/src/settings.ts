@@ -22,7 +22,13 @@ export interface ReleaseSettings {
   preDeploy: string;
   postDeploy: string;
   preRollback: string;
-  strategy: 'recreate' | 'stop-first';
+  strategy: 'recreate' | 'stop-first' | 'blue-green';
+  /** With `blue-green`: services that get a second container beside the first. */
+  blueGreenServices: string[];
+  /** Shell lines that make the proxy look again; '' where it looks by itself. */
+  blueGreenReload: string;
+  /** Services that run on one host of a fleet only. */
+  singletonServices: string[];
   healthTimeout: number;
   stabilityWindow: number;
   health?: HealthProbe;

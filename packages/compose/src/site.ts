@@ -6,6 +6,7 @@ import type { Lock } from './host/lock.ts';
 import type { HostState } from './record/host-state.ts';
 import type { PendingRecord } from './record/release-record.ts';
 import type { ReleaseSettings } from './settings.ts';
+import { replicasFor, type SingletonRole } from './singletons.ts';
 
 export interface ProjectContext {
   shell: Shell;
@@ -17,6 +18,8 @@ export interface ProjectContext {
   owner: { repository: string; runUrl: string };
   /** Tells this run's lock from any other's (letters and digits); saved in state before the lock is taken, so that post can release it. */
   lockToken: string;
+  /** Whether this host is the one of the fleet that runs the `singleton-services`. */
+  runsSingletons: boolean;
   /** Milliseconds that a lost connection may stay away; some minutes unless given. */
   reconnectWithin?: number;
   log: Log;
@@ -54,6 +57,8 @@ export class Site {
   pending: PendingRecord | undefined;
   /** Services whose mounted files changed with the staged release, though Compose sees no change. */
   remounted: string[] = [];
+  /** What this host does with the singleton services. */
+  singletons: SingletonRole;
   /** Milliseconds in which replaced services were not proven yet. */
   downtime = 0;
   #replacedAt: number | undefined;
@@ -68,6 +73,7 @@ export class Site {
     this.lock = found.lock;
     this.serving = found.serving;
     this.pending = found.pending;
+    this.singletons = context.runsSingletons ? 'runs' : 'leaves';
   }
 
   get settings(): ReleaseSettings {
@@ -79,9 +85,14 @@ export class Site {
     return new Date(this.context.clock.now()).toISOString();
   }
 
+  /** Service → containers that this host is to have of a release. */
+  replicasOf(record: Parameters<typeof replicasFor>[0]): Record<string, number> {
+    return replicasFor(record, this.settings.singletonServices, this.singletons);
+  }
+
   /** Services are being replaced: users may be without them until `proven`. */
-  replacing(): void {
-    this.#replacedAt ??= this.context.clock.now();
+  replacing(since = this.context.clock.now()): void {
+    this.#replacedAt ??= since;
   }
 
   proven(): void {

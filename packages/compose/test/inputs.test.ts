@@ -80,7 +80,7 @@ describe('release inputs', () => {
         'health-timeout',
         'health-json',
         'rollback-to',
-        'strategy',
+        'blue-green-services',
         'files',
       ]),
     );

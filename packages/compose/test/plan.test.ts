@@ -25,6 +25,7 @@ const wanted = {
   known: ['web', 'db'],
   hashes: { web: 'same' },
   images: { web: { reference: 'web:v2', id: 'sha256:1111111111112222' } },
+  replicas: {},
   changedMounts: {},
 };
 
@@ -96,6 +97,10 @@ describe("Compose's answers", () => {
       builds: false,
       dependsOn: ['db'],
       replicas: 2,
+      published: [],
+      network: '',
+      fixedAddress: false,
+      healthCheck: false,
       mounts: ['/srv/shop/nginx.conf'],
     });
     expect(config.services.mail).toMatchObject({ builds: true, image: undefined });
@@ -134,6 +139,8 @@ describe('the releases on a host', () => {
     services: [],
     named: [],
     replicas: {},
+    needs: {},
+    beside: [],
     images: {},
     hashes: {},
     mounts: {},

@@ -24,8 +24,10 @@ function container(changes: Partial<Container> = {}): Container {
     restartCount: 0,
     restartPolicy: 'no',
     environment: [],
+    command: [],
     ports: [],
     addresses: [],
+    networks: [],
     hostNetwork: false,
     ...changes,
   };

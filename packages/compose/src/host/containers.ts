@@ -28,6 +28,8 @@ const inspected = v.object({
   Config: v.object({
     Image: v.optional(v.string(), ''),
     Env: v.nullish(v.array(v.string())),
+    Entrypoint: v.nullish(v.array(v.string())),
+    Cmd: v.nullish(v.array(v.string())),
     Labels: v.nullish(v.record(v.string(), v.string())),
     Healthcheck: v.nullish(
       v.object({ Interval: v.optional(v.number(), 0), Retries: v.optional(v.number(), 0) }),
@@ -46,7 +48,17 @@ const inspected = v.object({
         ),
       ),
       Networks: v.nullish(
-        v.record(v.string(), v.nullish(v.object({ IPAddress: v.optional(v.string(), '') }))),
+        v.record(
+          v.string(),
+          v.nullish(
+            v.object({
+              NetworkID: v.optional(v.string(), ''),
+              IPAddress: v.optional(v.string(), ''),
+              GlobalIPv6Address: v.optional(v.string(), ''),
+              Aliases: v.nullish(v.array(v.string())),
+            }),
+          ),
+        ),
       ),
     }),
   ),
@@ -74,6 +86,8 @@ export interface Container {
   restartCount: number;
   restartPolicy: string;
   environment: string[];
+  /** What it starts: entrypoint and arguments. */
+  command: string[];
   health?: {
     status: string;
     failingStreak: number;
@@ -85,6 +99,8 @@ export interface Container {
   /** Published ports: on the host → in the container. */
   ports: Array<{ host: number; container: number }>;
   addresses: string[];
+  /** Where it runs: the network's id, its addresses there ('' = none) and the names that Docker's DNS has for it. */
+  networks: Array<{ network: string; address: string; address6: string; aliases: string[] }>;
   hostNetwork: boolean;
 }
 
@@ -114,6 +130,7 @@ export function parseContainers(json: string): Container[] {
       restartCount: data.RestartCount,
       restartPolicy: data.HostConfig.RestartPolicy?.Name || 'no',
       environment: data.Config.Env ?? [],
+      command: [...(data.Config.Entrypoint ?? []), ...(data.Config.Cmd ?? [])],
       health:
         health && health.Status !== 'none'
           ? {
@@ -133,6 +150,18 @@ export function parseContainers(json: string): Container[] {
       ),
       addresses: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) =>
         network?.IPAddress ? [network.IPAddress] : [],
+      ),
+      networks: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) =>
+        network
+          ? [
+              {
+                network: network.NetworkID,
+                address: network.IPAddress,
+                address6: network.GlobalIPv6Address,
+                aliases: network.Aliases ?? [],
+              },
+            ]
+          : [],
       ),
       hostNetwork: data.HostConfig.NetworkMode === 'host',
     };

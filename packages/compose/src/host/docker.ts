@@ -5,7 +5,9 @@ import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import { lastLine, must } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
 import type { Lock } from './lock.ts';
+import { type Memory, parseMemory } from './memory.ts';
 import { type HostName, onHost } from './next-command.ts';
+import type { Pins } from './pins.ts';
 import type { ComposeKind } from './preflight.ts';
 import * as scripts from './scripts.ts';
 import type { SteadyShell } from './steady-shell.ts';
@@ -148,6 +150,29 @@ export class DockerHost {
     return [this.#settings.directory, this.kind, directory, file];
   }
 
+  /** Proxies look again (hook `file`), after their hosts files were made to say `pins`. */
+  async point(directory: string, file: string, pins: readonly Pins[]): Promise<void> {
+    this.#settings.log.info(`${this.#shell.name}: blue-green-reload`);
+    const args = [...this.#hookArguments(directory, file), ...pinArguments(pins)];
+    await this.#step(scripts.point, args, 'blue-green-reload failed');
+  }
+
+  /** Containers stop in their own time and go, while proxies find the others alone; `file` is '' where the proxy sees to itself. */
+  async retire(
+    directory: string,
+    file: string,
+    { pins, ids }: { pins: readonly Pins[]; ids: readonly string[] },
+  ): Promise<void> {
+    const args = [...this.#hookArguments(directory, file), ...pinArguments(pins), '--', ...ids];
+    await this.#step(scripts.retire, args, 'cannot end the old containers');
+  }
+
+  /** Bytes that containers use, and that the host has left; undefined where docker does not tell. */
+  async memory(ids: readonly string[]): Promise<Memory | undefined> {
+    const { code, stdout } = await this.#shell.run(scripts.memory, { args: ids, timeout: 30_000 });
+    return code === 0 ? parseMemory(stdout) : undefined;
+  }
+
   /** Container id → its last log lines. */
   async lastLogs(ids: readonly string[], lines: number): Promise<Map<string, string>> {
     const { stdout } = await this.#shell.run(scripts.lastLogs, {
@@ -275,6 +300,14 @@ export function failure(
         cause: end.why,
       });
   }
+}
+
+function pinArguments(pins: readonly Pins[]): string[] {
+  return pins.flatMap(({ proxy, address, lines }) => [
+    proxy,
+    address,
+    lines.map((line) => `${line} # lockkeeper\n`).join(''),
+  ]);
 }
 
 /**

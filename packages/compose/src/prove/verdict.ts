@@ -43,6 +43,7 @@ export function judge(
       if (reference) failures.push(`${service} has no container on ${host}`);
       return { service, state: 'missing', detail: 'no container' };
     }
+    if (replicas === 0) return { service, state: 'starting', detail: 'still runs here, and is to go' };
     const other = image && own.find((container) => container.image !== image);
     if (other) {
       failed.push(other);

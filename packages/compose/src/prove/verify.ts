@@ -1,15 +1,10 @@
-import { word } from '@lockkeeper/ssh';
-import { Deadline, formatDuration } from '@lockkeeper/wait';
+import { formatDuration } from '@lockkeeper/wait';
 import type { Container } from '../host/containers.ts';
-import { onHost } from '../host/next-command.ts';
 import type { Verdict } from '../outcome.ts';
 import type { ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
-import { evidenceOf } from './evidence.ts';
-import { askHealth } from './health-url.ts';
-import { type Expectation, type Judgement, judge, type Reference } from './verdict.ts';
-
-const pollEvery = 500;
+import type { Expectation } from './verdict.ts';
+import { watch } from './watch.ts';
 
 /** Waits until the release is proven or has failed; at most `timeout` ms. Then nothing may restart or fall ill for the window. */
 export async function verify(
@@ -17,109 +12,32 @@ export async function verify(
   id: string,
   timeout = site.settings.healthTimeout,
 ): Promise<Verdict> {
-  const { state, docker, settings, host, context } = site;
-  const { clock, log, signal } = context;
+  const { state, settings, host, context } = site;
   const record = await state.release(id);
   site.name = record.project;
-  const deadline = new Deadline(clock, timeout);
-  const expectations = expectationsOf(record);
-  const failed = (judgement: Judgement, reason: string) => failure(site, judgement, reason, deadline);
-  let told = '';
-  const tell = (what: string) => {
-    if (what !== told) log.info(`${host}: ${what} (${formatDuration(deadline.elapsed())})`);
-    told = what;
-  };
-  let window: { deadline: Deadline; reference: Reference } | undefined;
-  for (;;) {
-    signal?.throwIfAborted();
-    const containers = await docker.containersOf(site.name);
-    const judgement = judge(containers, expectations, host, window?.reference);
-    let { reason } = judgement;
-    if (judgement.state === 'failed') return failed(judgement, reason);
-    if (judgement.state === 'good') {
-      const ill = await askApp(site, deadline, window !== undefined);
-      if (ill === undefined) {
-        if (!window) {
-          site.proven();
-          window = {
-            deadline: new Deadline(clock, settings.stabilityWindow),
-            reference: referenceOf(containers),
-          };
-          if (settings.stabilityWindow > 0)
-            tell(`healthy; watching it for ${formatDuration(settings.stabilityWindow)}`);
-          for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
-            log.warning(`${host}: ${doubt}`);
-        } else if (window.deadline.passed()) {
-          const { services } = judgement;
-          return { good: true, services, reason: '', details: '', next: '', took: deadline.elapsed() };
-        }
-        await clock.sleep(Math.min(pollEvery, Math.max(1, window.deadline.remaining())), signal);
-        continue;
-      }
-      reason = `the app is not well: ${ill}`;
-      if (window)
-        return failed(
-          { ...judgement, failed: containers },
-          `the app fell ill on ${host} within the stability window: ${ill}`,
-        );
-    }
-    tell(reason);
-    if (deadline.passed())
-      return failed(
-        { ...judgement, failed: judgement.failed.length > 0 ? judgement.failed : containers },
-        `${reason}, on ${host} after ${formatDuration(timeout)} (health-timeout)`,
-      );
-    await clock.sleep(Math.min(pollEvery, deadline.remaining()), signal);
-  }
+  return watch(site, {
+    expectations: expectationsOf(record, site.replicasOf(record)),
+    ask: true,
+    timeout,
+    window: settings.stabilityWindow,
+    well(containers) {
+      site.proven();
+      for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
+        context.log.warning(`${host}: ${doubt}`);
+    },
+  });
 }
 
-/** Undefined when the app is well. With \`sure\` a bad answer is no broken connection's: those say nothing about the app. */
-async function askApp(
-  { settings, context }: Site,
-  deadline: Deadline,
-  sure: boolean,
-): Promise<string | undefined> {
-  const { health } = settings;
-  if (!health) return undefined;
-  const { shell, clock, signal } = context;
-  const timeout = Math.min(5_000, Math.max(1_000, deadline.remaining()));
-  const ask = () => askHealth(shell, health, { timeout, clock, signal });
-  const { losses } = shell;
-  const ill = await ask();
-  if (ill === undefined || !sure) return ill;
-  // A connection that went silent is found out here.
-  await shell.run(':', { signal });
-  return shell.losses === losses ? ill : ask();
-}
-
-async function failure(
-  site: Site,
-  judgement: Judgement,
-  reason: string,
-  deadline: Deadline,
-): Promise<Verdict> {
-  const first = judgement.failed[0]?.service;
-  const logs = `docker compose -p ${word(site.name)} logs --tail 50`;
-  return {
-    good: false,
-    services: judgement.services,
-    reason,
-    details: await evidenceOf(site.docker, judgement.failed),
-    next: onHost(site.context.shell, first ? `${logs} ${word(first)}` : logs, site.directory),
-    took: deadline.elapsed(),
-  };
-}
-
-function expectationsOf(record: ReleaseRecord): Expectation[] {
-  return record.services.map((service) => ({
+/** What must run of a release: of each service so many replicas of its image. Pure. */
+export function expectationsOf(
+  { services, images }: Pick<ReleaseRecord, 'services' | 'images'>,
+  replicas: Readonly<Record<string, number>>,
+): Expectation[] {
+  return services.map((service) => ({
     service,
-    replicas: record.replicas[service] ?? 1,
-    image: record.images[service]?.id,
+    replicas: replicas[service] ?? 1,
+    image: images[service]?.id,
   }));
-}
-
-function referenceOf(containers: readonly Container[]): Reference {
-  return new Map(containers.map(({ id, restartCount, startedAt }) => [id, { restartCount, startedAt }]));
 }
 
 /** What a good verdict does not prove. `window` is the stability window in ms. Pure. */

@@ -17,7 +17,12 @@ export const releaseRecord = v.object({
   services: v.array(v.string()),
   /** What the release was asked for; [] = all. `docker compose up` gets the same. */
   named: v.array(v.string()),
+  /** 0 for a singleton service that runs on another host. */
   replicas: v.record(v.string(), v.number()),
+  /** Service → all that it depends on, however far. */
+  needs: v.optional(v.record(v.string(), v.array(v.string())), {}),
+  /** Services of which a second container can run beside the first. */
+  beside: v.optional(v.array(v.string()), []),
   images: v.record(v.string(), image),
   hashes: v.record(v.string(), v.string()),
   /** Service → mounted file → checksum. */
@@ -29,6 +34,15 @@ export const releaseRecord = v.object({
   verifiedAt: v.nullable(v.string()),
 });
 export type ReleaseRecord = v.InferOutput<typeof releaseRecord>;
+
+/** How far the swap of a blue-green service is; each list is written before what it tells of is done. */
+const swap = v.object({
+  /** Ids of containers that the proxy may know. */
+  exposed: v.array(v.string()),
+  /** Ids of containers that were told to stop. */
+  retired: v.array(v.string()),
+});
+export type SwapRecord = v.InferOutput<typeof swap>;
 
 /** .lockkeeper/pending.json: written before the first change of a deploy, gone after its end. */
 export const pendingRecord = v.object({
@@ -44,6 +58,8 @@ export const pendingRecord = v.object({
   containers: v.record(v.string(), v.array(v.string())),
   /** Image references that the deploy moved → the id before; null where there was none. */
   tags: v.record(v.string(), v.nullable(v.string())),
+  /** Blue-green services by name, and the lines that make the proxy look again: whoever goes on needs them. */
+  swaps: v.optional(v.object({ reload: v.string(), services: v.record(v.string(), swap) })),
 });
 export type PendingRecord = v.InferOutput<typeof pendingRecord>;
 

@@ -2,6 +2,7 @@ import { messageOf } from '@lockkeeper/action';
 import type { RolledBack } from '../outcome.ts';
 import { verify } from '../prove/verify.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
+import type { SingletonRole } from '../singletons.ts';
 import type { Site } from '../site.ts';
 import { bringUp, runHook } from '../switch/switch.ts';
 import { begin, setPhase } from '../switch/under-way.ts';
@@ -17,9 +18,10 @@ export async function needsRollBack(site: Site): Promise<boolean> {
 export async function rollBack(
   site: Site,
   reason: string,
-  { to, timeout }: { to?: string; timeout?: number },
+  { to, timeout, singletons = 'as-recorded' }: { to?: string; timeout?: number; singletons?: SingletonRole },
 ): Promise<RolledBack> {
   site.pending ??= (await site.state.current()).pending;
+  site.singletons = singletons;
   const { pending, serving } = site;
   const left = pending?.to ?? serving;
   const target = to ?? pending?.from ?? undefined;
@@ -30,7 +32,7 @@ export async function rollBack(
     if (!target) return await stopWhatWasStarted(site, left, reason);
     const record = await site.state.release(target);
     site.name = record.project;
-    await goBack(site, record, { left, pending });
+    await goBack(site, record, { left, pending, timeout });
     const verdict = await verify(site, target, timeout);
     if (!verdict.good) return await notBack(site, reason, verdict.reason);
     if (left && left !== target) await site.state.markBad(left, reason);
@@ -51,18 +53,18 @@ export async function rollBack(
 async function goBack(
   site: Site,
   record: ReleaseRecord,
-  { left, pending }: { left: string | undefined; pending: PendingRecord | undefined },
+  {
+    left,
+    pending,
+    timeout,
+  }: { left: string | undefined; pending: PendingRecord | undefined; timeout: number | undefined },
 ): Promise<void> {
   const { state, docker, settings } = site;
   const replaced = pending?.phase !== 'placed';
   if (pending) await setPhase(site, 'rolling-back');
   // A host that was finished goes back with its fleet: from here on it is under way again.
-  else
-    await begin(
-      site,
-      { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' },
-      await docker.containersOf(site.name),
-    );
+  // What runs there is none of what ran before.
+  else await begin(site, { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' }, []);
   if (replaced) await runHook(site, record.id, 'pre-rollback', settings.preRollback);
   await docker.putInPlace(
     state.releasePath(record.id),
@@ -74,9 +76,15 @@ async function goBack(
   const foreign = strangers(containers, record, leftRecord, pending);
   if (foreign.length > 0)
     await docker.docker(['rm', '-f', ...foreign.map(({ id }) => id)], 'cannot remove new containers');
-  const changed = record.services.filter((service) => !untouched(pending, containers, service, record));
-  site.replacing();
-  if (changed.length > 0) await bringUp(site, record, containers, changed);
+  const replicas = site.replicasOf(record);
+  const changed = record.services.filter(
+    (service) =>
+      service in (pending?.swaps?.services ?? {}) ||
+      (replicas[service] === 0
+        ? containers.some((container) => container.service === service && !container.oneOff)
+        : !untouched(pending, containers, service, record)),
+  );
+  if (changed.length > 0) await bringUp(site, record, containers, { only: changed, timeout });
 }
 
 /** The release's own env file, or the host's as it lay before an env-file input replaced it. */

@@ -3,10 +3,11 @@ import type { ReleaseImage } from '../outcome.ts';
 import { judge } from '../prove/verdict.ts';
 import type { ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
-import type { ComposeConfig } from './compose-config.ts';
+import { type ComposeConfig, needsOf } from './compose-config.ts';
 import { keepTags } from './images.ts';
 import { mountedFiles } from './mounted-files.ts';
 import { layOut, type Sources } from './release-tree.ts';
+import { besideThemselves } from './why-not-blue-green.ts';
 
 type Override = Record<string, { image?: string; environment?: Record<string, string> }>;
 
@@ -75,6 +76,8 @@ export async function recordWhatRuns(
     replicas: Object.fromEntries(
       covered.map((service) => [service, own.filter((container) => container.service === service).length]),
     ),
+    needs: needsOf(first, covered),
+    beside: besideThemselves(first, covered),
     images,
     hashes,
     mounts: await mountedFiles(context.shell, first, covered),

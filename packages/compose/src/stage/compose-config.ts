@@ -12,6 +12,23 @@ const schema = v.object({
       environment: v.nullish(
         v.record(v.string(), v.nullable(v.union([v.string(), v.number(), v.boolean()]))),
       ),
+      container_name: v.optional(v.string()),
+      ports: v.nullish(
+        v.array(
+          v.object({
+            published: v.nullish(v.union([v.string(), v.number()])),
+            target: v.optional(v.number(), 0),
+          }),
+        ),
+      ),
+      network_mode: v.optional(v.string()),
+      networks: v.nullish(
+        v.record(
+          v.string(),
+          v.nullish(v.object({ ipv4_address: v.optional(v.string()), ipv6_address: v.optional(v.string()) })),
+        ),
+      ),
+      healthcheck: v.nullish(v.object({ disable: v.optional(v.boolean()) })),
       deploy: v.nullish(v.object({ replicas: v.optional(v.number()) })),
       scale: v.optional(v.number()),
       volumes: v.nullish(v.array(v.object({ type: v.optional(v.string()), source: v.optional(v.string()) }))),
@@ -25,6 +42,15 @@ export interface ServiceConfig {
   builds: boolean;
   dependsOn: string[];
   replicas: number;
+  containerName?: string;
+  /** Ports on the host as the file says (`8000`, a range, '' = any) → in the container. */
+  published: Array<{ host: string; container: number }>;
+  /** `network_mode`; '' where it has networks. */
+  network: string;
+  /** Whether it has an address of its own choice in a network. */
+  fixedAddress: boolean;
+  /** Whether the file gives it a health check; its image may too. */
+  healthCheck: boolean;
   /** Absolute paths of what is mounted from the host. */
   mounts: string[];
 }
@@ -48,6 +74,16 @@ export function parseConfig(json: string): ComposeConfig {
           builds: data.build != null,
           dependsOn: Object.keys(data.depends_on ?? {}),
           replicas: data.deploy?.replicas ?? data.scale ?? 1,
+          containerName: data.container_name,
+          published: (data.ports ?? []).map(({ published, target }) => ({
+            host: String(published ?? ''),
+            container: target,
+          })),
+          network: data.network_mode ?? '',
+          fixedAddress: Object.values(data.networks ?? {}).some(
+            (network) => network?.ipv4_address !== undefined || network?.ipv6_address !== undefined,
+          ),
+          healthCheck: data.healthcheck != null && data.healthcheck.disable !== true,
           mounts: (data.volumes ?? []).flatMap(({ type, source }) =>
             type === 'bind' && source?.startsWith('/') ? [source] : [],
           ),
@@ -77,6 +113,16 @@ export function withDependencies(config: ComposeConfig, services: readonly strin
   };
   (services.length > 0 ? services : Object.keys(config.services)).forEach(visit);
   return [...found];
+}
+
+/** Service → all that it depends on, however far. Pure. */
+export function needsOf(config: ComposeConfig, services: readonly string[]): Record<string, string[]> {
+  return Object.fromEntries(
+    services.map((service) => [
+      service,
+      withDependencies(config, [service]).filter((other) => other !== service),
+    ]),
+  );
 }
 
 /** Throws UserError when an input names a service that the file does not have. Pure. */

@@ -9,6 +9,8 @@ export interface Wanted {
   /** Compose's own hash of each service. */
   hashes: Readonly<Record<string, string>>;
   images: Readonly<Record<string, ReleaseImage>>;
+  /** Service → containers wanted on this host. */
+  replicas: Readonly<Record<string, number>>;
   /** Service → files it mounts whose content changed since the serving release. */
   changedMounts: Readonly<Record<string, readonly string[]>>;
 }
@@ -17,6 +19,10 @@ export interface Wanted {
 export function planChanges(containers: readonly Container[], wanted: Wanted): ServiceChange[] {
   const changes = wanted.services.map((service): ServiceChange => {
     const own = containers.filter((container) => container.service === service && !container.oneOff);
+    if (wanted.replicas[service] === 0)
+      return own.length > 0
+        ? { service, change: 'remove', why: 'is not to run on this host' }
+        : { service, change: 'unchanged', why: 'is not to run on this host' };
     if (own.length === 0) return { service, change: 'create', why: 'has no container yet' };
     const why: string[] = [];
     const image = wanted.images[service];

@@ -8,7 +8,7 @@ import { releaseIdPattern } from '../record/release-id.ts';
 import { contentHash, previousRelease, type ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
 import { recordWhatRuns } from './baseline.ts';
-import { type ComposeConfig, checkServices, withDependencies } from './compose-config.ts';
+import { type ComposeConfig, checkServices, needsOf, withDependencies } from './compose-config.ts';
 import { composeDirectory } from './compose-files.ts';
 import { requireVariables } from './env-file.ts';
 import { keepTag } from './images.ts';
@@ -17,6 +17,14 @@ import { ownContainers } from './ownership.ts';
 import { planChanges } from './plan.ts';
 import { imagesAtHand, pullImages } from './pull.ts';
 import { type LaidOut, layOut, lookForFiles, type Sources } from './release-tree.ts';
+import {
+  type BlueGreenQuestion,
+  besideThemselves,
+  blueGreenDoubts,
+  type Obstacle,
+  refuseBlueGreen,
+  whyNotBlueGreen,
+} from './why-not-blue-green.ts';
 
 /** Pulls and records this run's release; changes no container. `pins` are digests that another host resolved, by service. */
 export async function stageRelease(
@@ -44,6 +52,7 @@ export async function stageRelease(
     mountedFiles(context.shell, config, services),
     site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
   ]);
+  await checkBlueGreen(site, { config, services, files: sources.files, containers });
   await recordWhatRuns(site, containers, { ...sources, config });
   checkSpace(site.free, context.shell);
   const images = await pullImages(site, {
@@ -63,9 +72,9 @@ export async function stageRelease(
     project: site.name,
     services,
     named: settings.services,
-    replicas: Object.fromEntries(
-      services.map((service) => [service, config.services[service]?.replicas ?? 1]),
-    ),
+    replicas: site.replicasOf({ services, replicas: replicasInFile(config) }),
+    needs: needsOf(config, services),
+    beside: besideThemselves(config, services),
     images,
     hashes,
     mounts,
@@ -98,7 +107,16 @@ async function readProject(
   const env = settings.envFile ?? hostEnv;
   requireVariables(settings, env ?? '', host);
   const laid = await layOut(site, directory, { files, env });
-  checkServices(laid.config, [...settings.services, ...Object.keys(settings.pinnedImages)], host);
+  checkServices(
+    laid.config,
+    [
+      ...settings.services,
+      ...Object.keys(settings.pinnedImages),
+      ...settings.blueGreenServices,
+      ...settings.singletonServices,
+    ],
+    host,
+  );
   return { laid, services: withDependencies(laid.config, settings.services) };
 }
 
@@ -118,6 +136,31 @@ async function containersOf(
   return containers;
 }
 
+/** Refuses `strategy: blue-green` before anything changes, where a service cannot run beside itself. */
+async function checkBlueGreen(
+  site: Site,
+  known: { services: readonly string[] } & Pick<BlueGreenQuestion, 'config' | 'files' | 'containers'>,
+): Promise<void> {
+  const { settings, docker, host, context } = site;
+  if (settings.strategy !== 'blue-green') return;
+  const obstacles = new Map<string, Obstacle[]>();
+  for (const service of settings.blueGreenServices) {
+    if (!known.services.includes(service)) continue;
+    const running = known.containers.filter(
+      (container) => container.service === service && container.status === 'running',
+    );
+    const question = {
+      ...known,
+      blueGreen: settings.blueGreenServices,
+      reload: settings.blueGreenReload,
+      memory: running.length > 0 ? await docker.memory(running.map(({ id }) => id)) : undefined,
+    };
+    obstacles.set(service, whyNotBlueGreen(service, question));
+    for (const doubt of blueGreenDoubts(service, question)) context.log.warning(`${host}: ${doubt}`);
+  }
+  refuseBlueGreen(obstacles, host);
+}
+
 async function planOnly(
   site: Site,
   directory: string,
@@ -126,6 +169,7 @@ async function planOnly(
   const sources = await lookForFiles(site);
   const { laid, services } = await readProject(site, directory, sources);
   const containers = await containersOf(site, laid.config, sources.files);
+  await checkBlueGreen(site, { config: laid.config, services, files: sources.files, containers });
   const images = await imagesAtHand(site, { config: laid.config, services, pins });
   const plan = planFor(site, { laid, services, images, containers });
   return { id: site.context.release, images, plan, unchanged: false };
@@ -150,8 +194,13 @@ function planFor(
     known: Object.keys(laid.config.services),
     hashes: laid.hashes,
     images,
+    replicas: site.replicasOf({ services, replicas: replicasInFile(laid.config) }),
     changedMounts: changed,
   });
+}
+
+function replicasInFile({ services }: ComposeConfig): Record<string, number> {
+  return Object.fromEntries(Object.entries(services).map(([service, { replicas }]) => [service, replicas]));
 }
 
 /** `previous` or an id → a recorded release that can be switched to, its images all on the host. */
@@ -182,6 +231,7 @@ export async function resolveRelease(site: Site, name: string): Promise<StagedRe
     known: record.services,
     hashes: record.hashes,
     images: record.images,
+    replicas: site.replicasOf(record),
     changedMounts: {},
   });
   return { id, images: record.images, plan, unchanged: false };

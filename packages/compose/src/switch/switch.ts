@@ -1,8 +1,10 @@
 import type { Container } from '../host/containers.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
+import { scaleArguments } from '../singletons.ts';
 import type { Site } from '../site.ts';
 import { movable, movableReferences } from '../stage/images.ts';
-import { planChanges } from '../stage/plan.ts';
+import { reloadAfterUp, swapBlueGreen } from './blue-green.ts';
+import { changesOf, upInGroups } from './groups.ts';
 import { repair } from './leftovers.ts';
 import { begin, setPhase } from './under-way.ts';
 
@@ -30,7 +32,6 @@ export async function switchTo(site: Site, id: string): Promise<void> {
   const before = placed ? undefined : await place(site, id, 'switched');
   if (placed) await setPhase(site, 'switched');
   const record = await site.state.release(id);
-  site.replacing();
   await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
 }
 
@@ -60,25 +61,28 @@ async function place(site: Site, id: string, phase: PendingRecord['phase']): Pro
   return containers;
 }
 
-/** docker compose up, for all that the release was asked for, or for `only` these services without their dependencies. */
+/**
+ * Blue-green services first, then docker compose up for all that the release was asked for; or, on the way
+ * back, for `only` these services, without their dependencies.
+ */
 export async function bringUp(
   site: Site,
   record: ReleaseRecord,
   before: readonly Container[],
-  only?: readonly string[],
+  back?: { only: readonly string[]; timeout?: number },
 ): Promise<void> {
   const { docker, settings, host, context } = site;
   site.lock?.check();
   await repair(site, before);
   const directory = site.state.releasePath(record.id);
-  const plan = planChanges(before, {
-    services: record.services,
-    known: record.services,
-    hashes: record.hashes,
-    images: record.images,
-    changedMounts: {},
-  });
-  const replaced = plan.filter(({ change }) => change === 'recreate').map(({ service }) => service);
+  const replicas = site.replicasOf(record);
+  const { timeout = settings.healthTimeout } = back ?? {};
+  const swapped = await swapBlueGreen(site, record, before, { back: back !== undefined, timeout });
+  const others = (back?.only ?? record.services).filter((service) => !swapped.includes(service));
+  const changes = changesOf(site, record, before, others);
+  const replaced = changes.filter(({ change }) => change === 'recreate').map(({ service }) => service);
+  if (swapped.length === 0 || replaced.some((service) => usersMiss(service, swapped, record, before)))
+    site.replacing();
   if (settings.strategy === 'stop-first' && replaced.length > 0) {
     context.log.info(
       `${host}: stopping ${replaced.join(', ')} first; users are without it until the new one is up`,
@@ -86,15 +90,40 @@ export async function bringUp(
     await docker.compose(directory, ['stop', ...replaced], 'docker compose stop');
   }
   const up = ['up', '-d', '--no-build', '--pull', 'never'];
-  if (only) return docker.compose(directory, [...up, '--no-deps', ...only], 'docker compose up');
+  if (back) {
+    const args = [...up, '--no-deps', ...scaleArguments(replicas, others), ...others];
+    if (others.length > 0) await docker.compose(directory, args, 'docker compose up');
+    return reloadAfterUp(site, record, before, others);
+  }
+  if (swapped.length > 0) await upInGroups(site, record, changes);
   const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
-  await docker.compose(directory, [...up, ...orphans, ...record.named], 'docker compose up');
+  const scales = scaleArguments(replicas, record.services);
+  await docker.compose(directory, [...up, ...orphans, ...scales, ...record.named], 'docker compose up');
+  await reloadAfterUp(site, record, before, others);
   // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
   if (site.remounted.length === 0) return;
   const after = await docker.containersOf(site.name);
-  const forced = site.remounted.filter((service) => sameContainers(before, after, service));
+  const forced = site.remounted.filter(
+    (service) => replicas[service] !== 0 && sameContainers(before, after, service),
+  );
   if (forced.length > 0)
     await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+}
+
+/**
+ * Whether users of swapped services notice that another one is replaced: the proxy itself, or what a swapped
+ * one depends on; not a worker. Pure.
+ */
+export function usersMiss(
+  service: string,
+  swapped: readonly string[],
+  { needs }: Pick<ReleaseRecord, 'needs'>,
+  before: readonly Container[],
+): boolean {
+  return (
+    swapped.some((one) => needs[one]?.includes(service)) ||
+    before.some((container) => container.service === service && container.ports.length > 0)
+  );
 }
 
 /** Whether a service has just the containers it had. Pure. */

@@ -1,5 +1,5 @@
 import type { Container } from '../host/containers.ts';
-import type { PendingRecord } from '../record/release-record.ts';
+import type { PendingRecord, SwapRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
 
 /** Writes down on the host what is about to change and the way back, before it changes. */
@@ -26,11 +26,20 @@ export async function setPhase(site: Site, phase: PendingRecord['phase']): Promi
   await site.state.setPending(site.pending);
 }
 
+/** Writes down how far the swap of a service is, before the step that follows. */
+export async function setSwap(site: Site, service: string, swap: SwapRecord, reload: string): Promise<void> {
+  const { pending } = site;
+  if (!pending) throw new Error(`no change is under way in which ${service} could be swapped`);
+  const services = { ...pending.swaps?.services, [service]: swap };
+  site.pending = { ...pending, swaps: { reload, services } };
+  await site.state.setPending(site.pending);
+}
+
 /** What a run before us began and did not end started from what truly served: that stays the way back. Pure. */
 export function pendingFor(inherited: PendingRecord | undefined, own: PendingRecord): PendingRecord {
   if (!inherited) return own;
-  const { from, containers, tags } = inherited;
-  return { ...own, from, containers, tags: { ...own.tags, ...tags } };
+  const { from, containers, tags, swaps } = inherited;
+  return { ...own, from, containers, tags: { ...own.tags, ...tags }, ...(swaps && { swaps }) };
 }
 
 function idsByService(containers: readonly Container[]): Record<string, string[]> {

@@ -49,16 +49,16 @@ def redis_answers(command=b"PING\r\n"):
 
 class Handler(BaseHTTPRequestHandler):
     def answer(self, status, body):
-        data = json.dumps(body).encode()
+        data = json.dumps(body, ensure_ascii=False).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
-    def serve(self, received=0):
+    def serve(self, received=""):
         asked = urlparse(self.path)
-        time.sleep(float(parse_qs(asked.query).get("sleep", ["0"])[0]))
+        time.sleep(float(parse_qs(asked.query).get("ms", ["0"])[0]) / 1000)
         if asked.path == "/alive/":
             return self.answer(500 if SICK == "unhealthy" else 200, {"alive": SICK != "unhealthy"})
         if asked.path == "/health/":
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         self.serve()
 
     def do_POST(self):
-        self.serve(len(self.rfile.read(int(self.headers.get("content-length", 0)))))
+        self.serve(self.rfile.read(int(self.headers.get("content-length", 0))).decode())
 
     def log_message(self, *args):
         pass
