@@ -215,9 +215,31 @@ if [ -f "$env" ]; then echo env; cat "$env"; fi
 `;
 
 /**
+ * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
+ * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
+ */
+const hashes = `
+rendered=$release/rendered.json
+trap 'rm -f "$rendered"' EXIT
+printf '%s\\n' "$json" >"$rendered"
+hash_services() {
+  set -- config --hash '*'
+  before=
+  while IFS= read -r line; do
+    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
+    before=$line
+  done <"$release/args"
+  set -- -f "$rendered" --env-file /dev/null "$@"
+  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
+}
+hash_services
+rm -f "$rendered"
+`;
+
+/**
  * Writes files (pairs as above, then \`--\`), copies files $4… (relative to project $1) into release directory
  * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
- * the services, a line \`config\`, the JSON. Both are asked for at the same time.
+ * the services, a line \`config\`, the JSON.
  */
 export const layOut = `${path}${write}
 cd "$1"; kind=$2 release=$3; shift 3
@@ -228,11 +250,8 @@ for name; do
   n=$((n + 1))
 done
 ${compose}
-compose config --hash '*' >"$release/hashes" &
 json=$(compose config --format json)
-wait "$!"
-cat "$release/hashes"
-rm -f "$release/hashes"
+${hashes}
 echo config
 printf '%s\\n' "$json"
 `;
