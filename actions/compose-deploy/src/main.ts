@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { defineAction, messageOf, type Step, UserError } from '@lockkeeper/action';
 import {
   type Recovered,
+  type Repository,
   recoverHost,
   releaseId,
   releaseIdPattern,
@@ -59,6 +60,7 @@ export const run = defineAction<State>({
       settings,
       release: record.release,
       commit: context.sha,
+      repository: repositoryOf(context),
       lockToken: record.lockToken,
       owner: { repository: context.repository, runUrl: context.runUrl },
       connect: (host) => connect({ ...ssh, host }, { log, clock, signal }),
@@ -92,6 +94,7 @@ export const run = defineAction<State>({
                 },
                 release: record.release,
                 commit: context.sha,
+                repository: repositoryOf(context),
                 lockToken: record.lockToken,
                 owner: { repository: context.repository, runUrl: context.runUrl },
                 log,
@@ -146,6 +149,10 @@ async function tell(step: Step<State>, report: DeployReport, duration: number): 
   await step.summary(summarise(report, report.release));
   if (report.result === 'deployed' || report.result === 'unchanged') step.log.notice(report.message);
   else step.fail(new UserError(report.message, { next: report.next, details: report.details }));
+}
+
+function repositoryOf({ serverUrl, repository, workspace }: Step<State>['context']): Repository {
+  return { url: `${serverUrl}/${repository}`, workspace };
 }
 
 /** A commit that is none (a run by hand outside git) still gives a release id. */

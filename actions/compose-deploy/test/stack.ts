@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
-import { type Recovered, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
+import { type Recovered, type Repository, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
 import { generateKeyPair, type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
 import { connect } from '@lockkeeper/ssh';
 import { systemClock } from '@lockkeeper/wait';
@@ -51,7 +51,6 @@ services:
     restart: unless-stopped
 `;
 
-const commit = 'a1b2c3d4e5';
 const owner = { repository: 'octo/shop', runUrl: 'https://github.com/octo/shop/actions/runs/1' };
 
 const defaults = (await readDefaults()) satisfies Record<string, string>;
@@ -79,6 +78,8 @@ export interface Stack {
   /** The inputs of a deploy that would succeed, changed by what is given. */
   inputs(values?: Record<string, string>): Record<string, string>;
   deploy(values?: Record<string, string>, signal?: AbortSignal): Promise<DeployReport & { log: string[] }>;
+  /** What the runner says of the repository. */
+  run: { commit: string; repository: Repository };
   /** What the post step does after the last deploy. */
   recover(): Promise<Recovered>;
   /** The version that answers on the host's port 8000, or what went wrong. */
@@ -148,6 +149,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
     directory,
     composeFile: composeFile(registry.url),
     keys,
+    run: { commit: 'a1b2c3d4e5', repository: { url: 'https://github.com/octo/shop', workspace: '' } },
     push: (tag, sick = '') =>
       image(
         'web',
@@ -177,7 +179,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
       const log = memoryLog();
       const { hosts, onFailure, ssh, settings } = parseInputs(inputsOf(stack.inputs(values), defaults));
       last = {
-        release: releaseId(new Date(), commit, releaseNonce()),
+        release: releaseId(new Date(), stack.run.commit, releaseNonce()),
         lockToken: randomBytes(8).toString('hex'),
       };
       const report = await deploy({
@@ -185,7 +187,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
         hosts,
         onFailure,
         settings,
-        commit,
+        ...stack.run,
         owner,
         connect: (name) => connect({ ...ssh, host: name }, { log, clock: systemClock, signal }),
         log,
@@ -200,7 +202,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
       const shell = await connect({ ...ssh, host: address }, { log, clock: systemClock });
       try {
         return await recoverHost(
-          { ...last, shell, settings, commit, owner, log, clock: systemClock },
+          { ...last, ...stack.run, shell, settings, owner, log, clock: systemClock },
           60_000,
         );
       } finally {

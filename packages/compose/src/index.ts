@@ -14,5 +14,5 @@ export { openProject, type Project, type UnderWay } from './project.ts';
 export { releaseId, releaseIdPattern, releaseNonce } from './record/release-id.ts';
 export { type Recovered, recoverHost } from './recover-host.ts';
 export type { HealthProbe, ReleaseSettings } from './settings.ts';
-export type { ProjectContext } from './site.ts';
+export type { ProjectContext, Repository } from './site.ts';
 export { secretValues } from './stage/env-file.ts';

@@ -4,7 +4,7 @@
  */
 
 /** A login over SSH without a login shell often lacks the places where docker lies. */
-const path = `
+export const path = `
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 export PATH LC_ALL=C
 umask 077
@@ -201,13 +201,13 @@ done
 `;
 
 /** In front of every script that changes something: its process is the sign that a step of token $2 lives. */
-const step = `
+export const step = `
 state=$1/.lockkeeper token=$2
 echo "$$" >"$state/steps/$token.$$"
 trap 'rm -f "$state/steps/$token.$$"' EXIT
 `;
 
-/** Looks for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
+/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
 export const lookForFiles = `
 cd "$1"; env=$2; shift 2
 for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
@@ -237,12 +237,12 @@ rm -f "$rendered"
 `;
 
 /**
- * Writes files (pairs as above, then \`--\`), copies files $4… (relative to project $1) into release directory
+ * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
  * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
- * the services, a line \`config\`, the JSON.
+ * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
  */
 export const layOut = `${path}${write}
-cd "$1"; kind=$2 release=$3; shift 3
+cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
 mkdir -p "$release/files"
 n=0
 for name; do
@@ -251,6 +251,13 @@ for name; do
 done
 ${compose}
 json=$(compose config --format json)
+if [ -n "$from" ]; then
+  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
+    line = ""
+    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
+    print line $0
+  }')
+fi
 ${hashes}
 echo config
 printf '%s\\n' "$json"
@@ -263,6 +270,15 @@ if [ -n "$5" ]; then DOCKER_CONFIG=$5; export DOCKER_CONFIG; fi
 shift 5
 ${compose}
 compose "$@"
+`;
+
+/**
+ * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
+ * no attestation, which would make a new image of what did not change.
+ */
+export const buildSettings = `
+DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
+export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
 `;
 
 /** docker $4… as a step of token $2, with the Docker config $3. */

@@ -1,3 +1,4 @@
+import { placeFiles, rememberHead } from '../files/place.ts';
 import type { Container } from '../host/containers.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
@@ -34,7 +35,7 @@ export async function switchTo(site: Site, id: string): Promise<void> {
   await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
 }
 
-/** Write-ahead, then env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
+/** Write-ahead, then files, env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
 async function place(site: Site, id: string, phase: PendingRecord['phase']): Promise<Container[]> {
   const { state, docker } = site;
   site.lock?.check();
@@ -48,7 +49,9 @@ async function place(site: Site, id: string, phase: PendingRecord['phase']): Pro
   const tags = Object.fromEntries(
     references.map((reference) => [reference, present.get(reference)?.id ?? null]),
   );
-  await begin(site, { to: id, from: site.serving ?? null, tags, phase }, containers);
+  const head = record.files === 'git' ? await rememberHead(site) : undefined;
+  await begin(site, { to: id, from: site.serving ?? null, tags, phase, head }, containers);
+  await placeFiles(site, record, { back: false });
   const moving = Object.values(record.images).filter(
     ({ id, reference }) => movable(reference) && present.get(reference)?.id !== id,
   );
@@ -86,13 +89,14 @@ export async function bringUp(
     await docker.compose(directory, ['stop', ...replaced], 'docker compose stop');
   }
   const up = ['up', '-d', '--no-build', '--pull', 'never'];
-  if (only) return docker.compose(directory, [...up, '--no-deps', ...only], 'docker compose up');
   const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
-  await docker.compose(directory, [...up, ...orphans, ...record.named], 'docker compose up');
+  const which = only ? ['--no-deps', ...only] : [...orphans, ...record.named];
+  await docker.compose(directory, [...up, ...which], 'docker compose up');
   // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
-  if (site.remounted.length === 0) return;
+  const mounting = (only ?? record.services).filter((service) => site.remounted.includes(service));
+  if (mounting.length === 0) return;
   const after = await docker.containersOf(site.name);
-  const forced = site.remounted.filter((service) => sameContainers(before, after, service));
+  const forced = mounting.filter((service) => sameContainers(before, after, service));
   if (forced.length > 0)
     await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
 }
