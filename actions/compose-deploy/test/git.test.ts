@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { git, openRepository, type Repository } from './git-repository.ts';
 import { openStack, type Stack } from './stack.ts';
 
@@ -9,11 +9,30 @@ interface Scene {
   stack: Stack;
   repository: Repository;
   /** Deploys a commit from the host's checkout. */
-  deploy(commit: string, values?: Record<string, string>): ReturnType<Stack['deploy']>;
+  deploy(commit: string, values?: Record<string, string>, signal?: AbortSignal): ReturnType<Stack['deploy']>;
   /** A file of the project directory. */
   file(path: string): Promise<string>;
   /** Runs git in the project directory, as a person there would. */
   there(...args: string[]): Promise<string>;
+  close(): Promise<void>;
+}
+
+async function openScene(): Promise<Scene> {
+  const [stack, repository] = [await openStack(), await openRepository()];
+  return {
+    stack,
+    repository,
+    deploy(commit, values = {}, signal) {
+      stack.run = { ...stack.run, commit };
+      return stack.deploy({ files: 'git', ...values }, signal);
+    },
+    file: (path) => readFile(join(stack.directory, path), 'utf8'),
+    there: (...args) => git(stack.directory, ...args),
+    async close() {
+      await stack.close();
+      await repository.close();
+    },
+  };
 }
 
 /** A compose file whose web container takes variables and a directory from the repository. */
@@ -26,22 +45,11 @@ const composeFile = (stack: Stack) =>
 /** Each on a host of its own, side by side: they mostly wait. */
 const promise = (name: string, keep: (scene: Scene) => Promise<void>) =>
   it.concurrent(name, async () => {
-    const [stack, repository] = [await openStack(), await openRepository()];
+    const scene = await openScene();
     try {
-      const deploy: Scene['deploy'] = (commit, values = {}) => {
-        stack.run = { ...stack.run, commit };
-        return stack.deploy({ files: 'git', ...values });
-      };
-      await keep({
-        stack,
-        repository,
-        deploy,
-        file: (path) => readFile(join(stack.directory, path), 'utf8'),
-        there: (...args) => git(stack.directory, ...args),
-      });
+      await keep(scene);
     } finally {
-      await stack.close();
-      await repository.close();
+      await scene.close();
     }
   }, 120_000);
 
@@ -84,5 +92,101 @@ describe('files: git', () => {
     expect(await file('web.env')).toBe('NOTE=one\n');
     expect(await there('status', '--porcelain')).toBe('');
     expect(await stack.version()).toBe('v1');
+  });
+});
+
+/** One host that serves the first commit of its clone; nothing below changes a container or a file. */
+describe('where a commit serves', () => {
+  let scene: Scene;
+  let serving: string;
+  let first: string;
+  beforeAll(async () => {
+    scene = await openScene();
+    first = await clone(scene);
+    serving = (await scene.deploy(first)).release;
+  }, 60_000);
+  afterAll(() => scene.close());
+
+  const unchanged = async (work: () => Promise<void>) => {
+    const { stack, file, there } = scene;
+    const before = [await stack.containers(), await file('conf/app.conf'), await there('rev-parse', 'HEAD')];
+    await work();
+    expect([await stack.containers(), await file('conf/app.conf'), await there('rev-parse', 'HEAD')]).toEqual(
+      before,
+    );
+    expect(existsSync(join(stack.directory, '.lockkeeper/pending.json'))).toBe(false);
+  };
+
+  it('names a tracked file that was changed by hand, and the command that shows the change', async () => {
+    const { stack, repository, deploy } = scene;
+    const next = await repository.commit({ 'conf/app.conf': 'theirs\n' });
+    await writeFile(join(stack.directory, 'web.env'), 'NOTE=by hand\n');
+    await unchanged(async () => {
+      const report = await deploy(next);
+      expect(report).toMatchObject({ result: 'failed' });
+      expect(report.reason).toContain('web.env was changed by hand');
+      expect(report.next).toContain('git diff');
+    });
+    expect(await scene.file('web.env')).toBe('NOTE=by hand\n');
+    await scene.there('checkout', '-q', '--', 'web.env');
+  });
+
+  it('names a file that nobody tracks and the commit would overwrite, also one that git ignores', async () => {
+    const { stack, repository, deploy } = scene;
+    await writeFile(join(stack.directory, 'prod.env'), 'SECRET=theirs\n');
+    await writeFile(join(stack.directory, '.git/info/exclude'), 'prod.env\n');
+    const next = await repository.commit({ 'prod.env': 'SECRET=ours\n' });
+    await unchanged(async () => {
+      expect((await deploy(next)).reason).toContain('would overwrite prod.env');
+    });
+    expect(await scene.file('prod.env')).toBe('SECRET=theirs\n');
+    await rm(join(stack.directory, 'prod.env'));
+    await repository.commit({ 'prod.env': undefined });
+  });
+
+  it('names submodules and files of Git LFS, and the way to ship them', async () => {
+    const { repository, deploy } = scene;
+    await repository.git('update-index', '--add', '--cacheinfo', `160000,${first},vendor/lib`);
+    await repository.git('commit', '-q', '-m', 'submodule');
+    await repository.git('push', '-q', 'origin', 'HEAD:sub');
+    const withSubmodule = await repository.git('rev-parse', 'HEAD');
+    await repository.git('reset', '-q', '--hard', 'origin/main');
+    await unchanged(async () => {
+      const report = await deploy(withSubmodule);
+      expect(report.reason).toContain('has submodules (vendor/lib)');
+      expect(report.next).toContain('submodules: true');
+    });
+    const withLfs = await repository.commit({
+      '.gitattributes': '*.bin filter=lfs -text\n',
+      'big.bin': 'version\n',
+    });
+    await unchanged(async () =>
+      expect((await deploy(withLfs)).reason).toContain('big.bin pass through the git filter lfs'),
+    );
+    await repository.commit({ '.gitattributes': undefined, 'big.bin': undefined });
+  });
+
+  it.each([
+    ['nowhere', 'is no branch and no tag'],
+    ['0123456789012345678901234567890123456789', 'is in no branch and no tag'],
+  ])('says that %s is not in the repository', async (ref, reason) => {
+    await unchanged(async () =>
+      expect((await scene.deploy(first, { 'git-ref': ref })).reason).toContain(reason),
+    );
+  });
+
+  it('fetches for a dry run, and leaves nothing of it', async () => {
+    const { repository, deploy, there } = scene;
+    const next = await repository.commit({ 'web.env': 'NOTE=planned\n' });
+    await unchanged(async () => {
+      const report = await deploy(next, { 'dry-run': 'true' });
+      expect(report.hosts[0]?.services).toContainEqual({
+        service: 'web',
+        change: 'recreate',
+        why: 'configuration changed',
+      });
+    });
+    await expect(there('cat-file', '-e', next)).rejects.toThrow();
+    expect(serving).toBeTruthy();
   });
 });

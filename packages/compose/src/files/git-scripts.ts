@@ -1,4 +1,5 @@
 import { path } from '../host/scripts.ts';
+import { asInNone, minus } from './script-parts.ts';
 
 /**
  * What the host does with git. `$1` is the project directory unless said otherwise. No hook runs, no program for
@@ -100,24 +101,17 @@ git for-each-ref --format='delete %(refname)' refs/lockkeeper/heads refs/lockkee
 here || exit 66
 `;
 
-/**
- * Tracked files that hold none of what the commits $@ have: what a person changed. $scratch is the name of files
- * that may be written. The work tree may be a mixture of these commits.
- */
-const foreign = `
+/** Tracked files that are as in none of the commits $@. $scratch is the name of files that may be written. */
+const foreign = `${asInNone}
 foreign() {
-  : >"$scratch.lines"
   for known; do
     rm -f "$scratch.index"
     GIT_INDEX_FILE=$scratch.index git read-tree "$known"
     GIT_INDEX_FILE=$scratch.index git update-index -q --refresh >/dev/null || true
-    GIT_INDEX_FILE=$scratch.index git ls-files | sed 's/^/has /' >>"$scratch.lines"
-    GIT_INDEX_FILE=$scratch.index git diff-files --name-only --ignore-submodules | sed 's/^/differs /' >>"$scratch.lines"
-  done
-  awk '{ kind = $1; sub(/^[a-z]+ /, "") } kind == "has" { has[$0]++ } kind == "differs" { differs[$0]++ }
-    END { for (file in has) if (differs[file] == has[file]) print file }' "$scratch.lines" | sort |
-    while IFS= read -r file; do if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\\n' "$file"; fi; done
-  rm -f "$scratch.lines" "$scratch.index"
+    GIT_INDEX_FILE=$scratch.index git ls-files | sed 's/^/has /'
+    GIT_INDEX_FILE=$scratch.index git diff-files --name-only --ignore-submodules | sed 's/^/differs /'
+  done | as_in_none
+  rm -f "$scratch.index"
 }
 `;
 
@@ -130,7 +124,7 @@ foreign() {
  * commit holds a file of ours; where there is none of these, \`tree <id>\`, \`differs <file>\` for each file that is
  * not as in $5, and \`laid out\`.
  */
-export const exportCommit = `${git}${foreign}
+export const exportCommit = `${git}${foreign}${minus}
 cd "$1"; release=$2 commit=$3 prefix=$4 base=$5
 if [ -n "$6" ]; then
   GIT_ALTERNATE_OBJECT_DIRECTORIES=$(cd "$(git rev-parse --git-path objects)" && pwd)
@@ -146,18 +140,17 @@ elif [ -n "$head" ]; then
   git status --porcelain --untracked-files=no --ignore-submodules | cut -c 4- | sed 's/^/changed /'
 fi >"$scratch.problems"
 if [ $# -eq 0 ]; then
-  if [ -f "$index" ]; then cp "$index" "$scratch.index"; fi
-  if ! said=$(
-    GIT_INDEX_FILE=$scratch.index; export GIT_INDEX_FILE
-    git update-index -q --refresh >/dev/null || true
-    git read-tree -n -m -u $head "$commit" 2>&1
-  ); then
-    if [ -n "$head" ]; then git diff --name-only --no-renames --diff-filter=A "$head" "$commit"; else git ls-tree -r --name-only "$commit"; fi |
-      while IFS= read -r file; do if [ -e "$file" ] || [ -L "$file" ]; then echo "overwritten $file"; fi; done >"$scratch.over"
-    if [ -s "$scratch.over" ]; then cat "$scratch.over"
-    elif [ ! -s "$scratch.problems" ]; then echo "overwritten ($said)"
-    fi
-  fi >>"$scratch.problems"
+  if [ -n "$head" ]; then git diff --name-only --no-renames --diff-filter=A "$head" "$commit"; else git ls-tree -r --name-only "$commit"; fi |
+    while IFS= read -r file; do
+      # A file where the commit has a directory is in the way too.
+      while :; do
+        if [ -L "$file" ] || { [ -e "$file" ] && [ ! -d "$file" ]; }; then echo "overwritten $file"; fi
+        case $file in */*) file=\${file%/*} ;; *) break ;; esac
+      done
+    done | sort -u >"$scratch.over"
+  # What HEAD has itself is git's own to replace.
+  git ls-files | sed 's/^/overwritten /' >"$scratch.tracked"
+  minus "$scratch.tracked" <"$scratch.over" >>"$scratch.problems"
 fi
 GIT_INDEX_FILE=$scratch.index
 export GIT_INDEX_FILE
@@ -207,7 +200,10 @@ if [ $# -gt 0 ]; then
   for _ in 1 2 3 4 5; do if [ -e "$lock" ]; then sleep 1; fi; done
   rm -f "$lock"
   git checkout -q --force --detach "$commit"
-else git checkout -q --no-overwrite-ignore --detach "$commit"
+elif ! said=$(git checkout -q --no-overwrite-ignore --detach "$commit" 2>&1); then
+  files=$(printf '%s\\n' "$said" | sed -n 's/^	/ /p' | tr -d '\\n')
+  printf '%s\\n' "\${files:+changed by hand since it was staged:$files}\${files:-$said}" >&2
+  exit 1
 fi
 if [ -n "$branch" ] && [ "$(git rev-parse -q --verify "refs/heads/$branch")" = "$commit" ]; then
   git symbolic-ref HEAD "refs/heads/$branch"

@@ -56,6 +56,7 @@ export async function bringCommit(
   }
   const objects = spare && !decision.initialise ? `${directory}/objects` : '';
   const wanted = resolved ?? source.ref ?? context.commit;
+  if (!wanted) throw new UserError('this run has no commit; give git-ref');
   const commit = isCommitId(wanted) ? wanted : await resolve(site, top, remote, wanted, deadline);
   log.info(`${host}: files of commit ${commit}${wanted === commit ? '' : ` (${wanted})`}`);
   await fetch(site, top, remote, { commit, name: source.ref, objects, deadline });

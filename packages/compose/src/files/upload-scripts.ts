@@ -1,4 +1,5 @@
 import { path } from '../host/scripts.ts';
+import { asInNone, minus } from './script-parts.ts';
 
 /**
  * What the host does with uploaded files. A manifest is what sha256sum reads and writes: a hash, two spaces, a path
@@ -19,21 +20,13 @@ wrong() { if [ -s "$1" ]; then sha256sum -c "$1" 2>/dev/null | sed -n 's/: FAILE
 paths() { if [ -s "$1" ]; then cut -c 67- "$1"; fi; }
 `;
 
-/**
- * Files of the manifests $@ that hold none of what these say: what a person changed. $scratch is the name of files
- * that may be written.
- */
-const foreign = `${wrong}
+/** Files that are as in none of the manifests $@. */
+const foreign = `${wrong}${asInNone}
 foreign() {
-  : >"$scratch.lines"
   for manifest; do
-    paths "$manifest" | sed 's/^/has /' >>"$scratch.lines"
-    wrong "$manifest" | sed 's/^/differs /' >>"$scratch.lines"
-  done
-  awk '{ kind = $1; sub(/^[a-z]+ /, "") } kind == "has" { has[$0]++ } kind == "differs" { differs[$0]++ }
-    END { for (file in has) if (differs[file] == has[file]) print file }' "$scratch.lines" | sort |
-    while IFS= read -r file; do if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\\n' "$file"; fi; done
-  rm -f "$scratch.lines"
+    paths "$manifest" | sed 's/^/has /'
+    wrong "$manifest" | sed 's/^/differs /'
+  done | as_in_none
 }
 `;
 
@@ -47,7 +40,6 @@ foreign() {
 export const inspectUpload = `${path}${foreign}
 cd "$1"; project=$1 release=$2
 shift 2
-scratch=$release/scratch
 cat >"$release/manifest"
 cd "$release/tree"
 wrong "$release/manifest" | sed 's/^/damaged /'
@@ -74,24 +66,25 @@ if [ -f "\${1-}" ]; then cat "$1"; fi
  * way back), files that hold none of what the manifests $6… say are copied to the directory $4.
  * Each file is whole at once; doing it twice does no harm.
  */
-export const placeUpload = `${path}${foreign}
+export const placeUpload = `${path}${foreign}${minus}
 umask 022
 cd "$1"; release=$2 before=$3 aside=$4 how=$5
 shift 5
-empty=/dev/null manifest=/dev/null serving=/dev/null
+manifest=/dev/null serving=/dev/null
 if [ -n "$release" ] && [ -f "$release/manifest" ]; then manifest=$release/manifest; fi
 if [ "$how" = fresh ] && [ -f "\${1-}" ]; then serving=$1; fi
 mkdir -p "$before/tree"
 chmod 700 "$before"
 touch "$before/manifest" "$before/absent"
 scratch=$before/scratch
-paths "$serving" | sort >"$scratch.served"
-{ paths "$before/manifest"; cat "$before/absent"; } | sort >"$scratch.kept"
-if [ "$how" = fresh ]; then known=$scratch.served; else known=$scratch.kept; fi
-paths "$manifest" | sort | comm -23 - "$known" >"$scratch.new"
+
+if [ "$how" = fresh ]; then paths "$serving" >"$scratch.covered"
+else { paths "$before/manifest"; cat "$before/absent"; } >"$scratch.covered"
+fi
+paths "$manifest" | minus "$scratch.covered" >"$scratch.new"
 # Anew: what was kept of these is out of date.
-sort "$before/absent" | comm -23 - "$scratch.new" >"$scratch.absent"
-list=$scratch.new awk 'BEGIN { while ((getline file <ENVIRON["list"]) > 0) new[file] } !(substr($0, 67) in new)' \\
+minus "$scratch.new" <"$before/absent" >"$scratch.absent"
+list=$scratch.new awk 'BEGIN { file = ENVIRON["list"]; while ((getline line <file) > 0) drop[line] } !(substr($0, 67) in drop)' \\
   "$before/manifest" >"$scratch.manifest"
 while IFS= read -r file; do
   if [ -e "$file" ] || [ -L "$file" ]; then
@@ -103,25 +96,23 @@ while IFS= read -r file; do
 done <"$scratch.new"
 mv -f "$scratch.manifest" "$before/manifest"
 mv -f "$scratch.absent" "$before/absent"
-rm -f "$scratch".*
+
 if [ "$how" = mixed ]; then
-  mkdir -p "$aside"
-  scratch=$aside/scratch
   foreign "$@" "$before/manifest" "$manifest" >"$scratch.aside"
   while IFS= read -r file; do
+    mkdir -p "$aside"
     case $file in */*) mkdir -p "$aside/\${file%/*}" ;; esac
     cp -p "$file" "$aside/$file"
     echo "$file was changed by hand: a copy is in $aside"
   done <"$scratch.aside"
-  rm -f "$scratch".*
 fi
+
 put() {
   case $2 in */*) mkdir -p "\${2%/*}" ;; esac
   if [ -d "$2" ]; then echo "$2 is a directory" >&2; exit 1; fi
   cp -p "$1/$2" "$2.lockkeeper-part"
   mv -f "$2.lockkeeper-part" "$2"
 }
-scratch=$before/scratch
 {
   wrong "$manifest"
   paths "$manifest" | while IFS= read -r file; do
@@ -131,10 +122,10 @@ scratch=$before/scratch
   done
 } >"$scratch.put"
 while IFS= read -r file; do put "$release/tree" "$file"; done <"$scratch.put"
-paths "$manifest" | sort >"$scratch.covered"
-wrong "$before/manifest" | sort | comm -23 - "$scratch.covered" >"$scratch.put"
+paths "$manifest" >"$scratch.covered"
+wrong "$before/manifest" | minus "$scratch.covered" >"$scratch.put"
 while IFS= read -r file; do put "$before/tree" "$file"; done <"$scratch.put"
-sort "$before/absent" | comm -23 - "$scratch.covered" >"$scratch.put"
+minus "$scratch.covered" <"$before/absent" >"$scratch.put"
 while IFS= read -r file; do
   rm -f "$file" "$file.lockkeeper-part"
   parent=$file

@@ -19,13 +19,9 @@ export async function bringUpload(
   directory: string,
   deadline: Deadline,
 ): Promise<ReleaseFiles> {
-  const { context, host, settings } = site;
+  const { context, host } = site;
   const { shell, log, signal } = context;
   const files = await workspaceFiles(context.repository.workspace, paths);
-  if (settings.envFile !== undefined && files.some(({ path }) => path === settings.envFilePath))
-    throw new UserError(`${settings.envFilePath} is both uploaded and written by env-file`, {
-      next: 'give another env-file-path, or leave it out of upload-paths',
-    });
   const manifest: Manifest = await hashFiles(files);
   const size = files.reduce((sum, file) => sum + file.size, 0);
   checkSpace(site.free && site.free - size / 1024, shell);

@@ -3,13 +3,14 @@ import { path } from '../host/scripts.ts';
 /**
  * Makes \`view\` in release directory $2: the release's tree, and by links what else lies in $1, the directory on the
  * host that the tree stands for, and will still lie there. $3 is \`git\`, or \`upload\` with the tree of the release
- * that serves as $4: its files go with it.
+ * that serves as $4: its files go with it. Prints \`env\` where the tree holds the file $5.
  */
 export const makeView = `${path}
 root=$1 release=$2 kind=$3 served=\${4:-$2/none}
 view=$release/view
 rm -rf "$view"
 cp -al "$release/tree" "$view"
+if [ -n "$5" ] && [ -e "$view/$5" ]; then echo env; fi
 # A directory that only the host has is told as one.
 untracked() {
   cd "$root"

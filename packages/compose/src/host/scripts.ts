@@ -105,8 +105,8 @@ export const writeFiles = `${path}${write}`;
 /** $1 a path. 66: there is none. */
 export const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
 
-/** $1 a path, removed with all below it. */
-export const removePath = `rm -rf "$1"`;
+/** Paths $1…, removed with all below them. */
+export const removePaths = `rm -rf "$@"`;
 
 /** Appends stdin to the audit log. */
 export const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
@@ -134,6 +134,8 @@ mv -f "releases/$id/release.json.part" "releases/$id/release.json"
 echo "$id" >serving.part
 mv -f serving.part serving
 rm -f pending.json "bad/$id"
+# What a run that was killed had begun to stage.
+for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
 `;

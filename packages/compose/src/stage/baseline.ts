@@ -98,7 +98,7 @@ export async function recordWhatRuns(
 async function filesOf(site: Site, own: readonly Container[]): Promise<Sources> {
   const started = startedFrom(own, site.directory);
   try {
-    if (started) return await lookForFiles(site, site.directory, started);
+    if (started) return await lookForFiles(site, { wanted: started });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
   }

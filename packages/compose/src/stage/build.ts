@@ -56,8 +56,7 @@ export async function buildImages(site: Site, build: Build): Promise<Map<string,
       });
     }
   } finally {
-    await state.remove(file);
-    await state.remove(copies);
+    await state.remove(file, copies);
   }
   return new Map(services.map((service) => [config.services[service]!.image!, tagOf(service)]));
 }

@@ -18,17 +18,18 @@ export interface Sources {
 
 /**
  * The Compose files of this project, by the inputs or as Compose itself chooses, and the env file that lies there:
- * in the project directory, or where a release's own files are looked at.
+ * in the project directory, or among the release's `own` files.
  */
 export async function lookForFiles(
-  { context, settings, directory: project }: Site,
-  directory = project,
-  wanted: readonly string[] = settings.composeFiles,
+  { context, settings, directory }: Site,
+  { own, wanted = settings.composeFiles }: { own?: ReleaseFiles; wanted?: readonly string[] } = {},
 ): Promise<Sources> {
   const { stdout } = await must(
     context.shell,
     scripts.lookForFiles,
-    { args: [directory, settings.envFilePath, ...candidates(wanted)] },
+    {
+      args: [own ? projectInView(own, directory) : directory, settings.envFilePath, ...candidates(wanted)],
+    },
     'cannot look for Compose files',
   );
   const at = stdout.search(/^env$/m);
@@ -36,7 +37,11 @@ export async function lookForFiles(
     [...stdout.slice(0, at < 0 ? undefined : at).matchAll(/^file (.*)$/gm)].map(([, name]) => name!),
   );
   return {
-    files: chooseFiles(wanted, found, { host: context.shell, directory }),
+    files: chooseFiles(wanted, found, {
+      host: context.shell,
+      directory,
+      source: own && (own.commit ? `commit ${own.commit}` : 'what is uploaded'),
+    }),
     hostEnv: at < 0 ? undefined : stdout.slice(at + 'env\n'.length),
   };
 }

@@ -20,7 +20,7 @@ import { changedMounts, mountedFiles } from './mounted-files.ts';
 import { ownContainers } from './ownership.ts';
 import { planChanges } from './plan.ts';
 import { bringImages, imagesAtHand } from './pull.ts';
-import { type LaidOut, layOut, lookForFiles, projectInView, type Sources } from './release-tree.ts';
+import { type LaidOut, layOut, lookForFiles, type Sources } from './release-tree.ts';
 
 /** What another host found out, for this one to take the same. */
 export interface Resolved {
@@ -34,19 +34,19 @@ export interface Resolved {
 export async function stageRelease(site: Site, { pins, commit }: Resolved): Promise<StagedRelease> {
   const { settings, state, context } = site;
   const deadline = new Deadline(context.clock, settings.stageTimeout);
-  const wantedPins = { ...pins, ...settings.pinnedImages };
   const directory = settings.dryRun ? await state.temporary() : state.releasePath(context.release);
-  let own: ReleaseFiles | undefined;
   try {
-    own = await bringFiles(site, directory, { deadline, commit });
-    return await (settings.dryRun ? planOnly : stageFiles)(site, directory, {
-      own,
-      pins: wantedPins,
-      deadline,
-    });
-  } finally {
+    checkSpace(site.free, context.shell);
+    const own = await bringFiles(site, directory, { deadline, commit });
+    const staging: Staging = { own, pins: { ...pins, ...settings.pinnedImages }, deadline };
+    const staged = await (settings.dryRun ? planOnly : stageFiles)(site, directory, staging);
     if (settings.dryRun) await state.remove(directory);
-    else if (own) await state.remove(own.view);
+    // What was uploaded is needed to go back to; git has its commits itself.
+    else if (own) await state.remove(own.view, ...(own.from === 'git' ? [own.tree] : []));
+    return staged;
+  } catch (error) {
+    await state.remove(directory).catch(() => {});
+    throw error;
   }
 }
 
@@ -62,7 +62,7 @@ async function stageFiles(
   { own, pins, deadline }: Staging,
 ): Promise<StagedRelease> {
   const { settings, state, context } = site;
-  const sources = await lookForFiles(site, own && projectInView(own, site.directory));
+  const sources = await lookForFiles(site, { own });
   const { laid, services } = await readProject(site, directory, sources, own);
   const { config, hashes, args } = laid;
   // Each question costs two journeys to the host and back: these do not depend on one another.
@@ -73,7 +73,6 @@ async function stageFiles(
     site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
   ]);
   await recordWhatRuns(site, containers, own ? undefined : { ...sources, config });
-  checkSpace(site.free, context.shell);
   const images = await bringImages(site, {
     directory,
     config,
@@ -156,7 +155,7 @@ async function containersOf(
 }
 
 async function planOnly(site: Site, directory: string, { own, pins }: Staging): Promise<StagedRelease> {
-  const sources = await lookForFiles(site, own && projectInView(own, site.directory));
+  const sources = await lookForFiles(site, { own });
   const { laid, services } = await readProject(site, directory, sources, own);
   const containers = await containersOf(site, laid.config, sources.files);
   const images = await imagesAtHand(site, { config: laid.config, services, pins });
