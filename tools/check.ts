@@ -1,5 +1,6 @@
 // Everything that must hold before a change lands: `pnpm test`. Ends with a line `N passed, N failed`.
-// With --slow it also runs *.slow.test.ts and rehearses the faults that the tests leave out. Other arguments go to jest.
+// With --slow it also runs *.slow.test.ts and rehearses the faults that the tests leave out; with --real also the
+// tests on real hosts (test/real), which need root on Debian. Other arguments go to jest.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,8 +17,9 @@ interface Check {
 const node = process.execPath;
 const given = process.argv.slice(2);
 const slow = given.includes('--slow');
+const real = given.includes('--real');
 const results = mkdtempSync(join(tmpdir(), 'lockkeeper-check-'));
-const jestResults = join(results, 'jest.json');
+const toJson = (name: string) => ['--json', `--outputFile=${join(results, `${name}.json`)}`];
 
 const still: Check[] = [
   { name: 'lint and format', command: [join(root, 'node_modules/.bin/biome'), 'check', '.'] },
@@ -35,9 +37,19 @@ const tests: Check = {
     'node_modules/jest/bin/jest.js',
     // Most of the longer tests wait for a lab's clock, not for a processor.
     '--maxWorkers=4',
-    '--json',
-    `--outputFile=${jestResults}`,
-    ...given.filter((argument) => argument !== '--slow'),
+    ...toJson('tests'),
+    ...given.filter((argument) => !['--slow', '--real'].includes(argument)),
+  ],
+};
+const realTests: Check = {
+  name: 'real hosts',
+  live: true,
+  command: [
+    node,
+    '--disable-warning=ExperimentalWarning',
+    'test/real/run.ts',
+    '--required',
+    ...toJson('real hosts'),
   ],
 };
 const rehearsals: Check[] = ['bad-image', 'drop-ssh', 'deny'].map((fault) => ({
@@ -76,10 +88,13 @@ async function count(checks: Check[]): Promise<void> {
   }
 }
 
-async function runTests(): Promise<void> {
-  const ok = await hold(tests);
+async function runTests(check: Check): Promise<void> {
+  const ok = await hold(check);
   try {
-    const result = JSON.parse(readFileSync(jestResults, 'utf8')) as Record<string, number>;
+    const result = JSON.parse(readFileSync(join(results, `${check.name}.json`), 'utf8')) as Record<
+      string,
+      number
+    >;
     passed += result.numPassedTests!;
     failed += result.numFailedTests! + result.numRuntimeErrorTestSuites!;
     if (!ok && result.numFailedTestSuites === 0) failed += 1;
@@ -90,8 +105,9 @@ async function runTests(): Promise<void> {
 
 try {
   await count(still);
-  await runTests();
+  await runTests(tests);
   if (slow) await count(rehearsals);
+  if (real) await runTests(realTests);
 } finally {
   rmSync(results, { recursive: true, force: true });
 }

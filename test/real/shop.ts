@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type ActionResult, type ActionRun, runAction } from '@lockkeeper/runner';
+import type { Host, HostOptions } from './network/host.ts';
+import { type Network, openNetwork } from './network/network.ts';
+import { openWarehouse } from './warehouse.ts';
+
+const stack = fileURLToPath(new URL('stack/', import.meta.url));
+const action = fileURLToPath(new URL('../../actions/compose-deploy/', import.meta.url));
+
+export interface ShopOptions extends Omit<HostOptions, 'dockerRoot'> {
+  /** A network to put the host into; its own unless given, closed with the shop. */
+  network?: Network;
+  /** Hostname; `web-1` unless given. */
+  name?: string;
+  /** Relative to home; `shop` unless given. */
+  directory?: string;
+}
+
+/** Who answered a request: a version of the app, or why nobody did. */
+export type Answer = string;
+
+/** The reference stack's project directory on a host of its own. Nothing runs before `start` or a deploy. */
+export class Shop {
+  readonly network: Network;
+  readonly host: Host;
+  /** Absolute, on the host. */
+  readonly directory: string;
+  /** What the host's .env holds and no log may. */
+  readonly secrets = {
+    POSTGRES_PASSWORD: `pg-${randomBytes(12).toString('hex')}`,
+    SECRET_KEY: `sk-${randomBytes(12).toString('hex')}`,
+  };
+  readonly #close: () => Promise<void>;
+
+  private constructor(network: Network, host: Host, directory: string, close: () => Promise<void>) {
+    this.network = network;
+    this.host = host;
+    this.directory = directory;
+    this.#close = close;
+  }
+
+  static async open({
+    network,
+    name = 'web-1',
+    directory = 'shop',
+    ...options
+  }: ShopOptions = {}): Promise<Shop> {
+    const { dockerRoot, registry } = await openWarehouse();
+    const own = network ?? (await openNetwork({ registry }));
+    try {
+      const host = await own.host(name, { dockerRoot, ...options });
+      const shop = new Shop(own, host, join(host.home, directory), async () => {
+        if (!network) await own.close();
+      });
+      await shop.layOut();
+      return shop;
+    } catch (error) {
+      if (!network) await own.close();
+      throw error;
+    }
+  }
+
+  /** Puts Compose file, nginx files and .env into the project directory. `changes` edits the Compose file. */
+  async layOut(changes: (composeFile: string) => string = (text) => text): Promise<void> {
+    const text = await readFile(join(stack, 'compose.yaml'), 'utf8');
+    const { host, directory } = this;
+    await host.write(join(directory, 'compose.yaml'), changes(text));
+    for (const file of ['nginx/default.conf', 'nginx/upstream.conf'])
+      await host.write(join(directory, file), await readFile(join(stack, file)));
+    await this.setEnvironment();
+  }
+
+  /** The host's .env, with its secrets and what is given. */
+  async setEnvironment(more: Record<string, string> = {}): Promise<void> {
+    const lines = Object.entries({ ...this.secrets, ...more }).map(([name, value]) => `${name}=${value}\n`);
+    await this.host.write(join(this.directory, '.env'), lines.join(''), 0o600);
+  }
+
+  /** As its owner did before we came: `docker compose up` by hand, migrations and static files with it. */
+  async start(tag = 'v1'): Promise<void> {
+    await this.compose(tag, 'up', '-d', '--quiet-pull', '--wait');
+    await this.compose(tag, 'exec', '-T', 'web', 'python3', 'manage.py', 'migrate');
+    await this.compose(tag, 'exec', '-T', 'web', 'python3', 'manage.py', 'collectstatic');
+  }
+
+  /** docker compose … by hand, in the project directory. */
+  compose(tag: string, ...args: string[]): Promise<string> {
+    return this.host.run('cd "$1"; TAG=$2; export TAG; shift 2; docker compose "$@"', {
+      args: [this.directory, tag, ...args],
+    });
+  }
+
+  /** A line or value from the database. */
+  query(sql: string): Promise<string> {
+    return this.compose('v1', 'exec', '-T', 'postgres', 'psql', '-qAt', '-c', sql);
+  }
+
+  /** The inputs of a deploy that would succeed, changed by what is given. */
+  inputs(values: Record<string, string> = {}): Record<string, string> {
+    return {
+      host: this.host.address,
+      username: this.host.user,
+      'private-key': this.network.key.private,
+      'known-hosts': this.host.knownHosts,
+      'project-directory': this.directory,
+      'health-url': 'http://localhost/health/',
+      'health-json': 'database=true',
+      'health-timeout': '30s',
+      'stability-window': '2s',
+      ...values,
+    };
+  }
+
+  /** Runs the committed bundle of compose-deploy as the runner does. */
+  deploy(values: Record<string, string> = {}, run: Partial<ActionRun> = {}): Promise<ActionResult> {
+    return runAction({
+      directory: action,
+      inputs: this.inputs(values),
+      secrets: { SSH_PRIVATE_KEY: this.network.key.private },
+      ...run,
+    });
+  }
+
+  /** What a user gets at a path: the version that answered, or what went wrong. */
+  async version(path = '/'): Promise<Answer> {
+    return ask(`http://${this.host.address}${path}`);
+  }
+
+  /** Container ids by service. */
+  async containers(): Promise<Record<string, string>> {
+    const format = '{{.Label "com.docker.compose.service"}} {{.ID}}';
+    const lines = await this.host.docker(
+      ...['ps', '-a', '--no-trunc', '--filter', 'label=com.docker.compose.project=shop'],
+      ...['--filter', 'label=com.docker.compose.oneoff=False', '--format', format],
+    );
+    return Object.fromEntries(lines.split('\n').map((line) => line.split(' ') as [string, string]));
+  }
+
+  async close(): Promise<void> {
+    await this.#close();
+  }
+}
+
+/** Opens the reference stack on a real host of its own. */
+export function openShop(options?: ShopOptions): Promise<Shop> {
+  return Shop.open(options);
+}
+
+/** One request on a connection of its own. */
+function ask(url: string): Promise<Answer> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, timeout: 5_000 }, (response) => {
+      let body = '';
+      response.on('data', (data) => (body += data));
+      response.on('error', (error) => resolve(error.message));
+      response.on('end', () => {
+        if (response.statusCode !== 200) return resolve(`answered ${response.statusCode}`);
+        try {
+          resolve((JSON.parse(body) as { version: string }).version);
+        } catch {
+          resolve(body.trim());
+        }
+      });
+    });
+    request.once('timeout', () => request.destroy(new Error('no answer within 5 s')));
+    request.once('error', (error) => resolve(error.message));
+  });
+}
