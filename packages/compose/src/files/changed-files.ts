@@ -5,6 +5,7 @@ import { lookAtCheckout } from './git.ts';
 import * as gitScripts from './git-scripts.ts';
 import { differingPaths, parseManifest } from './manifest.ts';
 import { moved } from './release-files.ts';
+import { beforeUploads } from './upload.ts';
 import * as uploadScripts from './upload-scripts.ts';
 
 /** Services that mount one of the changed files, or a directory that it lies below. Paths relative to `root`. Pure. */
@@ -43,7 +44,7 @@ export async function remountedBetween(
   }
   if (left?.files === 'upload' || target.files === 'upload') {
     const manifestOf = (release: ReleaseRecord | undefined) =>
-      `${release?.files === 'upload' ? state.releasePath(release.id) : `${state.path}/before`}/manifest`;
+      `${release?.files === 'upload' ? state.releasePath(release.id) : beforeUploads(state)}/manifest`;
     const { stdout } = await must(
       context.shell,
       uploadScripts.manifests,

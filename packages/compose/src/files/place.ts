@@ -3,7 +3,7 @@ import type { ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
 import { commitsInPlace, lookAtCheckout } from './git.ts';
 import * as gitScripts from './git-scripts.ts';
-import { manifestsInPlace } from './upload.ts';
+import { beforeUploads, manifestsInPlace } from './upload.ts';
 import * as uploadScripts from './upload-scripts.ts';
 
 /** Where a release's files come from; `left` is `host` where an earlier release had put files in place. */
@@ -65,7 +65,7 @@ export async function placeFiles(
       [
         directory,
         target?.files === 'upload' ? state.releasePath(target.id) : '',
-        `${state.path}/before`,
+        beforeUploads(state),
         aside,
         mixed ? 'mixed' : 'fresh',
         ...manifestsInPlace(site),

@@ -87,7 +87,8 @@ minus "$scratch.new" <"$before/absent" >"$scratch.absent"
 list=$scratch.new awk 'BEGIN { file = ENVIRON["list"]; while ((getline line <file) > 0) drop[line] } !(substr($0, 67) in drop)' \\
   "$before/manifest" >"$scratch.manifest"
 while IFS= read -r file; do
-  if [ -e "$file" ] || [ -L "$file" ]; then
+  if [ -d "$file" ]; then echo "$file is a directory" >&2; exit 1
+  elif [ -e "$file" ] || [ -L "$file" ]; then
     case $file in */*) mkdir -p "$before/tree/\${file%/*}" ;; esac
     cp -p "$file" "$before/tree/$file"
     sha256sum "$file" >>"$scratch.manifest"

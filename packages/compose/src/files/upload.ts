@@ -57,10 +57,21 @@ export async function bringUpload(
   };
 }
 
-/** The manifests of releases whose files may lie in the project directory, the one that serves first. */
+/**
+ * The manifests of what may lie in the project directory: that of the release that serves first ('' where none does),
+ * and after an interrupted run those of the releases that it went between, and of what lay there before any.
+ */
 export function manifestsInPlace({ state, serving, pending }: Site): string[] {
-  const ids = [serving, pending?.from, pending?.to, ...(pending?.placed ?? [])];
-  return [...new Set(ids.filter((id) => id != null))].map((id) => `${state.releasePath(id)}/manifest`);
+  const manifest = (id: string) => `${state.releasePath(id)}/manifest`;
+  const first = serving ? manifest(serving) : '';
+  if (!pending) return [first];
+  const others = [pending.from, pending.to, ...pending.placed].filter((id) => id !== null && id !== serving);
+  return [first, ...others.map((id) => manifest(id!)), `${beforeUploads(state)}/manifest`];
+}
+
+/** Where what lay in the project directory before uploads is kept. */
+export function beforeUploads({ path }: Site['state']): string {
+  return `${path}/before`;
 }
 
 /** What `inspectUpload` found. */
