@@ -37,7 +37,7 @@ export interface Repository {
 /** A repository with a `main` branch, empty yet. */
 export async function openRepository(): Promise<Repository> {
   const scratch = await mkdtemp(join(tmpdir(), 'compose-deploy-git-'));
-  const origin = join(scratch, 'shop.git');
+  const origin = join(scratch, 'shop');
   const work = join(scratch, 'work');
   await git(scratch, 'init', '-q', '--bare', '-b', 'main', origin);
   await git(scratch, 'init', '-q', '-b', 'main', work);

@@ -1,8 +1,10 @@
-import { existsSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Cancelled } from '@lockkeeper/action';
 import { git, openRepository, type Repository } from './git-repository.ts';
+import { openGitServer } from './git-server.ts';
 import { openStack, type Stack } from './stack.ts';
 
 interface Scene {
@@ -93,6 +95,107 @@ describe('files: git', () => {
     expect(await there('status', '--porcelain')).toBe('');
     expect(await stack.version()).toBe('v1');
   });
+
+  promise(
+    'makes an empty directory a checkout with a token that leaves no trace, for a branch',
+    async (scene) => {
+      const { stack, repository, deploy, file, there } = scene;
+      const token = 'ghs_correctHorseBatteryStaple';
+      const server = await openGitServer(dirname(repository.origin), token);
+      try {
+        await rm(stack.directory, { recursive: true });
+        await mkdir(stack.directory);
+        await writeFile(join(stack.host.home, 'ca.pem'), server.certificate);
+        await writeFile(
+          join(stack.host.home, '.gitconfig'),
+          `[http]\n\tsslCAInfo = ${join(stack.host.home, 'ca.pem')}\n[credential]\n\thelper = store\n`,
+        );
+        stack.run = { ...stack.run, repository: { ...stack.run.repository, url: `${server.url}/shop` } };
+        const commit = await repository.commit({ 'compose.yaml': stack.composeFile, 'a.txt': 'one\n' });
+
+        const refused = await deploy(commit, { 'git-ref': 'main' });
+        expect(refused.reason).toContain('cannot fetch from the repository: it is refused there');
+        expect(refused.next).toContain('give git-token');
+
+        const report = await deploy(commit, { 'git-ref': 'main', 'git-token': token });
+        expect(report).toMatchObject({ result: 'deployed', reason: '' });
+        expect(await file('a.txt')).toBe('one\n');
+        expect(await there('rev-parse', 'HEAD')).toBe(commit);
+        expect(await there('config', 'remote.origin.url')).toBe(`${server.url}/shop`);
+        expect(server.seen.withToken).toBeGreaterThan(0);
+        const lies = readdirSync(stack.host.home, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .filter((entry) => readFileSync(join(entry.parentPath, entry.name)).includes(token))
+          .map(({ name }) => name);
+        expect(lies).toEqual([]);
+        expect(report.log.join('\n')).not.toContain(token);
+      } finally {
+        await server.close();
+      }
+    },
+  );
+
+  promise(
+    'goes back onto the branch that the host was on, and takes up what an interrupted run left',
+    async (scene) => {
+      const { stack, repository, deploy, file, there } = scene;
+      const one = await clone(scene);
+      await stack.docker('compose', 'up', '-d');
+      await stack.push('v2', '503');
+      const two = await repository.commit({ 'conf/app.conf': 'two\n', 'conf/b.conf': 'two\n' });
+      const failed = await deploy(two, { environment: 'TAG=v2' });
+      expect(failed).toMatchObject({ result: 'rolled-back' });
+      expect(await there('rev-parse', '--abbrev-ref', 'HEAD')).toBe('main');
+      expect(await there('rev-parse', 'HEAD')).toBe(one);
+      const serving = failed.hosts[0]?.serving;
+
+      const cancel = new AbortController();
+      const vanished = deploy(two, { environment: 'TAG=v2', 'health-timeout': '60s' }, cancel.signal);
+      while ((await stack.version()) !== 'v2') await new Promise((resolve) => setTimeout(resolve, 50));
+      cancel.abort(new Cancelled('the machine is gone'));
+      await expect(vanished).rejects.toThrow();
+      // As if the host had restarted in the middle of the checkout, and 90 s had passed.
+      await writeFile(join(stack.directory, 'conf/app.conf'), 'one\n');
+      await writeFile(join(stack.directory, '.git/index.lock'), '');
+      const state = join(stack.directory, '.lockkeeper');
+      for (const name of readdirSync(state))
+        if (name.startsWith('beat.')) await writeFile(join(state, name), '1000000000');
+
+      const three = await repository.commit({ 'conf/app.conf': 'three\n', 'conf/b.conf': undefined });
+      const next = await deploy(three, { environment: 'TAG=v2' });
+      expect(next).toMatchObject({ result: 'rolled-back', hosts: [{ serving }] });
+      expect([await file('conf/app.conf'), await there('status', '--porcelain')]).toEqual(['one\n', '']);
+      expect(await there('rev-parse', '--abbrev-ref', 'HEAD')).toBe('main');
+      const good = await deploy(three);
+      expect(good).toMatchObject({ result: 'deployed', reason: '' });
+      expect([await file('conf/app.conf'), existsSync(join(stack.directory, 'conf/b.conf'))]).toEqual([
+        'three\n',
+        false,
+      ]);
+    },
+  );
+
+  promise(
+    'checks out a tag that no branch has, from a server that gives no commit by its id',
+    async (scene) => {
+      const { stack, repository, deploy, there } = scene;
+      await clone(scene);
+      await there('config', 'protocol.version', '0');
+      await repository.commit({ 'conf/app.conf': 'tagged\n' });
+      await repository.git('tag', '-a', 'v1.0', '-m', 'one');
+      await repository.git('push', '-q', 'origin', 'v1.0');
+      const tagged = await repository.git('rev-parse', 'HEAD');
+      await repository.git('reset', '-q', '--hard', 'HEAD~1');
+      await repository.git('push', '-q', '--force', 'origin', 'HEAD:main');
+      expect(await deploy('', { 'git-ref': 'v1.0' })).toMatchObject({ result: 'deployed', reason: '' });
+      expect(await there('rev-parse', 'HEAD')).toBe(tagged);
+      await rm(stack.directory, { recursive: true });
+      await git(stack.host.home, 'clone', '-q', '--depth=1', `file://${repository.origin}`, stack.directory);
+      await there('config', 'protocol.version', '0');
+      expect(await deploy(tagged)).toMatchObject({ result: 'deployed', reason: '' });
+      expect(await there('rev-parse', 'HEAD')).toBe(tagged);
+    },
+  );
 });
 
 /** One host that serves the first commit of its clone; nothing below changes a container or a file. */
