@@ -57,22 +57,25 @@ async function stageAll(
   projects: ReadonlyMap<string, Project>,
 ): Promise<Map<string, StagedRelease>> {
   const staged = new Map<string, StagedRelease>();
-  // A moving tag is resolved on the first host, for all.
-  let pins: Record<string, string> = {};
+  // A moving tag, or a branch, is resolved on the first host, for all.
+  let resolved: { pins: Record<string, string>; commit?: string } | undefined;
   let { rollbackTo } = run.settings;
   for (const host of run.hosts) {
     const project = projects.get(host)!;
     const release = await run.log.group(`Stage on ${host}`, () =>
-      rollbackTo ? project.resolveRelease(rollbackTo) : project.stage(pins),
+      rollbackTo ? project.resolveRelease(rollbackTo) : project.stage(resolved),
     );
     staged.set(host, release);
     if (rollbackTo) rollbackTo = release.id;
-    else if (Object.keys(pins).length === 0)
-      pins = Object.fromEntries(
-        Object.entries(release.images).flatMap(([service, { digest }]) =>
-          digest ? [[service, digest]] : [],
+    else
+      resolved ??= {
+        commit: release.commit,
+        pins: Object.fromEntries(
+          Object.entries(release.images).flatMap(([service, { digest }]) =>
+            digest ? [[service, digest]] : [],
+          ),
         ),
-      );
+      };
   }
   return staged;
 }

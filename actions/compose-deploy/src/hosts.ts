@@ -1,5 +1,5 @@
 import { type Log, messageOf } from '@lockkeeper/action';
-import { openProject, type Project, type ReleaseSettings } from '@lockkeeper/compose';
+import { openProject, type Project, type ReleaseSettings, type Repository } from '@lockkeeper/compose';
 import type { Shell } from '@lockkeeper/ssh';
 import type { Clock } from '@lockkeeper/wait';
 
@@ -9,6 +9,7 @@ export interface Opening {
   settings: ReleaseSettings;
   release: string;
   commit: string;
+  repository: Repository;
   lockToken: string;
   owner: { repository: string; runUrl: string };
   connect(host: string): Promise<Shell>;

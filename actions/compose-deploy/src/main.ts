@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { defineAction, messageOf, type Step, UserError } from '@lockkeeper/action';
 import {
   type Recovered,
+  type Repository,
   recoverHost,
   releaseId,
   releaseIdPattern,
@@ -64,6 +65,7 @@ export const run = defineAction<State>({
       settings,
       release: record.release,
       commit: context.sha,
+      repository: repositoryOf(context),
       lockToken: record.lockToken,
       owner: { repository: context.repository, runUrl: context.runUrl },
       connect: (host: string) => connect({ ...ssh, host }, { log, clock, signal }),
@@ -104,6 +106,7 @@ export const run = defineAction<State>({
                 },
                 release: record.release,
                 commit: context.sha,
+                repository: repositoryOf(context),
                 lockToken: record.lockToken,
                 owner: { repository: context.repository, runUrl: context.runUrl },
                 runsSingletons: host === record.hosts[0],
@@ -163,6 +166,10 @@ async function tell(step: Step<State>, report: DeployReport, duration: number): 
   await step.summary(summarise(report, report.release));
   if (['deployed', 'unchanged', 'ran'].includes(report.result)) step.log.notice(report.message);
   else step.fail(new UserError(report.message, { next: report.next, details: report.details }));
+}
+
+function repositoryOf({ serverUrl, repository, workspace }: Step<State>['context']): Repository {
+  return { url: `${serverUrl}/${repository}`, workspace };
 }
 
 /** A commit that is none (a run by hand outside git) still gives a release id. */

@@ -92,6 +92,23 @@ describe('on a host of its own', () => {
     },
   );
 
+  promise('has nothing to do again where a service takes its variables from an env_file', async (stack) => {
+    await writeFile(join(stack.directory, 'web.env'), 'NOTE=one\n');
+    await writeFile(
+      join(stack.directory, 'compose.yaml'),
+      stack.composeFile.replace('    ports:', '    env_file: web.env\n    ports:'),
+    );
+    const first = await stack.deploy();
+    expect(first.result).toBe('deployed');
+    expect((await stack.deploy()).result).toBe('unchanged');
+    await writeFile(join(stack.directory, 'web.env'), 'NOTE=two\n');
+    expect((await stack.deploy()).hosts[0]?.services).toContainEqual({
+      service: 'web',
+      change: 'recreate',
+      why: 'configuration changed',
+    });
+  });
+
   promise(
     'lets a second deploy wait for the first, and one that may not wait say who holds the lock',
     async (stack) => {

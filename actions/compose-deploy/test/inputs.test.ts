@@ -60,17 +60,6 @@ describe('inputs', () => {
       expect.stringContaining('ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub'),
     ]);
   });
-
-  it('are refused, not ignored, where they are not acted on yet', () => {
-    const refused = problems({
-      files: 'git',
-      images: 'build',
-      'singleton-services': 'beat',
-      'blue-green-services': 'web',
-    });
-    expect(refused).toHaveLength(4);
-    for (const problem of refused) expect(problem).toContain('not supported by this version yet');
-  });
 });
 
 describe('run', () => {

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
-import { type Recovered, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
+import { type Recovered, type Repository, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
 import { generateKeyPair, type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
 import { connect, type Shell } from '@lockkeeper/ssh';
 import { systemClock } from '@lockkeeper/wait';
@@ -53,7 +53,6 @@ services:
     restart: unless-stopped
 `;
 
-const commit = 'a1b2c3d4e5';
 const owner = { repository: 'octo/shop', runUrl: 'https://github.com/octo/shop/actions/runs/1' };
 
 const defaults = (await readDefaults()) satisfies Record<string, string>;
@@ -87,6 +86,8 @@ export interface Stack {
   away(ms: number): Promise<void>;
   /** The runners of the deploys so far are gone, without a word: those deploys never end. */
   vanish(): void;
+  /** What the runner says of the repository. */
+  run: { commit: string; repository: Repository };
   /** What the post step does after the last deploy. */
   recover(): Promise<Recovered>;
   /** The version that answers on the host's port 8000, or what went wrong. */
@@ -168,6 +169,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
     directory,
     composeFile: composeFile(registry.url),
     keys,
+    run: { commit: 'a1b2c3d4e5', repository: { url: 'https://github.com/octo/shop', workspace: '' } },
     push: (tag, sick = '') =>
       image(
         'web',
@@ -213,14 +215,14 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
       const { hosts, onFailure, ssh, settings, run } = parseInputs(inputs, places);
       lastIsRun = run !== undefined;
       last = {
-        release: releaseId(new Date(), commit, releaseNonce()),
+        release: releaseId(new Date(), stack.run.commit, releaseNonce()),
         lockToken: randomBytes(8).toString('hex'),
       };
       const opening = {
         ...last,
         hosts,
         settings,
-        commit,
+        ...stack.run,
         owner,
         connect: async (name: string) =>
           mortal(await connect({ ...ssh, host: name }, { log, clock: systemClock, signal }), lives),
@@ -239,7 +241,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
       const shell = await connect({ ...ssh, host: address }, { log, clock: systemClock });
       try {
         return await recoverHost(
-          { ...last, shell, settings, commit, owner, runsSingletons: true, log, clock: systemClock },
+          { ...last, ...stack.run, shell, settings, owner, runsSingletons: true, log, clock: systemClock },
           60_000,
           { what: lastIsRun ? 'run' : 'deploy' },
         );

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Log, messageOf } from '@lockkeeper/action';
 import type { AwsRoute } from '@lockkeeper/aws';
-import { releaseId, releaseNonce, type StagedRelease } from '@lockkeeper/compose';
+import { type Repository, releaseId, releaseNonce, type StagedRelease } from '@lockkeeper/compose';
 import type { Clock } from '@lockkeeper/wait';
 import type { Account } from './account.ts';
 import { Fleet } from './fleet.ts';
@@ -20,6 +20,7 @@ import { Timeline } from './timeline.ts';
 /** All that a deploy, and post after it, meets of the world outside; the hosts it reaches by SSH. */
 export interface Outside extends Pick<Account, 'gate' | 'instances'> {
   run: { repository: string; runUrl: string; commit: string; route: AwsRoute };
+  repository: Repository;
   log: Log;
   clock: Clock;
   signal: AbortSignal;
@@ -51,6 +52,7 @@ export async function deploy(
     release: inputs.release,
     releaseId: release,
     commit: run.commit,
+    repository: outside.repository,
     owner: run,
     lockToken,
     log,

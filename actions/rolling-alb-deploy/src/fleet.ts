@@ -4,6 +4,7 @@ import {
   openProject,
   type Project,
   type ReleaseSettings,
+  type Repository,
   type StagedRelease,
 } from '@lockkeeper/compose';
 import { connect, type Shell, type SshTarget } from '@lockkeeper/ssh';
@@ -20,6 +21,7 @@ export interface FleetSettings {
   /** The id of this run's release. */
   releaseId: string;
   commit: string;
+  repository: Repository;
   owner: { repository: string; runUrl: string };
   lockToken: string;
   log: Log;
@@ -77,7 +79,7 @@ export class Fleet {
 
   /**
    * Stages the release on every host, or finds the one to go back to. The first host resolves what tags stand for;
-   * the others take exactly those images.
+   * the others take exactly those images, and the commit that it found a branch to be.
    */
   async stage(): Promise<Map<string, StagedRelease>> {
     const { rollbackTo } = this.#settings.release;
@@ -86,12 +88,12 @@ export class Fleet {
     if (!first) return new Map();
     const one =
       rollbackTo === undefined ? await first.ready.stage() : await first.ready.resolveRelease(rollbackTo);
-    const pins = pinsOf(one);
+    const resolved = { pins: pinsOf(one), commit: one.commit };
     const rest = await settle(
       others.map((machine) => ({
         machine,
         work: limit(() =>
-          rollbackTo === undefined ? machine.ready.stage(pins) : machine.ready.resolveRelease(one.id),
+          rollbackTo === undefined ? machine.ready.stage(resolved) : machine.ready.resolveRelease(one.id),
         ),
       })),
     );
@@ -210,19 +212,9 @@ export class Fleet {
   }
 
   #context() {
-    const { release, releaseId, commit, owner, lockToken, log, clock, signal } = this.#settings;
-    return {
-      settings: release,
-      release: releaseId,
-      commit,
-      owner,
-      lockToken,
-      // singleton-services is refused by this action: every target runs what its file says.
-      runsSingletons: true,
-      log,
-      clock,
-      signal,
-    };
+    const { release, releaseId, ...run } = this.#settings;
+    // singleton-services is refused by this action: every target runs what its file says.
+    return { ...run, settings: release, release: releaseId, runsSingletons: true };
   }
 }
 

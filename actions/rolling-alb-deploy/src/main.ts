@@ -60,11 +60,12 @@ function accountOf(step: Step<RollState>, aws: { region: string; roleToAssume: s
 }
 
 function outsideOf(step: Step<RollState>, { gate, instances }: Account): Outside {
-  const { repository, runUrl, sha } = step.context;
+  const { repository, runUrl, sha, serverUrl, workspace } = step.context;
   return {
     gate,
     instances,
     run: { repository, runUrl, commit: sha, route: awsRoute(step.env) },
+    repository: { url: `${serverUrl}/${repository}`, workspace },
     log: step.log,
     clock: step.clock,
     signal: step.signal,

@@ -20,7 +20,11 @@ export class Recovery {
   readonly #opened = new Map<string, Promise<Fleet>>();
 
   /** From what main wrote down; of this step's inputs only what opens the hosts counts, and what belongs to a release. */
-  static of(state: RollState, { ssh, release }: RollingInputs, { run, log, clock }: Outside): Recovery {
+  static of(
+    state: RollState,
+    { ssh, release }: RollingInputs,
+    { run, repository, log, clock }: Outside,
+  ): Recovery {
     const { jump, ...door } = state.ssh;
     const connectTimeout = Math.min(ssh.connectTimeout, 15_000);
     const key = { privateKey: ssh.privateKey, passphrase: ssh.passphrase, connectTimeout };
@@ -33,6 +37,7 @@ export class Recovery {
       release: { ...release, projectDirectory: state.projectDirectory, lockTimeout: 10_000, dryRun: false },
       releaseId: state.release,
       commit: run.commit,
+      repository,
       owner: run,
       lockToken: state.lockToken,
       log,
@@ -109,14 +114,26 @@ export class Recovery {
 
   async #recover({ host, port }: SshAddress, budget: number): Promise<void> {
     const { ssh, log, clock, signal, releaseId: release, release: settings } = this.#settings;
-    const { commit, owner, lockToken } = this.#settings;
+    const { commit, repository, owner, lockToken } = this.#settings;
     const shell = await connect(
       { ...ssh, host, ...(port !== undefined && { port }) },
       { log, clock, signal },
     );
     try {
       const { good, message } = await recoverHost(
-        { shell, settings, release, commit, owner, lockToken, runsSingletons: true, log, clock, signal },
+        {
+          shell,
+          settings,
+          release,
+          commit,
+          repository,
+          owner,
+          lockToken,
+          runsSingletons: true,
+          log,
+          clock,
+          signal,
+        },
         budget,
       );
       if (!good) throw new UserError(message);

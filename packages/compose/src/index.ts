@@ -15,5 +15,5 @@ export { releaseId, releaseIdPattern, releaseNonce } from './record/release-id.t
 export { type Recovered, recoverHost } from './recover-host.ts';
 export type { HealthProbe, ReleaseSettings } from './settings.ts';
 export { roleOnWayBack, type SingletonRole } from './singletons.ts';
-export type { ProjectContext } from './site.ts';
+export type { ProjectContext, Repository } from './site.ts';
 export { secretValues } from './stage/env-file.ts';

@@ -1,6 +1,8 @@
 import type { Inputs } from '@lockkeeper/action';
+import { readFileSource } from './files/file-source.ts';
 import { releaseIdPattern } from './record/release-id.ts';
 import type { HealthProbe, ReleaseSettings } from './settings.ts';
+import { readImageSource } from './stage/image-source.ts';
 
 const minute = 60_000;
 const variable = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -10,17 +12,6 @@ const serviceName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /** The release inputs that every deploying action shares. Problems are collected in `inputs`. */
 export function readReleaseInputs(inputs: Inputs): ReleaseSettings {
-  for (const name of [
-    'files',
-    'git-ref',
-    'git-token',
-    'upload-paths',
-    'images',
-    'build',
-    'build-args',
-    'no-cache',
-  ])
-    inputs.notYet(name);
   const singletonServices = readNames(inputs, 'singleton-services');
 
   const rollbackTo = inputs.text('rollback-to') || undefined;
@@ -40,6 +31,8 @@ export function readReleaseInputs(inputs: Inputs): ReleaseSettings {
         /^[a-z0-9][a-z0-9_-]*$/,
         'lower-case letters, digits, dashes and underscores, starting with a letter or digit',
       ) || undefined,
+    files: readFileSource(inputs),
+    images: readImageSource(inputs),
     profiles: readNames(inputs, 'profiles'),
     services: readNames(inputs, 'services'),
     pinnedImages: readPins(inputs),

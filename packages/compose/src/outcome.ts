@@ -51,6 +51,8 @@ export interface StagedRelease {
   plan: ServiceChange[];
   /** By our own hash of files, env and images, and nothing to change by the plan. */
   unchanged: boolean;
+  /** What was checked out, of `files: git`. */
+  commit?: string;
 }
 
 /** How going back ended. */

@@ -12,7 +12,7 @@ import { needsRollBack, rollBack } from './roll-back/roll-back.ts';
 import { runLines } from './run-lines.ts';
 import type { SingletonRole } from './singletons.ts';
 import { type ProjectContext, Site } from './site.ts';
-import { discardRelease, resolveRelease, stageRelease } from './stage/stage.ts';
+import { discardRelease, type Resolved, resolveRelease, stageRelease } from './stage/stage.ts';
 import { settle } from './switch/settle.ts';
 import { preDeploy, runHook, switchTo } from './switch/switch.ts';
 import { setPhase } from './switch/under-way.ts';
@@ -36,8 +36,8 @@ export interface Project {
   /** Milliseconds in which at least one service was replaced and not yet proven; 0 before `switchTo`. */
   readonly downtime: number;
 
-  /** Pulls and records the release; changes no container. `pins` are digests that another host resolved, by service. */
-  stage(pins?: Readonly<Record<string, string>>): Promise<StagedRelease>;
+  /** Brings files and images of the release to the host and records it; changes no container. `resolved` is what another host found out. */
+  stage(resolved?: Resolved): Promise<StagedRelease>;
   /** `previous` or an id → a recorded release that can be switched to, its images all on the host. */
   resolveRelease(name: string): Promise<StagedRelease>;
   /** Runs the `pre-deploy` hook with the new release's Compose; nothing is replaced yet. */
@@ -158,8 +158,8 @@ class HostProject implements Project {
     return this.#site.pending;
   }
 
-  stage(pins: Readonly<Record<string, string>> = {}): Promise<StagedRelease> {
-    return stageRelease(this.#site, pins);
+  stage(resolved: Resolved = {}): Promise<StagedRelease> {
+    return stageRelease(this.#site, resolved);
   }
 
   resolveRelease(name: string): Promise<StagedRelease> {

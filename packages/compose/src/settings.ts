@@ -1,3 +1,6 @@
+import type { FileSource } from './files/file-source.ts';
+import type { ImageSource } from './stage/image-source.ts';
+
 /** What the release inputs say, shared by every action that ships a release to a host. Durations are milliseconds. */
 export interface ReleaseSettings {
   /** On the host: absolute, or starting with `~/`. */
@@ -6,6 +9,8 @@ export interface ReleaseSettings {
   composeFiles: string[];
   /** None means the name that Compose itself resolves. */
   projectName?: string;
+  files: FileSource;
+  images: ImageSource;
   profiles: string[];
   /** None means all. */
   services: string[];

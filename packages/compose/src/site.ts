@@ -8,12 +8,21 @@ import type { PendingRecord } from './record/release-record.ts';
 import type { ReleaseSettings } from './settings.ts';
 import { replicasFor, type SingletonRole } from './singletons.ts';
 
+/** The repository of the run. */
+export interface Repository {
+  /** Its page, from which git fetches too: `https://github.com/octo/shop`. */
+  url: string;
+  /** The directory of the runner that it is checked out into; '' where there is none. */
+  workspace: string;
+}
+
 export interface ProjectContext {
   shell: Shell;
   settings: ReleaseSettings;
   /** The id of this run's release, the same on all hosts. */
   release: string;
   commit: string;
+  repository: Repository;
   /** Who holds the lock: shown to those who wait. */
   owner: { repository: string; runUrl: string };
   /** Tells this run's lock from any other's (letters and digits); saved in state before the lock is taken, so that post can release it. */

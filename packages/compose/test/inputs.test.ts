@@ -64,7 +64,7 @@ describe('release inputs', () => {
       'health-json': 'database=true',
       'rollback-to': '../../etc',
       strategy: 'blue-green',
-      files: 'git',
+      files: 'ftp',
     });
     expect(all.map((problem) => problem.split(':')[0])).toEqual(
       expect.arrayContaining([

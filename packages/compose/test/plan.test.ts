@@ -94,7 +94,8 @@ describe("Compose's answers", () => {
   it('are read for images, replicas, mounts and dependencies', () => {
     expect(config.services.web).toEqual({
       image: 'web:v1',
-      builds: false,
+      namesImage: true,
+      build: undefined,
       dependsOn: ['db'],
       replicas: 2,
       published: [],
@@ -103,7 +104,11 @@ describe("Compose's answers", () => {
       healthCheck: false,
       mounts: ['/srv/shop/nginx.conf'],
     });
-    expect(config.services.mail).toMatchObject({ builds: true, image: undefined });
+    expect(config.services.mail).toMatchObject({
+      image: `${config.name}-mail`,
+      namesImage: false,
+      build: { context: '.', dockerfile: 'Dockerfile' },
+    });
     expect(withDependencies(config, ['web'])).toEqual(['web', 'db']);
     expect(withDependencies(config, [])).toEqual(['web', 'db', 'mail']);
   });
@@ -146,6 +151,7 @@ describe('the releases on a host', () => {
     mounts: {},
     content: '',
     envFile: null,
+    files: 'host',
     verifiedAt: verified ? `2026-11-2${n}T03:12:00.000Z` : null,
   });
   const printed = (...records: ReleaseRecord[]) =>

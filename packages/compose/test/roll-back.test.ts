@@ -17,6 +17,8 @@ const pending: PendingRecord = {
   phase: 'switched',
   containers: { web: ['w1'], db: ['d1'] },
   tags: { 'web:v1': 'sha256:1', 'web:v2': null },
+  remounted: [],
+  placed: [],
 };
 const container = (service: string, id: string, changes: Partial<Container> = {}) =>
   ({
@@ -86,6 +88,7 @@ describe('what is under way', () => {
       from: pending.from,
       containers: pending.containers,
       tags: { ...pending.tags, x: null },
+      placed: [pending.to],
     });
   });
 

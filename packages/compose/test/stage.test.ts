@@ -137,8 +137,11 @@ describe('images', () => {
   );
 
   it.each<[string, Partial<ImageQuestion>, RegExp]>([
-    ['a built service', { services: ['built'] }, /built on 10\.0\.0\.5 is built, not pulled/],
-    ['a digest for one', { services: ['built'], pins: { built: digest } }, /built has no image/],
+    [
+      'a built service',
+      { services: ['built'], named: ['built'] },
+      /built on 10\.0\.0\.5 is built, not pulled/,
+    ],
   ])('cannot be pulled for %s', (_what, changes, problem) =>
     expect(() => whatToPull(question(changes), new Set())).toThrow(problem),
   );

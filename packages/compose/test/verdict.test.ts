@@ -13,6 +13,7 @@ function container(changes: Partial<Container> = {}): Container {
     reference: 'web:v2',
     configHash: '',
     workingDirectory: '/srv/shop',
+    configFiles: [],
     project: 'shop',
     status: 'running',
     exitCode: 0,

@@ -75,6 +75,8 @@ export interface Container {
   reference: string;
   configHash: string;
   workingDirectory: string;
+  /** The Compose files that it was started from, absolute. */
+  configFiles: string[];
   project: string;
   status: string;
   exitCode: number;
@@ -119,6 +121,7 @@ export function parseContainers(json: string): Container[] {
       reference: data.Config.Image,
       configHash: label('config-hash'),
       workingDirectory: label('project.working_dir'),
+      configFiles: label('project.config_files').split(',').filter(Boolean),
       project: label('project'),
       status: data.State.Status,
       exitCode: data.State.ExitCode,

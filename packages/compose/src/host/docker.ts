@@ -122,6 +122,32 @@ export class DockerHost {
     await this.#step(scripts.composeStep, all, what, options.timeout);
   }
 
+  /** docker compose build … with the release in `directory` and the override `file`. */
+  async build(
+    directory: string,
+    file: string,
+    args: readonly string[],
+    what: string,
+    options: StepOptions = {},
+  ): Promise<void> {
+    const all = [
+      this.#settings.directory,
+      this.kind,
+      directory,
+      options.login ?? '',
+      '-f',
+      file,
+      'build',
+      ...args,
+    ];
+    await this.#step(`${scripts.buildSettings}${scripts.composeStep}`, all, what, options.timeout);
+  }
+
+  /** A script that changes the project's directory. Throws UserError that begins with `what`. */
+  async change(script: string, args: readonly string[], what: string): Promise<void> {
+    await this.#step(script, args, what);
+  }
+
   /** A hook's file, with `docker compose` meaning the release in `directory`. */
   async hook(directory: string, file: string, name: string): Promise<void> {
     this.#settings.log.info(`${this.#shell.name}: ${name}`);

@@ -117,8 +117,8 @@ export const writeFiles = `${path}${write}`;
 /** $1 a path. 66: there is none. */
 export const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
 
-/** $1 a path, removed with all below it. */
-export const removePath = `rm -rf "$1"`;
+/** Paths $1…, removed with all below them. */
+export const removePaths = `rm -rf "$@"`;
 
 /** Appends stdin to the audit log. */
 export const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
@@ -146,6 +146,8 @@ mv -f "releases/$id/release.json.part" "releases/$id/release.json"
 echo "$id" >serving.part
 mv -f serving.part serving
 rm -f pending.json "bad/$id"
+# What a run that was killed had begun to stage.
+for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
 `;
@@ -223,7 +225,7 @@ rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$
 if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
 `;
 
-/** Looks for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
+/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
 export const lookForFiles = `
 cd "$1"; env=$2; shift 2
 for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
@@ -231,12 +233,34 @@ if [ -f "$env" ]; then echo env; cat "$env"; fi
 `;
 
 /**
- * Writes files (pairs as above, then \`--\`), copies files $4… (relative to project $1) into release directory
+ * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
+ * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
+ */
+const hashes = `
+rendered=$release/rendered.json
+trap 'rm -f "$rendered"' EXIT
+printf '%s\\n' "$json" >"$rendered"
+hash_services() {
+  set -- config --hash '*'
+  before=
+  while IFS= read -r line; do
+    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
+    before=$line
+  done <"$release/args"
+  set -- -f "$rendered" --env-file /dev/null "$@"
+  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
+}
+hash_services
+rm -f "$rendered"
+`;
+
+/**
+ * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
  * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
- * the services, a line \`config\`, the JSON. Both are asked for at the same time.
+ * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
  */
 export const layOut = `${path}${write}
-cd "$1"; kind=$2 release=$3; shift 3
+cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
 mkdir -p "$release/files"
 n=0
 for name; do
@@ -244,11 +268,15 @@ for name; do
   n=$((n + 1))
 done
 ${compose}
-compose config --hash '*' >"$release/hashes" &
 json=$(compose config --format json)
-wait "$!"
-cat "$release/hashes"
-rm -f "$release/hashes"
+if [ -n "$from" ]; then
+  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
+    line = ""
+    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
+    print line $0
+  }')
+fi
+${hashes}
 echo config
 printf '%s\\n' "$json"
 `;
@@ -260,6 +288,15 @@ if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
 shift 4
 ${compose}
 compose "$@"
+`;
+
+/**
+ * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
+ * no attestation, which would make a new image of what did not change.
+ */
+export const buildSettings = `
+DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
+export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
 `;
 
 /** docker $2… with the Docker config $1 ('' = the user's own). */

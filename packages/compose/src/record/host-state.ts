@@ -45,8 +45,8 @@ export class HostState {
     return result.stdout;
   }
 
-  async remove(path: string): Promise<void> {
-    await must(this.#shell, scripts.removePath, { args: [path] }, `cannot remove ${path}`);
+  async remove(...paths: string[]): Promise<void> {
+    await must(this.#shell, scripts.removePaths, { args: paths }, `cannot remove ${paths.join(', ')}`);
   }
 
   async releases(): Promise<ReleaseList> {

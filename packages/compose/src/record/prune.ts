@@ -1,13 +1,11 @@
+import { forgetCommits } from '../files/place.ts';
 import type { Site } from '../site.ts';
 import { keepTag } from '../stage/images.ts';
 import { obsoleteReleases, type ReleaseList, type ReleaseRecord } from './release-record.ts';
 
 /** Old releases go, with images that only they used. */
-export async function prune(
-  { state, docker, name, settings, context, host }: Site,
-  list: ReleaseList,
-  serving: string,
-): Promise<void> {
+export async function prune(site: Site, list: ReleaseList, serving: string): Promise<void> {
+  const { state, docker, name, settings, context, host } = site;
   const gone = obsoleteReleases(list, serving, settings.keepReleases);
   if (gone.length === 0) return;
   await docker.untag(
@@ -21,6 +19,7 @@ export async function prune(
   await docker.untag(
     [...unused].flatMap(([reference, id]) => (now.get(reference)?.id === id ? [reference] : [])),
   );
+  await forgetCommits(site, gone);
   for (const { id } of gone) {
     await state.remove(state.releasePath(id));
     await state.clearBad(id);

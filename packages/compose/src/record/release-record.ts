@@ -31,6 +31,14 @@ export const releaseRecord = v.object({
   content: v.string(),
   /** Whether the env file belongs to the release and is put in place with it. */
   envFile: v.nullable(v.string()),
+  /** Where its files come from; `left` is `host` where an earlier release had put files in place. */
+  files: v.optional(v.picklist(['host', 'left', 'git', 'upload']), 'host'),
+  /** Where HEAD of the checkout is when it serves. */
+  git: v.optional(v.object({ commit: v.string(), branch: v.nullable(v.string()) })),
+  /** The same for two releases of the same files, of `git` and `upload`. */
+  tree: v.optional(v.string()),
+  /** Service → what it mounts from the host, files and directories. */
+  sources: v.optional(v.record(v.string(), v.array(v.string()))),
   verifiedAt: v.nullable(v.string()),
 });
 export type ReleaseRecord = v.InferOutput<typeof releaseRecord>;
@@ -60,6 +68,12 @@ export const pendingRecord = v.object({
   tags: v.record(v.string(), v.nullable(v.string())),
   /** Blue-green services by name, and the lines that make the proxy look again: whoever goes on needs them. */
   swaps: v.optional(v.object({ reload: v.string(), services: v.record(v.string(), swap) })),
+  /** Services that must see their mounted files anew, whichever way it ends. */
+  remounted: v.optional(v.array(v.string()), []),
+  /** Releases whose files an interrupted run may have left in place. */
+  placed: v.optional(v.array(id), []),
+  /** Where HEAD of the checkout was, when the deploy moves it. */
+  head: v.optional(v.object({ commit: v.nullable(v.string()), branch: v.nullable(v.string()) })),
 });
 export type PendingRecord = v.InferOutput<typeof pendingRecord>;
 
@@ -116,9 +130,11 @@ export function contentHash(
   environment: Readonly<Record<string, string>>,
   env: string | undefined,
 ): string {
-  const { project, services, named, hashes, mounts, images } = record;
+  const { project, services, named, hashes, mounts, images, tree } = record;
   const ids = Object.fromEntries(Object.entries(images).map(([service, { id }]) => [service, id]));
   return createHash('sha256')
-    .update(JSON.stringify([project, services, named, hashes, mounts, ids, environment, env ?? null]))
+    .update(
+      JSON.stringify([project, services, named, hashes, mounts, ids, environment, env ?? null, tree ?? null]),
+    )
     .digest('hex');
 }

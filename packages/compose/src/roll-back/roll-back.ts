@@ -1,4 +1,6 @@
 import { messageOf } from '@lockkeeper/action';
+import { remountedBetween } from '../files/changed-files.ts';
+import { placeFiles } from '../files/place.ts';
 import type { RolledBack } from '../outcome.ts';
 import { verify } from '../prove/verify.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
@@ -49,7 +51,7 @@ export async function rollBack(
   }
 }
 
-/** Tags, env file and containers become those of the record; what the deploy did not touch is left alone. */
+/** Files, tags, env file and containers become those of the record; what the deploy did not touch is left alone. */
 async function goBack(
   site: Site,
   record: ReleaseRecord,
@@ -61,18 +63,25 @@ async function goBack(
 ): Promise<void> {
   const { state, docker, settings } = site;
   const replaced = pending?.phase !== 'placed';
-  if (pending) await setPhase(site, 'rolling-back');
-  // A host that was finished goes back with its fleet: from here on it is under way again.
-  // What runs there is none of what ran before.
-  else await begin(site, { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' }, []);
-  if (replaced) await runHook(site, record.id, 'pre-rollback', settings.preRollback);
+  const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
+  if (pending) {
+    site.remounted = [...new Set([...site.remounted, ...pending.remounted])];
+    await setPhase(site, 'rolling-back');
+  } else {
+    // A host that was finished goes back with its fleet: from here on it is under way again.
+    // What runs there is none of what ran before.
+    site.remounted = await remountedBetween(site, leftRecord, record);
+    await begin(site, { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' }, []);
+  }
+  await placeFiles(site, record, { back: true });
   await docker.putInPlace(
     state.releasePath(record.id),
     (await envFileToRestore(site, record, pending)) ?? '',
     tagsOf(record, pending),
   );
+  // Its Compose means the release that is gone back to only now.
+  if (replaced) await runHook(site, record.id, 'pre-rollback', settings.preRollback);
   const containers = await docker.containersOf(site.name);
-  const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
   const foreign = strangers(containers, record, leftRecord, pending);
   if (foreign.length > 0)
     await docker.docker(['rm', '-f', ...foreign.map(({ id }) => id)], 'cannot remove new containers');
@@ -105,6 +114,7 @@ async function stopWhatWasStarted(site: Site, left: string | undefined, reason: 
   const started = startedSince(pending, await docker.containersOf(site.name));
   if (started.length > 0)
     await docker.docker(['stop', ...started.map(({ id }) => id)], 'cannot stop what was started');
+  await placeFiles(site, undefined, { back: true });
   await docker.tag(tagsBefore(pending));
   if (pending) await state.markBad(pending.to, reason);
   await state.clearPending();

@@ -1,3 +1,4 @@
+import { UserError } from '@lockkeeper/action';
 import type { Container } from '../host/containers.ts';
 import type { ReleaseImage } from '../outcome.ts';
 import { judge } from '../prove/verdict.ts';
@@ -6,7 +7,7 @@ import type { Site } from '../site.ts';
 import { type ComposeConfig, needsOf } from './compose-config.ts';
 import { keepTags } from './images.ts';
 import { mountedFiles } from './mounted-files.ts';
-import { layOut, type Sources } from './release-tree.ts';
+import { layOut, lookForFiles, type Sources } from './release-tree.ts';
 import { besideThemselves } from './why-not-blue-green.ts';
 
 type Override = Record<string, { image?: string; environment?: Record<string, string> }>;
@@ -14,12 +15,13 @@ type Override = Record<string, { image?: string; environment?: Record<string, st
 /**
  * The way back for a host where something runs that is no recorded release, such as before our first deploy:
  * it is recorded as one, with its files as they lie, its images and, where the file changed since, the
- * environment of its containers.
+ * environment of its containers. `known`: what the project's own files say, where they are those of the release
+ * to come.
  */
 export async function recordWhatRuns(
   site: Site,
   containers: readonly Container[],
-  { files, hostEnv, config }: Sources & { config?: ComposeConfig },
+  known?: Sources & { config: ComposeConfig },
 ): Promise<void> {
   const { state, host, context } = site;
   // After an interrupted run what runs is its mixture; the way back is what ran before it.
@@ -30,7 +32,8 @@ export async function recordWhatRuns(
   if (serving && runsAsRecorded(own, serving.images)) return;
   const id = baselineId(context.release);
   const directory = state.releasePath(id);
-  const rendered = config ?? (await layOut(site, directory, { files, env: hostEnv })).config;
+  const { files, hostEnv } = known ?? (await filesOf(site, own));
+  const rendered = known?.config ?? (await layOut(site, directory, { files, env: hostEnv })).config;
   const override = imagesAsStarted(own, rendered);
   const lay = () =>
     layOut(site, directory, {
@@ -83,6 +86,8 @@ export async function recordWhatRuns(
     mounts: await mountedFiles(context.shell, first, covered),
     content: '',
     envFile: null,
+    files: serving && serving.files !== 'host' ? 'left' : 'host',
+    sources: Object.fromEntries(covered.map((service) => [service, first.services[service]?.mounts ?? []])),
     verifiedAt: good.state === 'good' ? site.now() : null,
   };
   await state.saveRelease(record, { [`${directory}/args`]: args });
@@ -90,6 +95,26 @@ export async function recordWhatRuns(
   site.serving = id;
   context.log.info(`${host}: recorded what runs now as release ${id}`);
   if (good.state !== 'good') context.log.warning(`${host}: what runs now is not healthy: ${good.reason}`);
+}
+
+/** The Compose files that containers were started from, where they still lie there; else the project's. */
+async function filesOf(site: Site, own: readonly Container[]): Promise<Sources> {
+  const started = startedFrom(own, site.directory);
+  try {
+    if (started) return await lookForFiles(site, { wanted: started });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+  }
+  return lookForFiles(site);
+}
+
+/** Compose files relative to the project directory; undefined where they are not the project's own. Pure. */
+export function startedFrom(own: readonly Container[], directory: string): string[] | undefined {
+  const files = own.find(({ configFiles }) => configFiles.length > 0)?.configFiles ?? [];
+  const ours = files.every(
+    (file) => file.startsWith(`${directory}/`) && !file.startsWith(`${directory}/.lockkeeper/`),
+  );
+  return files.length > 0 && ours ? files.map((file) => file.slice(directory.length + 1)) : undefined;
 }
 
 /** `20261121-031200-a1b2c3d-k3f9` → `20261121-031200-initial-k3f9`. */

@@ -7,7 +7,14 @@ const schema = v.object({
     v.string(),
     v.object({
       image: v.optional(v.string()),
-      build: v.nullish(v.unknown()),
+      build: v.nullish(
+        v.object({
+          context: v.optional(v.string()),
+          dockerfile: v.optional(v.string()),
+          dockerfile_inline: v.optional(v.string()),
+          additional_contexts: v.nullish(v.record(v.string(), v.string())),
+        }),
+      ),
       depends_on: v.nullish(v.record(v.string(), v.object({ condition: v.optional(v.string()) }))),
       environment: v.nullish(
         v.record(v.string(), v.nullable(v.union([v.string(), v.number(), v.boolean()]))),
@@ -36,10 +43,23 @@ const schema = v.object({
   ),
 });
 
+/** How a service's image is built; paths are absolute, but for a Dockerfile within its context. */
+export interface BuildConfig {
+  /** A directory, or a URL; '' where the file names none. */
+  context: string;
+  dockerfile: string;
+  /** The Dockerfile is in the Compose file. */
+  inline: boolean;
+  /** By name: directories, images (`docker-image://…`), other services (`service:…`), URLs. */
+  more: Record<string, string>;
+}
+
 export interface ServiceConfig {
-  /** The reference that the file names; undefined for a service that is only built. */
+  /** The reference that it runs by: the file's, or Compose's own name for what it builds. */
   image?: string;
-  builds: boolean;
+  /** Whether the file names it. */
+  namesImage: boolean;
+  build?: BuildConfig;
   dependsOn: string[];
   replicas: number;
   containerName?: string;
@@ -70,8 +90,16 @@ export function parseConfig(json: string): ComposeConfig {
       Object.entries(services).map(([service, data]) => [
         service,
         {
-          image: data.image,
-          builds: data.build != null,
+          image: data.image ?? (data.build ? `${name}-${service}` : undefined),
+          namesImage: data.image !== undefined,
+          build: data.build
+            ? {
+                context: data.build.context ?? '',
+                dockerfile: data.build.dockerfile ?? 'Dockerfile',
+                inline: data.build.dockerfile_inline !== undefined,
+                more: data.build.additional_contexts ?? {},
+              }
+            : undefined,
           dependsOn: Object.keys(data.depends_on ?? {}),
           replicas: data.deploy?.replicas ?? data.scale ?? 1,
           containerName: data.container_name,

@@ -14,24 +14,28 @@ export function candidates(wanted: readonly string[]): readonly string[] {
   return wanted.length > 0 ? wanted : [...bases, ...overrides];
 }
 
-/** The Compose files of a project among those that are there: all of the input's, else Compose's own choice. Throws UserError. Pure. */
+/**
+ * The Compose files of a project among those that are there: all of the input's, else Compose's own choice. `source`
+ * is where they come from, if not from the directory itself. Throws UserError. Pure.
+ */
 export function chooseFiles(
   wanted: readonly string[],
   found: ReadonlySet<string>,
-  { host, directory }: { host: HostName; directory: string },
+  { host, directory, source }: { host: HostName; directory: string; source?: string },
 ): string[] {
+  const who = source ?? host.name;
   if (wanted.length > 0) {
     const missing = wanted.filter((file) => !found.has(file));
     if (missing.length > 0)
-      throw new UserError(`${host.name} has no ${missing.join(', ')} in ${directory}`, {
-        next: onHost(host, 'ls', directory),
+      throw new UserError(`${who} has no ${missing.join(', ')} in ${directory}`, {
+        next: source ? 'give compose-files' : onHost(host, 'ls', directory),
       });
     return [...wanted];
   }
   const base = bases.find((file) => found.has(file));
   if (!base)
-    throw new UserError(`${host.name} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
-      next: `give compose-files, or copy one to ${directory}`,
+    throw new UserError(`${who} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
+      next: source ? 'give compose-files' : `give compose-files, or copy one to ${directory}`,
     });
   const override = overrides.find((file) => found.has(file));
   return override ? [base, override] : [base];

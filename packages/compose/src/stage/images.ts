@@ -51,35 +51,41 @@ export interface Pulls {
 
 /**
  * What to pull: what was asked for, and what it depends on only where that is not here. `present` are the
- * references that are on the host. Throws UserError for a service that has no image. Pure.
+ * references that are on the host, `built` those that are built. Throws UserError for a service that has no
+ * image. Pure.
  */
-export function whatToPull(question: ImageQuestion, present: ReadonlySet<string>): Pulls {
+export function whatToPull(
+  question: ImageQuestion,
+  present: ReadonlySet<string>,
+  built: ReadonlySet<string> = new Set(),
+): Pulls {
   const { config, services, named, pins, containers, host } = question;
   const running = new Set(containers.map(({ service }) => service));
   const pulls: Pulls = { pinned: [], services: [] };
   for (const service of services) {
-    const reference = config.services[service]?.image;
+    const { image: reference = '', namesImage = false } = config.services[service] ?? {};
     const pin = pins[service];
-    if (pin) {
-      if (!reference)
-        throw new UserError(
-          `${service} has no image: in the Compose file, so image ${pin} cannot be given to it`,
-        );
-      pulls.pinned.push(pin);
-    } else if (!reference) {
-      throw new UserError(
-        `${service} on ${host} is built, not pulled (no image: in the Compose file); images: build is not supported by this version yet`,
-      );
-    } else if (reference.startsWith('sha256:')) {
-      // An image by its id is in no registry.
-    } else if (named.includes(service) || !(present.has(reference) || running.has(service)))
-      pulls.services.push(service);
+    if (pin) pulls.pinned.push(pin);
+    // What is made here is not pulled, and an image by its id is in no registry.
+    else if (built.has(reference) || reference.startsWith('sha256:')) continue;
+    else if (!named.includes(service) && (present.has(reference) || running.has(service))) continue;
+    else if (namesImage) pulls.services.push(service);
+    else
+      throw new UserError(`${service} on ${host} is built, not pulled (no image: in the Compose file)`, {
+        next: 'give images: build',
+      });
   }
   return pulls;
 }
 
-/** Service → the reference or id by which the release's image is found on the host after the pull. Pure. */
-export function wantedImages(question: ImageQuestion): Map<string, string> {
+/**
+ * Service → the reference or id by which the release's image is found on the host after the pull. `built` are
+ * references that were built → by what they are found. Pure.
+ */
+export function wantedImages(
+  question: ImageQuestion,
+  built: ReadonlyMap<string, string> = new Map(),
+): Map<string, string> {
   const { config, services, named, pins, containers } = question;
   const told = new Set(named.map((service) => config.services[service]?.image));
   return new Map(
@@ -88,7 +94,7 @@ export function wantedImages(question: ImageQuestion): Map<string, string> {
       // Not deployed, only depended on: its tag may have moved on the host, and it must stay what it is.
       const running = containers.find((container) => container.service === service && !container.oneOff);
       const stays = running && !named.includes(service) && !pins[service] && !told.has(reference);
-      return [service, stays ? running.image : (pins[service] ?? reference)];
+      return [service, stays ? running.image : (pins[service] ?? built.get(reference) ?? reference)];
     }),
   );
 }

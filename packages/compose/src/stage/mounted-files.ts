@@ -1,20 +1,27 @@
 import type { Shell } from '@lockkeeper/ssh';
+import { moved, type ReleaseFiles } from '../files/release-files.ts';
 import * as scripts from '../host/scripts.ts';
 import type { ComposeConfig } from './compose-config.ts';
 
 /** Service → mounted file → checksum. */
 export type Mounts = Record<string, Record<string, string>>;
 
-/** What the services mount from the host as single files; directories are not looked into. */
+/**
+ * What the services mount from the host as single files, as they will lie there. Directories are not looked into:
+ * those of data change all the time. What a release's own files change below one is known from those files.
+ */
 export async function mountedFiles(
   shell: Shell,
   config: ComposeConfig,
   services: readonly string[],
+  own?: ReleaseFiles,
 ): Promise<Mounts> {
   const paths = [...new Set(services.flatMap((service) => config.services[service]?.mounts ?? []))];
   if (paths.length === 0) return {};
-  const { stdout } = await shell.run(scripts.checksums, { args: paths });
-  return mountsByService(config, services, stdout);
+  const inView = new Map(paths.map((path) => [(own && moved(path, own.root, own.view)) ?? path, path]));
+  const { stdout } = await shell.run(scripts.checksums, { args: [...inView.keys()] });
+  const told = stdout.replace(/^(\d+ \d+) (.+)$/gm, (_, sum, path) => `${sum} ${inView.get(path) ?? path}`);
+  return mountsByService(config, services, told);
 }
 
 /** Reads what `checksums` prints. Pure. */

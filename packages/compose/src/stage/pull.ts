@@ -1,9 +1,12 @@
-import { Deadline } from '@lockkeeper/wait';
+import type { Deadline } from '@lockkeeper/wait';
+import type { ReleaseFiles } from '../files/release-files.ts';
 import type { Container } from '../host/containers.ts';
 import type { PresentImage } from '../host/docker.ts';
 import { logIn } from '../host/registry-login.ts';
 import type { ReleaseImage } from '../outcome.ts';
 import type { Site } from '../site.ts';
+import { buildImages } from './build.ts';
+import { whatToBuild } from './build-plan.ts';
 import type { ComposeConfig } from './compose-config.ts';
 import {
   type ImageQuestion,
@@ -23,18 +26,24 @@ interface Staging {
   containers: readonly Container[];
   /** What the references of the Compose file stand for before the pull. */
   before: ReadonlyMap<string, PresentImage>;
+  /** The release's own files, where it has any. */
+  files?: ReleaseFiles;
+  deadline: Deadline;
 }
 
 /** Brings the release's images to the host and keeps them there; what the host's own tags mean stays as it was. */
-export async function pullImages(
+export async function bringImages(
   site: Site,
-  { directory, config, services, pins, containers, before }: Staging,
+  { directory, config, services, pins, containers, before, files, deadline }: Staging,
 ): Promise<Record<string, ReleaseImage>> {
   const { docker, settings, host, context } = site;
-  const deadline = new Deadline(context.clock, settings.stageTimeout);
   const named = settings.services.length > 0 ? settings.services : services;
   const question: ImageQuestion = { config, services, named, pins, containers, host };
-  const pulls = whatToPull(question, new Set(before.keys()));
+  const here = new Set(before.keys());
+  const building = settings.images.from === 'build' ? whatToBuild(question, here) : [];
+  const builds = new Set(building.flatMap((service) => config.services[service]?.image ?? []));
+  const pulls = whatToPull(question, here, builds);
+  let built = new Map<string, string>();
   const login = settings.registry
     ? await logIn(context.shell, settings.registry, {
         directory: site.directory,
@@ -52,10 +61,14 @@ export async function pullImages(
         timeout: deadline.remaining(),
       });
     }
+    if (settings.images.from === 'build')
+      built = await buildImages(site, {
+        ...{ directory, config, services: building, settings: settings.images, files, login, deadline },
+      });
   } finally {
     if (login) await site.state.remove(login);
   }
-  const wanted = wantedImages(question);
+  const wanted = wantedImages(question, built);
   const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
   await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
   return images;

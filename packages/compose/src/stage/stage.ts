@@ -1,5 +1,9 @@
 import { UserError } from '@lockkeeper/action';
 import { word } from '@lockkeeper/ssh';
+import { Deadline } from '@lockkeeper/wait';
+import { remountedBetween, servicesThatMount } from '../files/changed-files.ts';
+import { forgetCommits, keepCommit } from '../files/place.ts';
+import { bringFiles, type ReleaseFiles } from '../files/release-files.ts';
 import type { Container } from '../host/containers.ts';
 import { onHost } from '../host/next-command.ts';
 import { checkSpace } from '../host/preflight.ts';
@@ -15,7 +19,7 @@ import { keepTag } from './images.ts';
 import { changedMounts, mountedFiles } from './mounted-files.ts';
 import { ownContainers } from './ownership.ts';
 import { planChanges } from './plan.ts';
-import { imagesAtHand, pullImages } from './pull.ts';
+import { bringImages, imagesAtHand } from './pull.ts';
 import { type LaidOut, layOut, lookForFiles, type Sources } from './release-tree.ts';
 import {
   type BlueGreenQuestion,
@@ -26,47 +30,72 @@ import {
   whyNotBlueGreen,
 } from './why-not-blue-green.ts';
 
-/** Pulls and records this run's release; changes no container. `pins` are digests that another host resolved, by service. */
-export async function stageRelease(
+/** What another host found out, for this one to take the same. */
+export interface Resolved {
+  /** Digests, by service. */
+  pins?: Readonly<Record<string, string>>;
+  /** What `git-ref` stands for. */
+  commit?: string;
+}
+
+/** Brings files and images of this run's release to the host and records it; changes no container. */
+export async function stageRelease(site: Site, { pins, commit }: Resolved): Promise<StagedRelease> {
+  const { settings, state, context } = site;
+  const deadline = new Deadline(context.clock, settings.stageTimeout);
+  const directory = settings.dryRun ? await state.temporary() : state.releasePath(context.release);
+  try {
+    checkSpace(site.free, context.shell);
+    const own = await bringFiles(site, directory, { deadline, commit });
+    const staging: Staging = { own, pins: { ...pins, ...settings.pinnedImages }, deadline };
+    const staged = await (settings.dryRun ? planOnly : stageFiles)(site, directory, staging);
+    if (settings.dryRun) await state.remove(directory);
+    // What was uploaded is needed to go back to; git has its commits itself.
+    else if (own) await state.remove(own.view, ...(own.from === 'git' ? [own.tree] : []));
+    return staged;
+  } catch (error) {
+    await state.remove(directory).catch(() => {});
+    throw error;
+  }
+}
+
+interface Staging {
+  own: ReleaseFiles | undefined;
+  pins: Readonly<Record<string, string>>;
+  deadline: Deadline;
+}
+
+async function stageFiles(
   site: Site,
-  pins: Readonly<Record<string, string>>,
+  directory: string,
+  { own, pins, deadline }: Staging,
 ): Promise<StagedRelease> {
   const { settings, state, context } = site;
-  const wantedPins = { ...pins, ...settings.pinnedImages };
-  if (settings.dryRun) {
-    const directory = await state.temporary();
-    try {
-      return await planOnly(site, directory, wantedPins);
-    } finally {
-      await state.remove(directory);
-    }
-  }
-  const directory = state.releasePath(context.release);
-  const sources = await lookForFiles(site);
-  const { laid, services } = await readProject(site, directory, sources);
+  const sources = await lookForFiles(site, { own });
+  const { laid, services } = await readProject(site, directory, sources, own);
   const { config, hashes, args } = laid;
   // Each question costs two journeys to the host and back: these do not depend on one another.
   const [containers, present, mounts, serving] = await Promise.all([
     containersOf(site, config, sources.files),
     site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
-    mountedFiles(context.shell, config, services),
+    mountedFiles(context.shell, config, services, own),
     site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
   ]);
   await checkBlueGreen(site, { config, services, files: sources.files, containers });
-  await recordWhatRuns(site, containers, { ...sources, config });
-  checkSpace(site.free, context.shell);
-  const images = await pullImages(site, {
+  await recordWhatRuns(site, containers, own ? undefined : { ...sources, config });
+  const images = await bringImages(site, {
     directory,
     config,
     services,
-    pins: wantedPins,
+    pins,
     containers,
     before: present,
+    files: own,
+    deadline,
   });
   const record: ReleaseRecord = {
     version: 1,
     id: context.release,
-    commit: context.commit,
+    commit: own?.commit ?? context.commit,
     createdAt: site.now(),
     baseline: false,
     project: site.name,
@@ -80,21 +109,27 @@ export async function stageRelease(
     mounts,
     content: '',
     envFile: settings.envFile === undefined ? null : settings.envFilePath,
+    files: own?.from ?? (serving && serving.files !== 'host' ? 'left' : 'host'),
+    git: own?.commit ? { commit: own.commit, branch: null } : undefined,
+    tree: own?.content,
+    sources: Object.fromEntries(services.map((service) => [service, config.services[service]?.mounts ?? []])),
     verifiedAt: null,
   };
   record.content = contentHash(record, settings.environment, settings.envFile ?? sources.hostEnv);
+  if (record.git) await keepCommit(site, record.id, record.git.commit);
   await state.saveRelease(record, { [`${directory}/args`]: args });
   // What runs may just have been recorded as a release.
   let before = serving;
   if (site.serving && site.serving !== serving?.id) before = await state.release(site.serving);
-  const plan = planFor(site, { laid, services, images, containers, before, now: record });
+  const plan = planFor(site, { laid, services, images, containers, own, before, now: record });
   for (const { service, change, why } of plan)
     context.log.info(`${site.host}: ${service}: ${change}, ${why}`);
   const unchanged =
     !site.pending &&
     before?.content === record.content &&
+    own?.inPlace !== false &&
     plan.every(({ change }) => change === 'unchanged' || change === 'orphan');
-  return { id: context.release, images, plan, unchanged };
+  return { id: context.release, images, plan, unchanged, commit: own?.commit };
 }
 
 /** What the inputs and the host make of the project, judged before anything is pulled or recorded. */
@@ -102,11 +137,12 @@ async function readProject(
   site: Site,
   directory: string,
   { files, hostEnv }: Sources,
+  own: ReleaseFiles | undefined,
 ): Promise<{ laid: LaidOut; services: string[] }> {
   const { settings, host } = site;
   const env = settings.envFile ?? hostEnv;
   requireVariables(settings, env ?? '', host);
-  const laid = await layOut(site, directory, { files, env });
+  const laid = await layOut(site, directory, { files, env, own });
   checkServices(
     laid.config,
     [
@@ -161,18 +197,14 @@ async function checkBlueGreen(
   refuseBlueGreen(obstacles, host);
 }
 
-async function planOnly(
-  site: Site,
-  directory: string,
-  pins: Readonly<Record<string, string>>,
-): Promise<StagedRelease> {
-  const sources = await lookForFiles(site);
-  const { laid, services } = await readProject(site, directory, sources);
+async function planOnly(site: Site, directory: string, { own, pins }: Staging): Promise<StagedRelease> {
+  const sources = await lookForFiles(site, { own });
+  const { laid, services } = await readProject(site, directory, sources, own);
   const containers = await containersOf(site, laid.config, sources.files);
   await checkBlueGreen(site, { config: laid.config, services, files: sources.files, containers });
   const images = await imagesAtHand(site, { config: laid.config, services, pins });
-  const plan = planFor(site, { laid, services, images, containers });
-  return { id: site.context.release, images, plan, unchanged: false };
+  const plan = planFor(site, { laid, services, images, containers, own });
+  return { id: site.context.release, images, plan, unchanged: false, commit: own?.commit };
 }
 
 function planFor(
@@ -182,12 +214,19 @@ function planFor(
     services: readonly string[];
     images: Record<string, ReleaseImage>;
     containers: readonly Container[];
+    own?: ReleaseFiles;
     before?: ReleaseRecord;
     now?: ReleaseRecord;
   },
 ): ServiceChange[] {
-  const { laid, services, images, containers, before, now } = known;
-  const changed = before && now ? changedMounts(before.mounts, now.mounts) : {};
+  const { laid, services, images, containers, own, before, now } = known;
+  const sources = Object.fromEntries(
+    services.map((service) => [service, laid.config.services[service]?.mounts ?? []]),
+  );
+  const changed = {
+    ...(before && now ? changedMounts(before.mounts, now.mounts) : {}),
+    ...(own ? servicesThatMount(own.changed, own.root, sources) : {}),
+  };
   site.remounted = Object.keys(changed);
   return planChanges(containers, {
     services,
@@ -225,21 +264,27 @@ export async function resolveRelease(site: Site, name: string): Promise<StagedRe
         next: onHost(site.context.shell, `docker pull ${word(image.digest ?? image.reference)}`),
       });
   const containers = await site.docker.containersOf(site.name);
-  if (!site.settings.dryRun) await recordWhatRuns(site, containers, await lookForFiles(site));
+  if (!site.settings.dryRun) await recordWhatRuns(site, containers);
+  const left = site.serving ? await state.release(site.serving).catch(() => undefined) : undefined;
+  site.remounted = await remountedBetween(site, left, record);
   const plan = planChanges(containers, {
     services: record.services,
     known: record.services,
     hashes: record.hashes,
     images: record.images,
     replicas: site.replicasOf(record),
-    changedMounts: {},
+    changedMounts: Object.fromEntries(site.remounted.map((service) => [service, ['files']])),
   });
   return { id, images: record.images, plan, unchanged: false };
 }
 
 /** A staged release that is not wanted after all goes away. */
-export async function discardRelease({ state, docker, name }: Site, id: string): Promise<void> {
+export async function discardRelease(site: Site, id: string): Promise<void> {
+  const { state, docker, name } = site;
   const record = await state.release(id).catch(() => undefined);
-  if (record) await docker.untag(Object.keys(record.images).map((service) => keepTag(name, id, service)));
+  if (record) {
+    await docker.untag(Object.keys(record.images).map((service) => keepTag(name, id, service)));
+    await forgetCommits(site, [record]);
+  }
   await state.remove(state.releasePath(id));
 }

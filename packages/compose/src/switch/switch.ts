@@ -1,3 +1,4 @@
+import { placeFiles, rememberHead } from '../files/place.ts';
 import type { Container } from '../host/containers.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
 import { scaleArguments } from '../singletons.ts';
@@ -35,7 +36,7 @@ export async function switchTo(site: Site, id: string): Promise<void> {
   await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
 }
 
-/** Write-ahead, then env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
+/** Write-ahead, then files, env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
 async function place(site: Site, id: string, phase: PendingRecord['phase']): Promise<Container[]> {
   const { state, docker } = site;
   site.lock?.check();
@@ -49,7 +50,9 @@ async function place(site: Site, id: string, phase: PendingRecord['phase']): Pro
   const tags = Object.fromEntries(
     references.map((reference) => [reference, present.get(reference)?.id ?? null]),
   );
-  await begin(site, { to: id, from: site.serving ?? null, tags, phase }, containers);
+  const head = record.files === 'git' ? await rememberHead(site) : undefined;
+  await begin(site, { to: id, from: site.serving ?? null, tags, phase, head }, containers);
+  await placeFiles(site, record, { back: false });
   const moving = Object.values(record.images).filter(
     ({ id, reference }) => movable(reference) && present.get(reference)?.id !== id,
   );
@@ -93,19 +96,18 @@ export async function bringUp(
   if (back) {
     const args = [...up, '--no-deps', ...scaleArguments(replicas, others), ...others];
     if (others.length > 0) await docker.compose(directory, args, 'docker compose up');
-    return reloadAfterUp(site, record, before, others);
+  } else {
+    if (swapped.length > 0) await upInGroups(site, record, changes);
+    const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
+    const scales = scaleArguments(replicas, record.services);
+    await docker.compose(directory, [...up, ...orphans, ...scales, ...record.named], 'docker compose up');
   }
-  if (swapped.length > 0) await upInGroups(site, record, changes);
-  const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
-  const scales = scaleArguments(replicas, record.services);
-  await docker.compose(directory, [...up, ...orphans, ...scales, ...record.named], 'docker compose up');
   await reloadAfterUp(site, record, before, others);
   // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
-  if (site.remounted.length === 0) return;
+  const mounting = others.filter((service) => site.remounted.includes(service) && replicas[service] !== 0);
+  if (mounting.length === 0) return;
   const after = await docker.containersOf(site.name);
-  const forced = site.remounted.filter(
-    (service) => replicas[service] !== 0 && sameContainers(before, after, service),
-  );
+  const forced = mounting.filter((service) => sameContainers(before, after, service));
   if (forced.length > 0)
     await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
 }

@@ -5,7 +5,7 @@ import type { Site } from '../site.ts';
 /** Writes down on the host what is about to change and the way back, before it changes. */
 export async function begin(
   site: Site,
-  change: Pick<PendingRecord, 'to' | 'from' | 'tags' | 'phase'>,
+  change: Pick<PendingRecord, 'to' | 'from' | 'tags' | 'phase' | 'head'>,
   containers: readonly Container[],
 ): Promise<void> {
   const { lockToken: token, owner } = site.context;
@@ -16,6 +16,8 @@ export async function begin(
     at: site.now(),
     runUrl: owner.runUrl,
     containers: idsByService(containers),
+    remounted: site.remounted,
+    placed: [],
   });
   await site.state.setPending(site.pending);
 }
@@ -38,8 +40,17 @@ export async function setSwap(site: Site, service: string, swap: SwapRecord, rel
 /** What a run before us began and did not end started from what truly served: that stays the way back. Pure. */
 export function pendingFor(inherited: PendingRecord | undefined, own: PendingRecord): PendingRecord {
   if (!inherited) return own;
-  const { from, containers, tags, swaps } = inherited;
-  return { ...own, from, containers, tags: { ...own.tags, ...tags }, ...(swaps && { swaps }) };
+  const { from, containers, tags, swaps, head = own.head } = inherited;
+  return {
+    ...own,
+    from,
+    containers,
+    tags: { ...own.tags, ...tags },
+    remounted: [...new Set([...inherited.remounted, ...own.remounted])],
+    placed: [...new Set([...inherited.placed, inherited.to])],
+    ...(head && { head }),
+    ...(swaps && { swaps }),
+  };
 }
 
 function idsByService(containers: readonly Container[]): Record<string, string[]> {

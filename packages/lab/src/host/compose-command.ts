@@ -138,6 +138,7 @@ function fromLabels(engine: Engine, name: string, cwd: string): Project {
     disabled: {},
     networks: {},
     volumes: {},
+    ownEnvironment: {},
     warnings: [],
   };
 }
@@ -204,13 +205,20 @@ async function showConfig(context: Context, args: string[]): Promise<number> {
   } else if (values.hash !== undefined) {
     const wanted = values.hash === '*' ? Object.keys(project.services) : values.hash.split(',');
     for (const name of select(context, wanted)) {
-      await call.out(`${name} ${configHash(project.services[name]!)}\n`);
+      // As Compose 2.26 to 2.40 do: what `env_file` sets is left out here, and is in the label of a container.
+      const { [name]: environment = project.services[name]!.environment } = project.ownEnvironment;
+      await call.out(`${name} ${configHash(withEnvironment(project.services[name]!, environment))}\n`);
     }
   } else {
     const config = renderConfig(project);
     await call.out(values.format === 'json' ? `${JSON.stringify(config, null, 2)}\n` : stringify(config));
   }
   return 0;
+}
+
+function withEnvironment(service: ServiceConfig, environment: ServiceConfig['environment']): ServiceConfig {
+  const { environment: _, ...rest } = service;
+  return Object.keys(environment ?? {}).length > 0 ? { ...rest, environment } : rest;
 }
 
 async function pullImages(context: Context, args: string[]): Promise<number> {

@@ -86,6 +86,8 @@ export interface Project {
   disabled: Record<string, ServiceConfig>;
   networks: Record<string, unknown>;
   volumes: Record<string, { name: string; external?: boolean }>;
+  /** The environment that a service's own `environment:` gives, where it has an `env_file:` besides. */
+  ownEnvironment: Record<string, Record<string, string>>;
   warnings: string[];
 }
 
@@ -150,6 +152,7 @@ export function loadProject(options: LoadOptions): Project {
   const networks: Record<string, unknown> = {};
   const volumes: Project['volumes'] = {};
   const envFilesOf = new Map<string, EnvFileRef[]>();
+  const ownEnvironment: Project['ownEnvironment'] = {};
   const parsed = files.map((file) => ({ file, content: parse(file) }));
   for (const { file, content } of parsed) {
     for (const key of Object.keys(content)) {
@@ -218,6 +221,7 @@ export function loadProject(options: LoadOptions): Project {
       }
     }
     const environmentOf = new Map<string, string>();
+    const own = new Map<string, string>();
     for (const ref of envFilesOf.get(service) ?? []) {
       if (!existsSync(ref.path)) {
         if (!ref.required) continue;
@@ -230,7 +234,9 @@ export function loadProject(options: LoadOptions): Project {
       const found = text ?? withName(key);
       if (found === undefined) environmentOf.delete(key);
       else environmentOf.set(key, found);
+      if (found !== undefined) own.set(key, found);
     }
+    if (envFilesOf.get(service)?.length) ownEnvironment[service] = Object.fromEntries([...own].sort(byFirst));
     if (environmentOf.size) config.environment = Object.fromEntries([...environmentOf].sort(byFirst));
     else delete config.environment;
   }
@@ -247,6 +253,7 @@ export function loadProject(options: LoadOptions): Project {
     disabled: {},
     networks: { default: { name: `${name}_default`, ipam: {} }, ...networks },
     volumes,
+    ownEnvironment,
     warnings,
   };
   for (const [service, config] of Object.entries(services).sort(byFirst)) {
@@ -734,6 +741,10 @@ function merge(base: ServiceConfig, over: ServiceConfig): ServiceConfig {
 export function configHash(service: ServiceConfig): string {
   const { build: _b, pull_policy: _p, scale: _s, depends_on: _d, profiles: _r, deploy, ...rest } = service;
   const { replicas: _n, ...deployRest } = deploy ?? {};
+  // What `config` writes out for a service that says nothing of it.
+  if (rest.command === null) delete rest.command;
+  if (rest.entrypoint === null) delete rest.entrypoint;
+  if (canonical(rest.networks) === '{"default":null}') delete rest.networks;
   const hashed = Object.keys(deployRest).length ? { ...rest, deploy: deployRest } : rest;
   return createHash('sha256').update(canonical(hashed)).digest('hex');
 }
