@@ -31,10 +31,18 @@ export function scaleArguments(
 }
 
 /**
- * What a host does with the singletons when it goes back. The host that is to run them changes first, so as
- * it stays on the new release and runs them, the others go back without them: a second one would stay. Where
- * that host goes back too, or nothing is known of it, each does as it did before: none would be worse.
- * `firstRuns`: the first host runs them and stays as it is. Pure.
+ * What a host does with the singletons when it goes back. The first of `host`, A, runs them and changes first, so
+ * that there is always one; where another, B, ran them before, there are two from A's switch to B's.
+ *
+ * | B ran them, and        | A                          | so B            | in the end         |
+ * | ---------------------- | -------------------------- | --------------- | ------------------ |
+ * | nothing fails          | runs them                  | lets them go    | one, on A          |
+ * | A fails                | goes back, without them    | is not touched  | one, on B          |
+ * | B fails, all go back   | goes back after B          | runs them again | one, on B          |
+ * | B fails, A stays       | runs them (`firstRuns`)    | goes back, without them | one, on A  |
+ * | nothing is known of A  | may run them               | runs them again | one or two: none would be worse |
+ *
+ * With `on-failure: stop` everything stays as the failure left it, for a person to look at. Pure.
  */
 export function roleOnWayBack(isFirst: boolean, firstRuns: boolean | undefined): SingletonRole {
   return !isFirst && firstRuns ? 'leaves' : 'as-recorded';
