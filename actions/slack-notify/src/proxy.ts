@@ -2,7 +2,7 @@ import * as http from 'node:http';
 
 /** What Node 24.14 and later offer; earlier ones take a proxy only from NODE_USE_ENV_PROXY, at their start. */
 export type SetProxy = (env: Record<string, string | undefined>) => unknown;
-const nodes = (http as { setGlobalProxyFromEnv?: SetProxy }).setGlobalProxyFromEnv;
+const nodes = (http as { setGlobalProxyFromEnv?: SetProxy }).setGlobalProxyFromEnv ?? null;
 
 const names = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'];
 
@@ -12,7 +12,7 @@ const names = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'];
  */
 export function useProxy(
   env: Record<string, string | undefined>,
-  setProxy: SetProxy | undefined = nodes,
+  setProxy: SetProxy | null = nodes,
 ): { by: string; problem?: string } {
   const by = names.filter((name) => env[name]).join(', ');
   if (!by || env.NODE_USE_ENV_PROXY === '1') return { by };

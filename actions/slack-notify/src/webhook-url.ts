@@ -31,13 +31,16 @@ export const isSlack = (host: string) => /(^|\.)slack(-gov)?\.com$/.test(host);
  * Every form in which a server or an error may repeat the secret: the address, its path, the parts of the path
  * that are long enough to be random, and the values of its query. Longest first.
  */
-export function secretsOf({ href, pathname, search, searchParams }: URL): string[] {
+export function secretsOf({ href, pathname, search }: URL): string[] {
   const parts = [
     href,
     `${pathname}${search}`,
     // Slack's token has 24 characters, Mattermost's 26; `services` and ids such as T012AB3CD4E are no secret.
     ...[pathname, ...pathname.split('/')].filter((part) => part.length >= 16),
-    ...[...searchParams.values()].filter((value) => value.length >= 8),
+    ...search
+      .slice(1)
+      .split('&')
+      .map((pair) => pair.slice(pair.indexOf('=') + 1)),
   ];
   return [...new Set(parts.flatMap((part) => [part, decoded(part)]))]
     .filter((part) => part.length >= 8)
