@@ -52,7 +52,7 @@ const realTests: Check = {
     ...toJson('real hosts'),
   ],
 };
-const rehearsals: Check[] = ['bad-image', 'drop-ssh', 'deny'].map((fault) => ({
+const rehearsals: Check[] = ['bad-image', 'no-database', 'drop-ssh', 'deny'].map((fault) => ({
   name: `rehearsal with ${fault}`,
   command: [node, 'packages/rehearsal/src/main.ts', '--plain', '--fail', fault],
 }));

@@ -109,7 +109,7 @@ export const scenes = {
     needs: { test: 'success', 'build-and-push': 'success', deploy: 'failure' },
     jobs: [...before, job('deploy', 'failure', 'Is it the new version that users reach?'), notify],
     words: {
-      reason: '0 of 58 probes were good, never 10 in a row; last: JSON database is false, expected true',
+      reason: '0 of 58 probes were good, never 10 in a row; last: database is false, expected true',
       fields: [
         ['Result', 'rolled-back'],
         ['Serves', '20261120-174209-41d2c07-p0xv'],

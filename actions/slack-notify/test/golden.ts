@@ -119,7 +119,7 @@ export const golden: Record<SceneName, Payload> = {
             text: {
               type: 'mrkdwn',
               verbatim: true,
-              text: '```0 of 58 probes were good, never 10 in a row; last: JSON database is false, expected true```',
+              text: '```0 of 58 probes were good, never 10 in a row; last: database is false, expected true```',
             },
           },
           {
