@@ -24,7 +24,7 @@ const toJson = (name: string) => ['--json', `--outputFile=${join(results, `${nam
 const still: Check[] = [
   { name: 'lint and format', command: [join(root, 'node_modules/.bin/biome'), 'check', '.'] },
   { name: 'types', command: [node, 'node_modules/typescript/bin/tsc', '--project', 'tsconfig.json'] },
-  { name: 'tables in the READMEs are those of action.yml', command: [node, 'tools/docs.ts', '--check'] },
+  { name: 'READMEs hold what action.yml and docs/ make', command: [node, 'tools/docs.ts', '--check'] },
   { name: 'dist/ is what the sources make', command: [node, 'tools/build.ts', '--check'] },
 ];
 const tests: Check = {
@@ -52,7 +52,7 @@ const realTests: Check = {
     ...toJson('real hosts'),
   ],
 };
-const rehearsals: Check[] = ['bad-image', 'drop-ssh', 'deny'].map((fault) => ({
+const rehearsals: Check[] = ['bad-image', 'no-database', 'drop-ssh', 'deny'].map((fault) => ({
   name: `rehearsal with ${fault}`,
   command: [node, 'packages/rehearsal/src/main.ts', '--plain', '--fail', fault],
 }));

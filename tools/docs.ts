@@ -1,4 +1,5 @@
-// Writes the tables in the READMEs from each action.yml. With --check it only tells which are stale.
+// Writes what is made in the READMEs: the tables, from each action.yml, and what an action's docs/made.ts adds.
+// With --check it only tells which are stale.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,20 +49,29 @@ export function withTables(text: string, tables: Record<string, string>, file: s
   return result;
 }
 
+/** What an action makes for its README besides the tables: sections by the name of their marks, and whole files. */
+interface Made {
+  sections: Record<string, string>;
+  files: Record<string, string>;
+}
+
+async function madeBy({ directory }: Action): Promise<Made> {
+  const path = join(directory, 'docs/made.ts');
+  return existsSync(path) ? ((await import(path)) as Made) : { sections: {}, files: {} };
+}
+
 /** Every generated document and what it should hold. */
-export function documents(): Array<{ path: string; content: string }> {
+export async function documents(): Promise<Array<{ path: string; content: string }>> {
   const all = actions();
-  const made = all.map((action) => {
+  const made: Array<{ path: string; content: string }> = [];
+  for (const action of all) {
+    const { sections, files } = await madeBy(action);
     const path = join(action.directory, 'README.md');
-    return {
-      path,
-      content: withTables(
-        readFileSync(path, 'utf8'),
-        { inputs: inputTable(action), outputs: outputTable(action) },
-        path,
-      ),
-    };
-  });
+    const parts = { inputs: inputTable(action), outputs: outputTable(action), ...sections };
+    made.push({ path, content: withTables(readFileSync(path, 'utf8'), parts, path) });
+    for (const [file, content] of Object.entries(files))
+      made.push({ path: join(action.directory, file), content });
+  }
   const path = join(root, 'README.md');
   if (existsSync(path))
     made.push({ path, content: withTables(readFileSync(path, 'utf8'), { actions: actionTable(all) }, path) });
@@ -70,12 +80,10 @@ export function documents(): Array<{ path: string; content: string }> {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const check = process.argv.includes('--check');
-  for (const { path, content } of documents()) {
-    if (readFileSync(path, 'utf8') === content) continue;
+  for (const { path, content } of await documents()) {
+    if (existsSync(path) && readFileSync(path, 'utf8') === content) continue;
     if (check) {
-      console.error(
-        `${path.slice(root.length)}: its tables are not those of action.yml. Next: pnpm run docs`,
-      );
+      console.error(`${path.slice(root.length)} is not what action.yml and docs/ make. Next: pnpm run docs`);
       process.exitCode = 1;
     } else writeFileSync(path, content);
   }

@@ -2,6 +2,7 @@ import type { Inputs } from '@lockkeeper/action';
 import * as v from 'valibot';
 import type { Mention, Words } from './message.ts';
 import { type Needs, type Status, statuses } from './outcome.ts';
+import { readWebhookUrl, secretsOf } from './webhook-url.ts';
 
 export interface NotifyInputs extends Words {
   /** Undefined = nothing to send to. */
@@ -15,6 +16,7 @@ export interface NotifyInputs extends Words {
 }
 
 const mostFields = 50;
+const mostMentions = 20;
 const needsShape = v.record(v.string(), v.looseObject({ result: v.picklist(statuses) }));
 
 /** Reads and judges every input; throws all problems at once, before anything is contacted. */
@@ -27,6 +29,12 @@ export function parseInputs(inputs: Inputs): NotifyInputs {
     inputs.problem(
       'fields',
       `has ${fields.length} lines; expected at most ${mostFields}, which is what a message holds`,
+    );
+  const mentions = inputs.list('mention-on-failure');
+  if (mentions.length > mostMentions)
+    inputs.problem(
+      'mention-on-failure',
+      `names ${mentions.length}; expected at most ${mostMentions}; a user group calls many at once`,
     );
   const url = inputs.text('url');
   if (url && !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
@@ -41,7 +49,7 @@ export function parseInputs(inputs: Inputs): NotifyInputs {
     url,
     reason: inputs.raw('reason'),
     fields,
-    mentions: inputs.list('mention-on-failure').flatMap((text) => readMention(inputs, text)),
+    mentions: [...new Set(mentions)].flatMap((text) => readMention(inputs, text)),
     token: inputs.secret('github-token').trim(),
     failOnError: inputs.boolean('fail-on-error'),
     dryRun: inputs.boolean('dry-run'),
@@ -50,23 +58,17 @@ export function parseInputs(inputs: Inputs): NotifyInputs {
   return settings;
 }
 
-/** The value is a secret: whoever has it can post. No message repeats it. */
 function readWebhook(inputs: Inputs): URL | undefined {
   const text = inputs.secret('webhook-url').trim();
   if (!text) return undefined;
-  const url = URL.parse(text);
-  if (url?.protocol === 'https:') return url;
-  if (url?.protocol === 'http:' && isLoopback(url.hostname)) return url;
-  inputs.problem(
-    'webhook-url',
-    url?.protocol === 'http:'
-      ? 'is plain http to another host, which would show the secret to the network; expected https://'
-      : 'is not a URL that can be posted to; expected the whole address, such as https://hooks.slack.com/services/…',
-  );
-  return undefined;
+  const webhook = readWebhookUrl(text);
+  if ('problem' in webhook) {
+    inputs.problem('webhook-url', webhook.problem);
+    return undefined;
+  }
+  for (const secret of secretsOf(webhook.url)) inputs.mask(secret);
+  return webhook.url;
 }
-
-export const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
 
 function readNeeds(inputs: Inputs): Needs {
   const text = inputs.text('needs');

@@ -1,82 +1,97 @@
-import { setGlobalProxyFromEnv } from 'node:http';
-import { codeBlock, defineAction, escapeMarkdown, messageOf, type Step, UserError } from '@lockkeeper/action';
-import { deliver } from './delivery.ts';
-import { isLoopback, type NotifyInputs, parseInputs } from './inputs.ts';
-import { readJobs } from './jobs.ts';
-import { compose } from './message.ts';
-import { type Job, judge } from './outcome.ts';
+import { defineAction, type Step, UserError } from '@lockkeeper/action';
+import { actionsApi } from './actions-api.ts';
+import { changeOf } from './change.ts';
+import { type Delivery, deliver } from './delivery.ts';
+import { type NotifyInputs, parseInputs } from './inputs.ts';
+import { type Lookup, lookUp } from './lookup.ts';
+import { compose, type Payload } from './message.ts';
+import { judge } from './outcome.ts';
+import { useProxy } from './proxy.ts';
+import { summaryOf, type Told } from './summary.ts';
+import { postTo } from './webhook.ts';
+import { isLoopback, isSlack } from './webhook-url.ts';
 
 export const run = defineAction({
   async main(step) {
     const inputs = parseInputs(step.inputs);
-    const { log, context } = step;
-    if (inputs.webhook && inputs.webhook.pathname.length >= 8) step.mask(inputs.webhook.pathname.slice(1));
+    const { log } = step;
     if (!inputs.webhook && !inputs.dryRun) {
-      log.notice('webhook-url is empty (forks have no secrets), so no message was sent', 'Slack');
-      await tell(step, false, 'webhook-url is empty');
-      return;
+      const reason = 'webhook-url is empty (forks have no secrets)';
+      log.notice(`${reason}, so no message was sent`, 'Slack');
+      return tell(step, { kind: 'skipped', reason });
     }
-    useProxy(step);
-
-    const outcome = judge({
-      status: inputs.status,
-      needs: inputs.needs,
-      jobs: await jobsOf(step, inputs),
-      self: { runnerName: step.env.RUNNER_NAME ?? '', jobId: context.job },
-      now: step.clock.now(),
-    });
-    const payload = compose(outcome, inputs, context);
+    const payload = await messageOf(step, inputs);
+    const headline = payload.text;
     if (inputs.dryRun || !inputs.webhook) {
       log.info(JSON.stringify(payload, null, 2));
-      await tell(step, false, 'dry-run');
-      return;
+      return tell(step, { kind: 'printed', headline });
     }
-    const { hostname } = inputs.webhook;
-    if (!/(^|\.)slack(-gov)?\.com$/.test(hostname) && !isLoopback(hostname))
-      log.notice(`webhook-url is not Slack's own: ${hostname}`, 'Slack');
-
-    const delivery = await deliver(payload, inputs.webhook, {
-      clock: step.clock,
-      signal: step.signal,
-      say: (line) => log.info(line),
-    });
+    const delivery = await send(step, inputs.webhook, payload);
     if (delivery.sent) {
-      log.info(`sent: ${payload.text}`);
+      log.info(`sent: ${headline}`);
       if (delivery.note) log.notice(delivery.note, 'Slack');
-      await tell(step, true, '');
-      return;
+      return tell(step, { kind: 'sent', headline });
     }
-    const message = `no Slack message was sent: ${delivery.reason}`;
-    await tell(step, false, delivery.reason);
+    const { reason } = delivery;
+    await tell(step, { kind: 'not-sent', reason, headline });
+    const message = `no Slack message was sent: ${reason}`;
     if (inputs.failOnError) throw new UserError(message);
     log.warning(message, 'Slack');
-    await step.summary(`### Slack notify\n\n⚠️ ${escapeMarkdown(message)}\n\n${codeBlock(payload.text)}\n`);
   },
 });
 
-async function tell(step: Step<never>, sent: boolean, reason: string): Promise<void> {
-  step.output('sent', sent);
-  step.output('reason', reason);
+async function messageOf(step: Step<never>, inputs: NotifyInputs): Promise<Payload> {
+  const { context, clock, env } = step;
+  const { jobs, startedAt, commit } = await known(step, inputs);
+  const outcome = judge({
+    status: inputs.status,
+    needs: inputs.needs,
+    jobs,
+    startedAt,
+    self: { runnerName: env.RUNNER_NAME ?? '', jobId: context.job },
+    now: clock.now(),
+  });
+  return compose(outcome, inputs, changeOf(context, commit), context);
 }
 
-/** The run's jobs, for names and durations. Whatever goes wrong here, the message is sent without them. */
-async function jobsOf(step: Step<never>, { token }: NotifyInputs): Promise<Job[] | undefined> {
-  const { context, log, signal } = step;
-  if (!token || !context.runId) return undefined;
-  try {
-    return await readJobs(token, context, AbortSignal.any([signal, AbortSignal.timeout(10_000)]));
-  } catch (error) {
-    const status = (error as { status?: unknown }).status;
-    const mend = status === 403 || status === 404 ? '; add permissions: actions: read to the job' : '';
-    log.warning(`the failed job and step cannot be named: ${messageOf(error)}${mend}`, 'Slack');
-    return undefined;
+async function known({ context, log, clock, signal }: Step<never>, { token }: NotifyInputs): Promise<Lookup> {
+  if (!token) {
+    log.info('github-token is empty, so the jobs of this run are not looked up');
+    return {};
   }
+  const lookup = await lookUp(actionsApi(token, context), { clock, signal });
+  if (lookup.problem) log.warning(lookup.problem, 'Slack');
+  return lookup;
 }
 
-/** Node's fetch asks no proxy by itself. */
-function useProxy({ env, log }: Step<never>): void {
-  const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].filter((name) => env[name]);
-  if (names.length === 0) return;
-  setGlobalProxyFromEnv();
-  log.info(`calls go by the proxy of ${names.join(', ')}`);
+async function send(
+  { env, log, clock, signal }: Step<never>,
+  webhook: URL,
+  payload: Payload,
+): Promise<Delivery> {
+  const nearby = isLoopback(webhook.hostname);
+  if (!nearby && !isSlack(webhook.hostname))
+    log.notice(`webhook-url is not Slack's own: ${webhook.hostname}`, 'Slack');
+  // Nothing listens on a proxy's own loopback for us.
+  const { by, problem } = nearby ? { by: '' } : useProxy(env);
+  if (problem) log.warning(problem, 'Slack');
+  if (by) log.info(`going by the proxy of ${by}`);
+  const delivery = await deliver(postTo(webhook, payload), {
+    clock,
+    signal,
+    say: (line) => log.info(line),
+  });
+  return delivery.sent || !by
+    ? delivery
+    : { sent: false, reason: `${delivery.reason}; it went by the proxy of ${by}` };
 }
+
+/** Outputs and job summary. */
+async function tell(step: Step<never>, told: Told): Promise<void> {
+  step.output('sent', told.kind === 'sent');
+  step.output('reason', reasonOf(told));
+  await step.summary(summaryOf(told));
+}
+
+const reasonOf = (told: Told) =>
+  told.kind === 'sent' ? '' : told.kind === 'printed' ? 'dry-run' : told.reason;

@@ -1,23 +1,13 @@
-/** Slack's limits, in UTF-16 units after escaping, which is never less than what Slack counts. */
-export const limits = {
-  /** Top-level text; Slack cuts at 40,000, and a notification shows far less. */
-  text: 1_000,
-  section: 3_000,
-  field: 2_000,
-  fieldsPerSection: 10,
-  blocks: 50,
-  plainText: 3_000,
-  /** Undocumented: about 13,200 characters of blocks are refused as msg_blocks_too_long. */
-  allBlocks: 12_000,
-} as const;
+// Limits are in UTF-16 units after escaping, which is never less than what Slack counts.
 
 /**
- * Text from outside, fit to be shown: well-formed Unicode, no control characters, nothing that turns the
- * direction of what follows. Line ends stay.
+ * Text from outside, fit to be shown: well-formed Unicode, no colours of a terminal, no control characters,
+ * nothing that turns the direction of what follows. Line ends stay.
  */
 export function clean(text: string): string {
   return text
     .replace(/\p{Surrogate}/gu, '\ufffd')
+    .replace(/\u001b\[[0-?]*[ -/]*[@-~]/g, '')
     .replace(/\r\n?/g, '\n')
     .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]/g, ' ');
 }
@@ -49,10 +39,24 @@ function fit(text: string, limit: number, shown: (point: string) => string): str
 }
 
 /** One line of untrusted text as mrkdwn that mentions, links and formats nothing. */
-export const plain = (text: string, limit: number) => fit(oneLine(text), limit, escaped);
+export const plain = (text: string, limit: number) =>
+  // Slack takes `&gt;` where a line begins for a quotation, too.
+  fit(
+    oneLine(text).replace(/^(> ?)+/, (quote) => quote.replaceAll('>', '\u203a')),
+    limit,
+    escaped,
+  );
+
+/** As `plain`, for the top-level text, which has no `verbatim`: there Slack makes a link of any address. */
+export const headline = (text: string, limit: number) =>
+  plain(text.replaceAll('://', ':\u2044\u2044'), limit);
 
 /** Untrusted text for a plain_text object, where nothing is live. */
 export const bare = (text: string, limit: number) => fit(oneLine(text), limit, (point) => point);
+
+/** Untrusted text for an attachment's fallback. It should be plain, but no documentation says that nothing in it is live. */
+export const lifeless = (text: string, limit: number) =>
+  bare(text.replaceAll('<', '\u2039').replaceAll('>', '\u203a'), limit);
 
 /** `code`, on one line. Empty text gives '': two backticks alone are shown as such. */
 export function codeSpan(text: string, limit: number): string {
@@ -62,12 +66,18 @@ export function codeSpan(text: string, limit: number): string {
 
 /** A code block of several lines. */
 export function codeFence(text: string, limit: number): string {
-  const inner = fit(clean(text).replace(/\n+$/, ''), limit - 6, escapedCode);
+  const inner = fit(
+    clean(text)
+      .trimEnd()
+      .replace(/^\s*\n/, ''),
+    limit - 6,
+    escapedCode,
+  );
   return inner.trim() ? `\`\`\`${inner}\`\`\`` : '';
 }
 
-/** A link whose label is mrkdwn already; without a usable URL the label alone. */
-export function link(url: string, label: string): string {
+/** A link whose label is mrkdwn already; without a usable URL, or with one that is too long, the label alone. */
+export function link(url: string, label: string, longest = 1_000): string {
   const parsed = /^https?:\/\//.test(url) ? URL.parse(url) : null;
   if (!parsed) return label;
   // `|` and `>` would end the URL; the parser has encoded spaces, quotes and angle brackets already.
@@ -76,5 +86,5 @@ export function link(url: string, label: string): string {
     .replaceAll('>', '%3E')
     .replaceAll('<', '%3C')
     .replaceAll('&', '&amp;');
-  return href.length > 1_000 ? label : `<${href}|${label || 'link'}>`;
+  return href.length > longest ? label : `<${href}|${label || 'link'}>`;
 }

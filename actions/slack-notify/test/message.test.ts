@@ -1,258 +1,266 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { context, job, messageOf, now, type Scene, scenes, self, start, words } from '../docs/scenes.ts';
+import { changeOf } from '../src/change.ts';
 import { compose } from '../src/message.ts';
 import { judge } from '../src/outcome.ts';
-import { context, faultsOf, job, read, start, words } from './scene.ts';
+import { faultsOf, liveTexts } from './faults.ts';
+import { golden } from './golden.ts';
 
-const now = start + 6 * 60_000 + 12_000;
-const self = { runnerName: 'runner of notify', jobId: 'notify' };
-const mentions = ['<!here>', '<@U012AB3CD>', '<!subteam^S0614TZR7>'];
+describe.each(Object.keys(golden) as Array<keyof typeof golden>)('the message of a run: %s', (name) => {
+  const payload = messageOf(scenes[name]);
 
-const facts = [
-  '*Stage* production',
-  '*Version* `20261121-031200-abc1234-k3f9`',
-  '*Commit* <https://github.com/octo/app/commit/abc1234def5678900000000000000000000000ff|`abc1234`>',
-  '*Branch* <https://github.com/octo/app/tree/main|`main`>',
-  '*By* <https://github.com/octo|octo>',
-  '*URL* <https://app.example/|https://app.example/>',
-];
-const change = '(plain) fix: handle <!channel> & friends (#812) — Mona';
-const run = '<https://github.com/octo/app/actions/runs/99|Run #128> of octo/app';
+  it('is the golden one', () => expect(payload).toEqual(golden[name]));
+
+  it('is one that Slack takes, and lets no stranger act', () =>
+    expect(faultsOf(payload, { mentions: ['<!here>'] })).toEqual([]));
+});
 
 describe('the message', () => {
-  it('of a success says what went where, and calls nobody', () => {
-    const outcome = judge({
-      status: 'success',
-      needs: { test: 'success', deploy: 'success' },
-      jobs: [job('test', 'success'), job('deploy', 'success'), job('notify', null)],
-      self,
-      now,
-    });
-    const payload = compose(outcome, words, context);
-    expect(read(payload)).toEqual([
-      '#1f883d',
-      ':white_check_mark: *Deploy succeeded* → production (20261121-031200-abc1234-k3f9)',
-      `${run} succeeded after 6 min 12 s`,
-      ...facts,
-      change,
-    ]);
-    expect(faultsOf(payload)).toEqual([]);
+  const failed: Scene = {
+    needs: { deploy: 'failure' },
+    jobs: [job('deploy', 'failure', 'Roll'), job('notify', null)],
+  };
+  const lines = (scene: Scene) => liveTexts(messageOf(scene)).flatMap((text) => text.split('\n'));
+  const everything = (scene: Scene) => JSON.stringify(messageOf(scene));
+
+  it('begins with the reason, before where and by whom', () => {
+    const said = liveTexts(messageOf({ ...failed, words: { reason: 'p95 1.8 s > 800 ms\nlast: HTTP 503' } }));
+    expect(said[1]).toBe('```p95 1.8 s &gt; 800 ms\nlast: HTTP 503```');
+    expect(said[2]).toMatch(/^<[^>]+\|Run #128> of octo\/app failed in/);
   });
 
-  it('of a failure in a matrix job names job, step and reason, links them, and calls who asked to be', () => {
-    const outcome = judge({
-      status: 'success',
-      needs: { deploy: 'failure' },
-      jobs: [
-        job('deploy (eu, 1)', 'success'),
-        job('deploy (eu, 2)', 'failure', 'Health gate'),
-        job('notify', null),
-      ],
-      self,
-      now,
-    });
-    const payload = compose(
-      outcome,
-      { ...words, reason: '3/20 probes failed; p95 1.8 s > 800 ms\nlast: HTTP 503 from 203.0.113.7' },
-      context,
-    );
-    expect(read(payload)).toEqual([
-      '#d1242f',
-      '<!here> <@U012AB3CD> <!subteam^S0614TZR7> :x: *Deploy failed* → production (20261121-031200-abc1234-k3f9)',
-      '```3/20 probes failed; p95 1.8 s &gt; 800 ms',
-      'last: HTTP 503 from 203.0.113.7```',
-      `${run} failed in *<https://github.com/octo/app/actions/runs/99/job/14#step:2:1|deploy (eu, 2) › Health gate>* after 6 min 12 s`,
-      ...facts,
-      change,
-    ]);
-    expect(faultsOf(payload, { mentions })).toEqual([]);
-  });
-
-  it('of several failed jobs lists five and counts the rest', () => {
+  it('of several failed jobs lists five, each the way to its log, and counts the rest', () => {
     const jobs = Array.from({ length: 7 }, (_, i) => job(`shard ${i}`, 'failure', 'Test'));
-    const payload = compose(judge({ status: 'success', needs: {}, jobs, self, now }), words, context);
-    const lines = read(payload);
-    expect(lines[2]).toBe(`${run} failed in 7 jobs after 6 min 12 s`);
-    expect(lines.slice(3, 9)).toEqual([
+    expect(lines({ jobs }).slice(1, 8)).toEqual([
+      '<https://github.com/octo/app/actions/runs/99|Run #128> of octo/app failed in 7 jobs after 6 min 12 s',
       ...[0, 1, 2, 3, 4].map(
         (i) =>
-          `• *<https://github.com/octo/app/actions/runs/99/job/7#step:2:1|shard ${i} › Test>* after 4 min`,
+          `• *<https://github.com/octo/app/actions/runs/99/job/107#step:4:1|shard ${i} › Test>* after 4 min`,
       ),
       '• and 2 more',
     ]);
   });
 
-  it('of a cancelled re-run says so and which attempt it was', () => {
-    const again = { ...context, runAttempt: 2, runUrl: `${context.runUrl}/attempts/2` };
-    const payload = compose(
-      judge({ status: 'cancelled', needs: {}, jobs: undefined, self, now }),
-      words,
-      again,
-    );
-    expect(read(payload).slice(0, 3)).toEqual([
-      '#bf8700',
-      ':no_entry_sign: *Deploy was cancelled* → production (20261121-031200-abc1234-k3f9)',
-      '<https://github.com/octo/app/actions/runs/99/attempts/2|Run #128 (attempt 2)> of octo/app was cancelled',
-    ]);
-  });
-
-  it('of a run of which everything was skipped does not claim a success', () => {
-    const outcome = judge({ status: 'success', needs: { deploy: 'skipped' }, jobs: undefined, self, now });
-    expect(read(compose(outcome, words, context)).slice(0, 2)).toEqual([
-      '#6e7781',
-      ':fast_forward: *Deploy was skipped* → production (20261121-031200-abc1234-k3f9)',
-    ]);
-  });
-
-  it('of a deploy that was rolled back shows what serves', () => {
-    const payload = compose(
-      judge({ status: 'failure', needs: {}, jobs: [job('notify', null, 'Roll')], self, now }),
-      {
-        ...words,
-        reason: 'rolled back: web answered 500',
-        fields: [
-          ['Serving', '20261120-010203-0ldc0de-a1b2'],
-          ['Log', 'https://logs.example/a?b=1&c=2'],
-        ],
-      },
-      context,
-    );
-    expect(read(payload)).toEqual(
-      expect.arrayContaining([
-        '```rolled back: web answered 500```',
-        '*Serving* 20261120-010203-0ldc0de-a1b2',
-        '*Log* <https://logs.example/a?b=1&amp;c=2|https://logs.example/a?b=1&amp;c=2>',
-      ]),
-    );
-    expect(read(payload)[3]).toContain('notify › Roll');
-  });
-
-  it('of a failed backup on a schedule stands without commit, branch or jobs', () => {
-    const bare = {
-      ...context,
-      event: {},
-      eventName: 'schedule',
-      workflow: 'Backup',
-      sha: '',
-      refName: '',
-      actor: '',
-    };
-    const payload = compose(
-      judge({ status: 'failure', needs: {}, jobs: undefined, self, now }),
-      {
-        title: '',
-        stage: '',
-        version: '',
-        url: '',
-        reason: 'pg_dump: connection refused',
-        fields: [],
-        mentions: [],
-      },
-      bare,
-    );
-    expect(read(payload)).toEqual([
-      '#d1242f',
-      ':x: *Backup failed*',
-      '```pg_dump: connection refused```',
-      `${run} failed`,
-    ]);
-    expect(faultsOf(payload)).toEqual([]);
-  });
-
-  it('leaves out what nothing is known of, and shows a URL as it was given', () => {
-    const payload = compose(
-      judge({ status: 'failure', needs: {}, jobs: undefined, self, now }),
-      {
-        ...words,
-        url: 'http://app.example:8080',
+  it('leaves out what nothing is known of', () => {
+    const text = everything({
+      ...failed,
+      words: {
         fields: [
           ['Result', 'failed'],
           ['Serves', ''],
           ['Release', ' \u0007 '],
         ],
       },
-      context,
-    );
-    const lines = read(payload);
-    expect(lines).toContain('*URL* <http://app.example:8080/|http://app.example:8080>');
-    expect(lines).toContain('*Result* failed');
-    expect(lines.filter((line) => /Serves|Release/.test(line))).toEqual([]);
-  });
-
-  it('of a cancelled run tells first that it was, then why', () => {
-    const payload = compose(
-      judge({ status: 'cancelled', needs: {}, jobs: undefined, self, now }),
-      { ...words, reason: 'cancelled (SIGTERM); v1 serves' },
-      context,
-    );
-    expect(read(payload).slice(2, 5)).toEqual([
-      `${run} was cancelled`,
-      '*Reason*',
-      '```cancelled (SIGTERM); v1 serves```',
-    ]);
-  });
-
-  it('shows a version that is this very commit once, short and linked', () => {
-    const payload = compose(
-      judge({ status: 'success', needs: {}, jobs: undefined, self, now }),
-      { ...words, version: context.sha },
-      context,
-    );
-    expect(read(payload)[1]).toContain('(abc1234)');
-    expect(read(payload).filter((line) => line.includes('abc1234def'))).toHaveLength(1);
-  });
-
-  it('keeps every limit and every stranger quiet, whatever the text', () => {
-    const nasty = fc.oneof(
-      fc.string({ unit: 'binary', maxLength: 400 }),
-      fc.string({ unit: 'grapheme', maxLength: 200 }),
-      fc.constantFrom(
-        '<!channel>',
-        '<@U012AB3CD> & <https://evil.example|click>',
-        '```\n*bold* _it_ ~no~ `x`',
-        'a|b>c<d&amp;e',
-        '\u202egnp.exe\u0000\u0007',
-        '\ud800 lone \udc00',
-        '😀'.repeat(3_000),
-        '&'.repeat(50_000),
-        'x'.repeat(100 * 1024),
-        'https://evil.example/|<!here>',
-        ' ',
-        '',
-      ),
-    );
-    const event = fc.record({
-      head_commit: fc.record({ message: nasty, author: fc.record({ name: nasty }) }, { requiredKeys: [] }),
-      pull_request: fc.option(
-        fc.record({ title: nasty, number: fc.nat(), head: fc.record({ ref: nasty }) }),
-        { nil: undefined },
-      ),
     });
-    fc.assert(
-      fc.property(
-        fc.record({
-          title: nasty,
-          stage: nasty,
-          version: nasty,
-          url: nasty,
-          reason: nasty,
-          fields: fc.array(fc.tuple(nasty, nasty), { maxLength: 50 }),
-        }),
-        fc.record({ actor: nasty, refName: nasty, workflow: nasty, runNumber: nasty, repository: nasty }),
-        event,
-        fc.array(fc.tuple(nasty, nasty), { maxLength: 12 }),
-        (said, around, happened, failed) => {
-          const jobs = failed.map(([name, step]) => ({ ...job('x', 'failure', step), name }));
-          const outcome = judge({ status: 'failure', needs: {}, jobs, self, now });
-          const payload = compose(
-            outcome,
-            { ...said, mentions: [{ special: 'here' }] },
-            { ...context, ...around, event: JSON.parse(JSON.stringify(happened)) },
-          );
-          expect(faultsOf(payload, { mentions: ['<!here>'] })).toEqual([]);
-        },
-      ),
-      { numRuns: 2_000, seed: 20261121 },
+    expect(text).toContain('*Result*\\nfailed');
+    expect(text).not.toMatch(/Serves|Release/);
+  });
+
+  it('shows a version that is this very commit in short, and another whole', () => {
+    expect(messageOf({ words: { version: context.sha } }).text).toContain('(8863086)');
+    expect(messageOf({ words: { version: '20261121-030148-8863086-k3f9' } }).text).toContain(
+      '(20261121-030148-8863086-k3f9)',
     );
-  }, 60_000);
+  });
+
+  it('shows whole below what is too long for the headline', () => {
+    const version = `v1-${'x'.repeat(90)}`;
+    expect(lines({ words: { version } })).toContain(`\`${version}\``);
+  });
+
+  it('shows a URL as it was given, also as the value of a field', () => {
+    const said = lines({
+      words: { url: 'http://app.example:8080', fields: [['Log', 'https://logs.example/a?b=1&c=2']] },
+    });
+    expect(said).toContain('<http://app.example:8080/|http://app.example:8080>');
+    expect(said).toContain('<https://logs.example/a?b=1&amp;c=2|https://logs.example/a?b=1&amp;c=2>');
+  });
+
+  it('shows what a terminal would have coloured without its colours', () =>
+    expect(lines({ words: { reason: '\u001b[31;1mred\u001b[0m alert' } })).toContain('```red alert```'));
+
+  it('keeps the lines of a reason, and no blank ones around them', () =>
+    expect(liveTexts(messageOf({ words: { reason: '\n  \n  a\n\n  b \n\n' } }))[1]).toBe('```  a\n\n  b```'));
+
+  it('takes no quotation from a stranger', () =>
+    expect(lines({ words: { fields: [['Note', '>>> all that follows']] } })).toContain(
+      '››› all that follows',
+    ));
+
+  it('says of a run by a schedule that nobody started it', () =>
+    expect(lines({ context: { eventName: 'schedule', event: {} } }).at(-1)).toMatch(/ by its schedule$/));
+
+  it('links a bot to no page', () =>
+    expect(lines({ context: { actor: 'dependabot[bot]' } }).at(-1)).toMatch(/ by dependabot\[bot\]$/));
+
+  it('on GitHub Enterprise Server links to that server alone', () => {
+    const server = 'https://ghe.example/x';
+    const text = everything({
+      jobs: [job('deploy', 'failure', 'Roll', { url: `${server}/octo/app/actions/runs/99/job/1` })],
+      context: { serverUrl: server, runUrl: `${server}/octo/app/actions/runs/99` },
+    });
+    const hosts = [...text.matchAll(/<(https?:\/\/[^/|]+)/g)].map(([, host]) => host);
+    expect([...new Set(hosts)].sort()).toEqual(['https://app.example.com', 'https://ghe.example']);
+  });
+
+  it.each(['success', 'cancelled', 'skipped'] as const)('of a run that ended as %s calls nobody', (status) =>
+    expect(
+      everything({ status, words: { mentions: [{ special: 'channel' }, { user: 'U012AB3CD' }] } }),
+    ).not.toMatch(/<[!@]/),
+  );
+
+  it('of a failure calls all who asked to be', () =>
+    expect(
+      messageOf({
+        ...failed,
+        words: { mentions: [{ special: 'channel' }, { user: 'U012AB3CD' }, { group: 'S0614TZR7' }] },
+      }).text,
+    ).toMatch(/^<!channel> <@U012AB3CD> <!subteam\^S0614TZR7> :x:/));
+});
+
+describe('whatever the text, the message keeps every limit and lets no stranger act', () => {
+  const short = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 400 }),
+    fc.string({ unit: 'grapheme', maxLength: 200 }),
+    fc.constantFrom(
+      '<!channel>',
+      '<@U012AB3CD> & <https://evil.example|click>',
+      '```\n*bold* _it_ ~no~ `x`',
+      'a|b>c<d&amp;e',
+      '> quoted\n>>> more',
+      '\u202egnp.exe\u0000\u0007 \u001b[31m',
+      'مرحبا \u2067 שלום',
+      '\ud800 lone \udc00',
+      'https://evil.example/|<!here>',
+      ' ',
+      '',
+    ),
+  );
+  const long = fc.constantFrom(
+    'x'.repeat(100 * 1024),
+    '&'.repeat(50_000),
+    '😀'.repeat(3_000),
+    '👩‍👩‍👧‍👦'.repeat(500),
+    '`'.repeat(3_000),
+    ' \n'.repeat(10_000),
+    `https://evil.example/${'x'.repeat(900)}`,
+  );
+  /** A run in which every text that is not ours is one of `text`. */
+  const runs = (
+    text: fc.Arbitrary<string>,
+    counts: { fields: fc.ArrayConstraints; jobs: fc.ArrayConstraints },
+  ) =>
+    fc.record({
+      said: fc.record({
+        title: text,
+        stage: text,
+        version: text,
+        url: text,
+        reason: text,
+        fields: fc.array(fc.tuple(text, text), counts.fields),
+      }),
+      around: fc.record({
+        actor: text,
+        refName: text,
+        workflow: text,
+        runNumber: text,
+        repository: text,
+        sha: text,
+        eventName: fc.constantFrom('push', 'schedule'),
+      }),
+      event: fc.record(
+        {
+          head_commit: fc.oneof(
+            fc.record({ message: text, author: fc.record({ name: text }) }),
+            fc.jsonValue(),
+          ),
+          pull_request: fc.record({
+            title: text,
+            number: fc.nat(),
+            head: fc.record({ ref: text, sha: text }),
+            user: fc.record({ login: text }),
+          }),
+          workflow_run: fc.record({
+            head_sha: text,
+            head_branch: text,
+            head_commit: fc.record({ message: text }),
+            head_repository: fc.record({ full_name: text }),
+          }),
+        },
+        { requiredKeys: [] },
+      ),
+      jobs: fc.array(fc.record({ name: text, step: text, url: text, conclusion: status }), counts.jobs),
+      given: status,
+    });
+  const status = fc.constantFrom('success', 'failure', 'cancelled', 'skipped' as const);
+
+  const holds = ({
+    said,
+    around,
+    event,
+    jobs,
+    given,
+  }: ReturnType<typeof runs> extends fc.Arbitrary<infer T> ? T : never) => {
+    const place = { ...context, ...around, event: JSON.parse(JSON.stringify(event)) };
+    const outcome = judge({
+      status: given,
+      needs: {},
+      jobs: jobs.map(({ name, step, url, conclusion }) => job('x', conclusion, step, { name, url })),
+      startedAt: start,
+      self,
+      now,
+    });
+    const payload = compose(outcome, { ...words, ...said }, changeOf(place), place);
+    const called = outcome.status === 'failure';
+    expect(faultsOf(payload, { mentions: called ? ['<!here>'] : [] })).toEqual([]);
+    expect(payload.text.includes('<!here>')).toBe(called);
+  };
+
+  it('where every address is as long as a link may be', () => {
+    const long = (what: string) => `https://ghe.example/${what.repeat(960 / what.length)}`;
+    const payload = messageOf({
+      jobs: Array.from({ length: 9 }, () => job('deploy', 'failure', 'Roll', { url: long('x') })),
+      words: { url: long('x'), fields: Array.from({ length: 50 }, () => ['Log', long('a&')]) },
+      context: {
+        serverUrl: `https://ghe.example/${'s'.repeat(910)}`,
+        runUrl: long('r'),
+        refName: 'ü'.repeat(9),
+        actor: 'a'.repeat(30),
+      },
+    });
+    expect(faultsOf(payload, { mentions: ['<!here>'] })).toEqual([]);
+  });
+
+  it(
+    'in 2,000 runs',
+    () =>
+      fc.assert(
+        fc.property(
+          runs(fc.oneof({ weight: 20, arbitrary: short }, { weight: 1, arbitrary: long }), {
+            fields: { maxLength: 50 },
+            jobs: { maxLength: 12 },
+          }),
+          holds,
+        ),
+        { numRuns: 2_000, seed: 20261121 },
+      ),
+    60_000,
+  );
+
+  it(
+    'in 50 runs in which everything is full',
+    () =>
+      fc.assert(
+        fc.property(
+          runs(fc.oneof(short, long), {
+            fields: { minLength: 45, maxLength: 50 },
+            jobs: { minLength: 10, maxLength: 12 },
+          }),
+          holds,
+        ),
+        { numRuns: 50, seed: 20261121, endOnFailure: true },
+      ),
+    60_000,
+  );
 });

@@ -1,14 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
-import { judge, type Needs, type Status } from '../src/outcome.ts';
-import { job, start } from './scene.ts';
+import { job, self, start } from '../docs/scenes.ts';
+import { type Job, judge, type Needs, type Status } from '../src/outcome.ts';
 
-const self = { runnerName: 'runner of notify', jobId: 'notify' };
-const now = start + 60_000;
+const now = start + 600_000;
+const told = (given: { status?: Status | undefined; needs?: Needs; jobs?: Job[]; self?: typeof self }) =>
+  judge({ status: 'success', needs: {}, self, now, ...given });
+const own = (ending?: string, part: Partial<Job> = {}) => job('notify', null, ending, part);
 
 describe('the status that is told', () => {
   it.each<[string, Status | undefined, Needs, Status]>([
     ['the job’s own when nothing else is known', 'success', {}, 'success'],
     ['a failure in needs beats a green job', 'success', { test: 'success', deploy: 'failure' }, 'failure'],
+    ['a failure in needs beats a status given as success', 'success', { deploy: 'failure' }, 'failure'],
     ['a failure beats a cancellation', 'cancelled', { deploy: 'failure' }, 'failure'],
     ['a cancellation in needs beats a green job', 'success', { deploy: 'cancelled' }, 'cancelled'],
     [
@@ -20,54 +23,122 @@ describe('the status that is told', () => {
     ['all skipped is not a success', 'success', { deploy: 'skipped' }, 'skipped'],
     ['a status given as skipped stays', 'skipped', {}, 'skipped'],
     ['needs alone decide when the status was emptied', undefined, { deploy: 'success' }, 'success'],
-  ])('%s', (_, status, needs, expected) =>
-    expect(judge({ status, needs, jobs: undefined, self, now }).status).toBe(expected),
+  ])('%s', (_, status, needs, expected) => expect(told({ status, needs }).status).toBe(expected));
+
+  it.each(['failure', 'timed_out', 'startup_failure', 'action_required'])(
+    'is failure when another job ended as %s',
+    (conclusion) =>
+      expect(told({ jobs: [job('deploy', conclusion), own()] })).toMatchObject({
+        status: 'failure',
+        ended: [{ name: 'deploy' }],
+      }),
   );
 
-  it.each(['failure', 'timed_out', 'startup_failure'])('is failure when another job ended %s', (conclusion) =>
+  it('is cancelled when another job was, and tells in which step', () =>
+    expect(told({ jobs: [job('deploy', 'cancelled', 'Roll'), own()] })).toMatchObject({
+      status: 'cancelled',
+      ended: [{ name: 'deploy', step: 'Roll' }],
+    }));
+
+  it.each(['neutral', 'skipped', 'stale', 'a word of next year'])(
+    'takes no harm from a job that ended as %s',
+    (conclusion) => expect(told({ jobs: [job('deploy', conclusion), own()] }).status).toBe('success'),
+  );
+
+  it.each([
+    ['the job', 'lint'],
+    ['a leg of it', 'lint (3.13)'],
+    ['a job that it calls', 'lint / style'],
+  ])('is success when %s that failed was allowed to', (_, name) =>
     expect(
-      judge({
-        status: 'success',
-        needs: {},
-        jobs: [job('deploy', conclusion), job('notify', null)],
-        self,
-        now,
-      }),
+      told({ needs: { lint: 'success', deploy: 'success' }, jobs: [job(name, 'failure', 'Lint'), own()] }),
     ).toMatchObject({
-      status: 'failure',
-      failed: [{ name: 'deploy' }],
+      status: 'success',
+      ended: [],
     }),
   );
 
-  it('is not failure because of a step of our own job that was allowed to fail', () =>
-    expect(
-      judge({ status: 'success', needs: {}, jobs: [job('notify', null, 'Lint')], self, now }),
-    ).toMatchObject({
-      status: 'success',
-      failed: [],
-    }));
+  it('is not success because another job of a like name was', () =>
+    expect(told({ needs: { lint: 'success' }, jobs: [job('lint-all', 'failure'), own()] }).status).toBe(
+      'failure',
+    ));
+});
 
-  it('names the step of our own job when that is what failed', () =>
-    expect(
-      judge({ status: 'failure', needs: {}, jobs: [job('notify', null, 'Deploy')], self, now }).failed,
-    ).toEqual([
+describe('what failed', () => {
+  it('is told with its step, the place in its log and its duration', () =>
+    expect(told({ jobs: [job('deploy (eu, 2)', 'failure', 'Health gate'), own()] }).ended).toEqual([
       {
-        name: 'notify',
-        step: 'Deploy',
-        url: 'https://github.com/octo/app/actions/runs/99/job/6#step:2:1',
-        durationMs: 60_000,
+        name: 'deploy (eu, 2)',
+        step: 'Health gate',
+        url: 'https://github.com/octo/app/actions/runs/99/job/1014#step:4:1',
+        durationMs: 240_000,
       },
     ]));
 
-  it('finds our own job by name where the runner has none', () => {
-    const mine = { ...job('notify (eu)', null, 'Deploy'), runnerName: '' };
+  it('is told in the order in which it failed', () =>
     expect(
-      judge({ status: 'failure', needs: {}, jobs: [mine], self: { ...self, runnerName: '' }, now }).failed,
-    ).toMatchObject([{ name: 'notify (eu)', step: 'Deploy' }]);
-  });
+      told({
+        jobs: [
+          job('late', 'failure', 'x', { completedAt: start + 9 }),
+          job('early', 'failure', 'x', { completedAt: start + 1 }),
+        ],
+      }).ended.map(({ name }) => name),
+    ).toEqual(['early', 'late']));
 
-  it('names the jobs of needs when the API could not be asked', () =>
+  it('is, of a cancelled run, not what was cancelled before it began', () =>
     expect(
-      judge({ status: 'success', needs: { a: 'failure', b: 'success' }, jobs: undefined, self, now }).failed,
-    ).toEqual([{ name: 'a' }]));
+      told({ jobs: [job('next', 'cancelled'), job('deploy', 'cancelled', 'Roll')] }).ended.map(
+        ({ name }) => name,
+      ),
+    ).toEqual(['deploy']));
+
+  it('is what needs names when the API could not be asked', () =>
+    expect(told({ needs: { a: 'failure', b: 'success' } }).ended).toEqual([{ name: 'a' }]));
+
+  it('is what needs names when the API does not show it yet', () =>
+    expect(told({ needs: { a: 'failure' }, jobs: [job('a', null), own()] }).ended).toEqual([{ name: 'a' }]));
+});
+
+describe('our own job, which still runs', () => {
+  it('is what failed when it is said to have', () =>
+    expect(told({ status: 'failure', jobs: [own('Deploy')] }).ended).toMatchObject([
+      { name: 'notify', step: 'Deploy', durationMs: 600_000 },
+    ]));
+
+  it('is not, because of a step that was allowed to fail', () =>
+    expect(told({ jobs: [own('Lint')] })).toMatchObject({ status: 'success', ended: [] }));
+
+  it('is known by its runner, whatever its name', () =>
+    expect(
+      told({
+        status: 'failure',
+        jobs: [job('Tell everybody', null, 'Deploy', { runnerName: self.runnerName })],
+      }).ended,
+    ).toMatchObject([{ name: 'Tell everybody', step: 'Deploy' }]));
+
+  it.each(['notify', 'notify (eu)', 'release / notify', 'release / inner / notify (eu, 2)'])(
+    'is known by its name, %s, where no runner is told',
+    (name) =>
+      expect(
+        told({ status: 'failure', jobs: [own('Deploy', { name, runnerName: '' })] }).ended,
+      ).toMatchObject([{ name, step: 'Deploy' }]),
+  );
+
+  it('is not guessed where two could be meant', () =>
+    expect(
+      told({
+        status: 'failure',
+        jobs: ['notify (a)', 'notify (b)'].map((name) => own('Deploy', { name, runnerName: '' })),
+      }).ended,
+    ).toEqual([]));
+});
+
+describe('the duration', () => {
+  it('is counted from the beginning of this attempt', () =>
+    expect(judge({ status: 'success', needs: {}, startedAt: now - 5_000, self, now }).durationMs).toBe(
+      5_000,
+    ));
+  it('is not told where the beginning is not known', () => expect(told({})).not.toHaveProperty('durationMs'));
+  it('is never negative, however the clocks differ', () =>
+    expect(judge({ status: 'success', needs: {}, startedAt: now + 5_000, self, now }).durationMs).toBe(0));
 });

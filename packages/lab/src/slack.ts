@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { payloadProblem } from './slack-payload.ts';
 
 export { renderMessage } from './slack-message.ts';
+export { payloadProblem };
 
 /** What goes wrong with one call of the webhook. */
 export type SlackFault =

@@ -68,6 +68,14 @@ it('is sick in the way asked for', async () => {
   expect(await health.json()).toEqual({ status: 'unhealthy', version: '7', database: false });
   expect(await check(broken.env)).toBe(1);
 
+  const alone = await start({ SICK: 'database' });
+  expect(await (await fetch(`${alone.url}/health/`)).json()).toEqual({
+    status: 'healthy',
+    version: '7',
+    database: false,
+  });
+  expect(await check(alone.env)).toBe(0);
+
   const hanging = await start({ SICK: 'hang' });
   await expect(fetch(`${hanging.url}/health/`, { signal: AbortSignal.timeout(200) })).rejects.toThrow(
     'timeout',

@@ -39,6 +39,12 @@ export const faults = {
     conclusion: 'failure',
     serves: 'old',
   },
+  'no-database': {
+    what: 'the new release calls itself healthy without its database, which only the gate looks at',
+    sick: 'database',
+    conclusion: 'failure',
+    serves: 'old',
+  },
   kill: {
     what: 'the process of rolling-alb-deploy is killed (-9) while its first target drains',
     at: {

@@ -17,6 +17,11 @@ export interface Facts {
   /** Where a secret showed: `log of deploy`, `summary of deploy`, `Slack`. */
   leaks: string[];
   slackMessages: number;
+  /** What they say, without markup. */
+  slackText: string;
+  /** The job and step that failed first, as `deploy › Roll it out`, and the job's output `reason`; '' for none. */
+  failedIn: string;
+  failedBecause: string;
   /** The workflow has a step that sends to Slack. */
   tellsSlack: boolean;
   /** Words with which the failed job and Slack explain themselves; '' when they do not. */
@@ -59,6 +64,9 @@ export function judgeGuarantees(facts: Facts): Guarantee[] {
     ...(facts.tellsSlack && facts.slackMessages !== 1
       ? [`${facts.slackMessages} messages reached Slack, expected 1`]
       : []),
+    ...[facts.failedIn, facts.failedBecause]
+      .filter((words) => facts.tellsSlack && !facts.slackText.includes(words))
+      .map((words) => `Slack does not say "${words}"`),
     ...(told ? [] : ['nothing says why it failed']),
   ];
   return [

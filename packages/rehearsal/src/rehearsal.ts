@@ -11,10 +11,12 @@ import {
   openLab,
   type Place,
   type PolicyDocument,
+  renderMessage,
   startLoad,
 } from '@lockkeeper/lab';
 import {
   checkRun,
+  type JobReport,
   loadStandIns,
   loadWorkflow,
   nodePath,
@@ -183,7 +185,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
 }
 
 /** What a user sets to be quick where AWS's own durations are quick: nothing but the actions' pauses. */
-const quickVars = { DRAIN_SETTLE: '2s', STABILITY_WINDOW: '2s', GATE_INTERVAL: '500ms' };
+const quickVars = { DRAIN_SETTLE: '2s', STABILITY_WINDOW: '2s', GATE_INTERVAL: '500ms', GATE_TIMEOUT: '10s' };
 
 /** The IAM policies that the actions ship, filled in for this account: a rehearsal proves that they suffice. */
 export function shippedPolicy(place: Place): PolicyDocument {
@@ -298,9 +300,21 @@ async function gather({
       : {}),
     leaks: leaksIn(result, lab, secrets),
     slackMessages: lab.slack.messages.length,
+    slackText: lab.slack.messages.map(({ payload }) => renderMessage(payload)).join('\n'),
+    ...failureOf(jobs),
     tellsSlack: readFileSync(settings.workflow, 'utf8').includes('actions/slack-notify'),
     explanation: explanationOf(jobs.flatMap(({ steps }) => steps)),
     survivors: jobs.flatMap(({ survivors }) => survivors.map(({ command }) => command)),
+  };
+}
+
+/** The job and the step that failed first, named as on GitHub's page, and what the job says of it. */
+function failureOf(jobs: readonly JobReport[]): Pick<Facts, 'failedIn' | 'failedBecause'> {
+  const job = jobs.find(({ conclusion }) => conclusion === 'failure');
+  const step = job?.steps.find(({ conclusion }) => conclusion === 'failure');
+  return {
+    failedIn: job && step ? `${job.name} › ${step.name}` : '',
+    failedBecause: job?.outputs.reason ?? '',
   };
 }
 

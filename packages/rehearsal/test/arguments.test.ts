@@ -19,9 +19,12 @@ it.each([
 it.each([
   [
     ['--fail', 'fire'],
-    '--fail: "fire" is not a fault; expected bad-image, sick-release, kill, drop-ssh, deny',
+    '--fail: "fire" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny',
   ],
-  [['--fail'], '--fail: "" is not a fault; expected bad-image, sick-release, kill, drop-ssh, deny'],
+  [
+    ['--fail'],
+    '--fail: "" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny',
+  ],
   [['--fast'], '--fast is not an option; see pnpm rehearse --help'],
   [['a.yml', 'b.yml'], 'one workflow at a time: "a.yml" or "b.yml"'],
   [['--seed', 'x'], '--seed: "x" is not a whole number'],

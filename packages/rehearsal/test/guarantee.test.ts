@@ -17,6 +17,9 @@ const good: Facts = {
   failed: 0,
   leaks: [],
   slackMessages: 1,
+  slackText: 'Deploy succeeded',
+  failedIn: '',
+  failedBecause: '',
   tellsSlack: true,
   explanation: '',
   survivors: [],
@@ -71,6 +74,16 @@ describe('is broken by', () => {
     ],
     ['silence in Slack', { slackMessages: 0 }, 'Nobody guesses: 0 messages reached Slack, expected 1'],
     [
+      'a message that does not name what failed',
+      { failedIn: 'deploy › Roll it out', slackText: 'Deploy failed' },
+      'Nobody guesses: Slack does not say "deploy › Roll it out"',
+    ],
+    [
+      'a message without the reason',
+      { failedBecause: 'p95 1.8 s', slackText: 'Deploy failed' },
+      'Nobody guesses: Slack does not say "p95 1.8 s"',
+    ],
+    [
       'green when it should be red',
       { expectedConclusion: 'failure' },
       'Nobody guesses: the workflow ended as success, expected failure',
@@ -84,7 +97,7 @@ describe('is broken by', () => {
 });
 
 it('does not ask for Slack where the workflow does not tell it', () =>
-  expect(broken({ slackMessages: 0, tellsSlack: false })).toEqual([]));
+  expect(broken({ slackMessages: 0, slackText: '', failedIn: 'a › b', tellsSlack: false })).toEqual([]));
 
 describe('the explanation of a failed workflow', () => {
   type Reported = Parameters<typeof explanationOf>[0][number];

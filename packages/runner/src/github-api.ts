@@ -15,6 +15,8 @@ export interface LiveRun {
   conclusion?: string;
   createdAt: number;
   updatedAt: number;
+  /** As the event has it; a made-up one where it has none, because the API always tells of one. */
+  headCommit?: unknown;
   jobs: JobReport[];
 }
 
@@ -111,6 +113,7 @@ function runJson(run: LiveRun, api: string): Record<string, unknown> {
     name: run.name,
     head_branch: branch(run),
     head_sha: sha,
+    head_commit: run.headCommit ?? { id: sha, message: 'A change', author: { name: actor } },
     path: run.path,
     display_title: run.name,
     run_number: Number(runNumber),

@@ -135,6 +135,7 @@ export async function runWorkflow(workflow: Workflow, options: RunOptions): Prom
     status: 'in_progress',
     createdAt: now(),
     updatedAt: now(),
+    headCommit: plan.payload.head_commit,
     jobs: [],
   };
   const api = await openGithubApi(live);

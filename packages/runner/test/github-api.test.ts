@@ -131,6 +131,7 @@ describe('the API of the run', () => {
       status: 'in_progress',
       conclusion: null,
       html_url: 'https://github.com/o/r/actions/runs/77',
+      head_commit: { id: 'abc', message: 'A change', author: { name: 'keeper' } },
       repository: { full_name: 'o/r' },
     });
   });

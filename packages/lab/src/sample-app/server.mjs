@@ -1,7 +1,7 @@
 // The lab's sample web app: no dependencies, so that its image is only these files.
 // HOST and PORT say where it listens, VERSION what it calls itself. SICK makes it ill:
 //   503 (or any status) = /health/ answers that, crash = exits at start, crash-later = after 1 s,
-//   hang = /health/ never answers, slow = every answer takes 3 s, errors = half of all requests fail with 500.
+//   database = /health/ answers 200 and healthy without its database, hang = /health/ never answers, slow = every answer takes 3 s, errors = half of all requests fail with 500.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
@@ -34,7 +34,7 @@ async function handle(request, response) {
     answer(response, status, {
       status: healthy ? 'healthy' : 'unhealthy',
       version: VERSION,
-      database: healthy,
+      database: healthy && SICK !== 'database',
     });
     return;
   }
