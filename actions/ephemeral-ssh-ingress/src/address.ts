@@ -53,18 +53,26 @@ export function judgeAnswer(url: string, body: string): LookupAnswer {
   return other ? { url, failure: `answered ${address}, which is ${other}` } : { url, address };
 }
 
-/** The address that enough services agree on; `undecided` while those still to answer could make it so. */
+/**
+ * The address that enough services agree on, one of each kind: a service can be reached by IPv4 or by IPv6 and
+ * sees only that one. `undecided` while those still to answer could add to it.
+ */
 export function countVotes(
   answers: LookupAnswer[],
   { quorum, outstanding }: { quorum: number; outstanding: number },
-): { agreed: string } | { undecided: true } | { disagreed: string } {
+): { agreed: string[] } | { undecided: true } | { disagreed: string } {
   const votes = new Map<string, number>();
   for (const answer of answers)
     if ('address' in answer) votes.set(answer.address, (votes.get(answer.address) ?? 0) + 1);
-  const best = Math.max(0, ...votes.values());
-  const winner = [...votes].find(([, count]) => count >= quorum);
-  if (winner) return { agreed: winner[0] };
-  if (best + outstanding >= quorum) return { undecided: true };
+  const agreed: string[] = [];
+  for (const isOfKind of [isIPv4, isIPv6]) {
+    const ofKind = [...votes].filter(([address]) => isOfKind(address));
+    const winner = ofKind.find(([, count]) => count >= quorum);
+    if (winner) agreed.push(winner[0]);
+    else if (Math.max(0, ...ofKind.map(([, count]) => count)) + outstanding >= quorum)
+      return { undecided: true };
+  }
+  if (agreed.length > 0) return { agreed };
   return {
     disagreed: answers
       .map((answer) => `${answer.url}: ${'address' in answer ? answer.address : answer.failure}`)

@@ -1,16 +1,26 @@
 import type { UserError } from '@lockkeeper/action';
-import type { AwsRoute, Opening } from '@lockkeeper/aws';
+import { AwsCallError, type AwsRoute, type Opening } from '@lockkeeper/aws';
 import { formatDuration } from '@lockkeeper/wait';
-import { causeOf, closeAll, closeCommand, closeJob, closeRuleCommand, stillOpen } from './closing.ts';
+import { closeAll, type Ending, rulesOfJob } from './closing.ts';
 import type { IngressInputs } from './inputs.ts';
-import { lookUpAddress } from './ip-lookup.ts';
-import { type Holder, isoSeconds, type Lease, newNonce } from './lease.ts';
-import { checkPermissions } from './permission.ts';
+import { lookUpAddresses } from './ip-lookup.ts';
+import {
+  expiredKeys,
+  type Holder,
+  hasLiveLease,
+  isoSeconds,
+  type Lease,
+  leaseKey,
+  newNonce,
+} from './lease.ts';
+import { type Ended, leaveAll } from './leave-all.ts';
+import { checkClosable, checkPermissions } from './permission.ts';
 import { waitReachable } from './reach.ts';
 import type { IngressRecord } from './record.ts';
 import { closedSummary, endedSummary, openSummary, outcomeInWords, planSummary } from './report.ts';
 import { type Held, type Outside, openingName, openPort } from './rule.ts';
-import { listExpired, type Swept, sweep } from './sweep.ts';
+import { causeOf, closeCommand, closeRuleCommand, stillOpen } from './still-open.ts';
+import { findDue, sweep } from './sweep.ts';
 
 /** What a step meets besides the rules themselves. */
 export interface StepOutside extends Outside {
@@ -37,9 +47,19 @@ const nothing: Done = { cidrs: [], ruleIds: [], expiresAt: '', sweptIds: [], sum
 
 /** `mode: open`: sweeps, then lets this runner in, everywhere or nowhere. */
 export async function open(inputs: IngressInputs, outside: StepOutside): Promise<Done> {
-  const { log, clock, holder } = outside;
-  const cidrs = inputs.cidrs.length > 0 ? inputs.cidrs : [await detect(inputs, outside)];
-  const lease: Lease = { ...holder, nonce: newNonce(), expiresAt: clock.now() + inputs.ttlMs };
+  const { log, groups, holder } = outside;
+  // The look-up and the first calls to AWS wait for different things. Neither is left half done when the other fails.
+  const [found, swept] = await Promise.allSettled([
+    inputs.cidrs.length > 0 ? inputs.cidrs : detect(inputs, outside),
+    inputs.dryRun ? previewSweep(inputs.groupIds, outside) : sweepFirst(inputs.groupIds, outside),
+  ]);
+  if (found.status === 'rejected') throw found.reason;
+  if (swept.status === 'rejected') throw swept.reason;
+  const cidrs = found.value;
+  const sweptIds = swept.value;
+  warnOfSkew(outside);
+
+  const lease: Lease = { ...holder, nonce: newNonce(), expiresAt: groups.now() + inputs.ttlMs };
   const expiresAt = isoSeconds(lease.expiresAt);
   const openings = inputs.groupIds.flatMap((groupId) =>
     inputs.ports.flatMap((port) => cidrs.map((cidr): Opening => ({ groupId, port, cidr }))),
@@ -47,20 +67,13 @@ export async function open(inputs: IngressInputs, outside: StepOutside): Promise
   await checkPermissions(openings, lease, outside);
   if (inputs.dryRun) {
     for (const opening of openings) log.info(`would open ${openingName(opening)} until ${expiresAt}`);
-    for (const id of await listExpired(inputs.groupIds, outside))
-      log.info(`would close ${id}, whose lease has expired`);
     return { ...nothing, cidrs, expiresAt, summary: planSummary(openings, expiresAt) };
   }
-  const swept = await sweep(inputs.groupIds, newNonce(), outside);
-  logSwept(swept, outside);
-  for (const { rule, error } of swept.failures)
-    log.warning(`${rule.id} in ${rule.groupId} has expired but could not be closed: ${causeOf(error)}`);
 
   const held = await openAll(inputs, openings, lease, outside);
   log.info(
     `the lease ends at ${expiresAt}, in ${formatDuration(inputs.ttlMs)}; a job that runs longer may be shut out`,
   );
-  const sweptIds = swept.closed.map(({ id }) => id);
   return {
     ...nothing,
     cidrs,
@@ -89,20 +102,28 @@ export async function close(
   { groupIds, region, dryRun }: IngressInputs,
   outside: StepOutside,
 ): Promise<Done> {
-  const { log, holder } = outside;
+  const { log, groups, holder } = outside;
+  const own = await rulesOfJob(groupIds, holder, outside);
+  if (own.length === 0) log.notice('this job holds no lease (any more): there is nothing to close');
+  const keysOf = (leases: Lease[]) => leases.map(({ nonce }) => leaseKey(nonce));
   if (dryRun) {
-    log.info(`would end the leases of run ${holder.run}, job ${holder.job}; nothing was changed`);
+    for (const { rule, leases } of own) {
+      const shared = hasLiveLease(rule, groups.now(), keysOf(leases));
+      log.info(
+        `would end this job's lease on ${rule.id} in ${rule.groupId} and ${shared ? 'leave it to the other runs that hold one' : 'close it'}; nothing was changed`,
+      );
+    }
     return nothing;
   }
-  const { rules, failures } = await closeJob(groupIds, holder, outside);
-  for (const { rule, outcome } of rules)
-    log.info(`${rule.id} in ${rule.groupId}: ${outcomeInWords(outcome)}`);
-  if (rules.length + failures.length === 0)
-    log.notice('this job holds no lease (any more): there is nothing to close');
+  const ended = await leaveAll(
+    own.map(({ rule, leases }) => ({ rule, leases: keysOf(leases), as: leases[0]!.nonce })),
+    outside,
+  );
+  logEnded(ended, outside);
   return {
     ...nothing,
-    summary: endedSummary('closed early', '🔒 This job needs no port any more.', rules, failures),
-    failures: stillOpenRules(failures, region),
+    summary: endedSummary('closed early', '🔒 This job needs no port any more.', ended),
+    failures: stillOpenRules(ended, region),
   };
 }
 
@@ -111,34 +132,21 @@ export async function sweepOnly(
   { groupIds, region, dryRun }: IngressInputs,
   outside: StepOutside,
 ): Promise<Done> {
-  const { log } = outside;
   if (dryRun) {
-    const expired = await listExpired(groupIds, outside);
-    log.info(
-      expired.length > 0 ? `would close ${expired.join(', ')}; nothing was changed` : 'no lease has expired',
-    );
+    const due = await previewSweep(groupIds, outside);
+    outside.log.info(due.length > 0 ? 'nothing was changed' : 'no lease has expired');
     return nothing;
   }
-  const swept = await sweep(groupIds, newNonce(), outside);
-  logSwept(swept, outside);
-  if (swept.closed.length + swept.failures.length === 0) log.info('no lease has expired');
+  const ended = await sweep(groupIds, outside);
+  warnOfSkew(outside);
+  logEnded(ended, outside);
+  const sweptIds = closedIds(ended);
   return {
     ...nothing,
-    sweptIds: swept.closed.map(({ id }) => id),
-    summary: endedSummary(
-      'sweep',
-      `🧹 Closed ${swept.closed.length} expired.`,
-      swept.closed.map((rule) => ({ rule, outcome: 'closed' })),
-      swept.failures,
-    ),
-    failures: stillOpenRules(swept.failures, region),
+    sweptIds,
+    summary: endedSummary('sweep', `🧹 Closed ${sweptIds.length} expired.`, ended),
+    failures: stillOpenRules(ended, region),
   };
-}
-
-function stillOpenRules(failures: Swept['failures'], region: string): UserError[] {
-  return failures.map(({ rule, error }) =>
-    stillOpen(`${rule.id} in ${rule.groupId}`, error, closeRuleCommand(region, rule.groupId, rule.id)),
-  );
 }
 
 /** After the job: closes what the record says was opened. */
@@ -146,22 +154,21 @@ export async function closeAfter(
   record: IngressRecord,
   outside: Outside,
 ): Promise<Pick<Done, 'summary' | 'failures'>> {
-  const { log, clock } = outside;
-  const closing = await closeAll(record, outside);
-  for (const { opening, ruleId, outcome } of closing.results)
-    log.info(`${openingName(opening)}${ruleId ? ` (${ruleId})` : ''}: ${outcomeInWords(outcome)}`);
-  if (clock.now() > record.expiresAt)
+  const { log, groups } = outside;
+  const endings = await closeAll(record, outside, { inFlight: true });
+  for (const ending of endings)
+    if ('outcome' in ending) log.info(`${nameOf(ending)}: ${outcomeInWords(ending.outcome)}`);
+  if (groups.now() > record.expiresAt)
     log.warning(
       `the lease ended at ${isoSeconds(record.expiresAt)}, before this job did: another run could have closed the port; raise ttl`,
     );
-  const commands = closing.failures.map(({ opening, ruleId }) =>
-    closeCommand(record.region, opening, ruleId, record.nonce),
-  );
+  const failures = stillOpenEndings(endings, record);
   return {
-    summary: closedSummary(closing, commands),
-    failures: closing.failures.map(({ opening, ruleId, error }, index) =>
-      stillOpen(`${openingName(opening)}${ruleId ? ` (${ruleId})` : ''}`, error, commands[index]!),
+    summary: closedSummary(
+      endings,
+      failures.flatMap(({ next }) => next ?? []),
     ),
+    failures,
   };
 }
 
@@ -179,7 +186,7 @@ async function openAll(
     region,
     roleToAssume,
     route,
-    startedAt: clock.now(),
+    savedAt: clock.now(),
     expiresAt: lease.expiresAt,
     openings,
     held,
@@ -191,14 +198,19 @@ async function openAll(
       held.push(one);
       save(record());
       log.info(`${openingName(one)}: ${one.ruleId} (${one.how})`);
+      const own = held.filter(({ how }) => how !== 'foreign');
+      if (one.how !== 'foreign' && own.length === 1) await checkClosable(one, outside);
     }
     return held;
   } catch (error) {
     // A cancelled step has seconds; post has minutes and does this.
-    if (!signal.aborted && held.length > 0) {
-      log.info('opening failed half-way; what is open is closed again');
-      await closeAll({ ...record(), openings: held }, outside);
-    }
+    if (signal.aborted) throw error;
+    const inFlight = error instanceof AwsCallError && error.kind === 'unsure';
+    const tried = { ...record(), openings: openings.slice(0, held.length + 1) };
+    const endings = await closeAll(tried, outside, { inFlight });
+    const left = endings.filter((ending) => 'error' in ending);
+    for (const { message, next } of stillOpenEndings(left, tried)) log.error(`${message}\nNext: ${next}`);
+    save({ ...tried, openings: left.map(({ opening }) => opening) });
     throw error;
   }
 }
@@ -206,15 +218,67 @@ async function openAll(
 async function detect(
   { lookupUrls, lookupQuorum }: IngressInputs,
   { log, signal }: StepOutside,
-): Promise<string> {
-  const address = await lookUpAddress(lookupUrls, {
+): Promise<string[]> {
+  const addresses = await lookUpAddresses(lookupUrls, {
     quorum: lookupQuorum,
     signal,
     onAnswer: (answer) => log.info(`${answer.url}: ${'address' in answer ? answer.address : answer.failure}`),
   });
-  return `${address}/${address.includes(':') ? 128 : 32}`;
+  return addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`);
 }
 
-function logSwept({ closed }: Swept, { log }: Outside): void {
-  for (const rule of closed) log.info(`${rule.id} in ${rule.groupId} closed: its last lease has expired`);
+/** Answers the ids of what it closed. What could not be closed is no reason not to open. */
+async function sweepFirst(groupIds: string[], outside: Outside): Promise<string[]> {
+  const ended = await sweep(groupIds, outside);
+  logEnded(ended, outside);
+  for (const { rule, error } of ended.failures)
+    outside.log.warning(
+      `${rule.id} in ${rule.groupId} has expired but could not be closed: ${causeOf(error)}`,
+    );
+  return closedIds(ended);
+}
+
+/** Says what a sweep would do; nothing is changed. */
+async function previewSweep(groupIds: string[], outside: Outside): Promise<string[]> {
+  const { ended, littered } = await findDue(groupIds, outside);
+  for (const { id, groupId } of ended)
+    outside.log.info(`would close ${id} in ${groupId}, whose last lease has expired`);
+  for (const rule of littered)
+    outside.log.info(
+      `would take ${expiredKeys(rule, outside.groups.now()).length} expired off ${rule.id} in ${rule.groupId}, which others hold`,
+    );
+  return [...ended, ...littered].map(({ id }) => id);
+}
+
+/** Leases go by AWS's clock, so that a runner whose own is wrong ends nobody's lease early. */
+function warnOfSkew({ groups, clock, log }: Outside): void {
+  const ahead = groups.now() - clock.now();
+  if (Math.abs(ahead) > 60_000)
+    log.warning(
+      `this runner's clock is ${formatDuration(Math.abs(ahead))} ${ahead > 0 ? 'behind' : 'ahead of'} AWS's; leases go by AWS's`,
+    );
+}
+
+const closedIds = ({ rules }: Ended) =>
+  rules.filter(({ outcome }) => outcome === 'closed').map(({ rule }) => rule.id);
+
+function logEnded({ rules }: Ended, { log }: Outside): void {
+  for (const { rule, outcome } of rules)
+    log.info(`${rule.id} in ${rule.groupId}: ${outcomeInWords(outcome)}`);
+}
+
+function stillOpenRules({ failures }: Ended, region: string): UserError[] {
+  return failures.map(({ rule, error }) =>
+    stillOpen(`${rule.id} in ${rule.groupId}`, error, closeRuleCommand(region, rule.groupId, rule.id)),
+  );
+}
+
+const nameOf = ({ opening, ruleId }: Ending) => `${openingName(opening)}${ruleId ? ` (${ruleId})` : ''}`;
+
+function stillOpenEndings(endings: Ending[], { region, nonce }: IngressRecord): UserError[] {
+  return endings.flatMap((ending) =>
+    'error' in ending
+      ? [stillOpen(nameOf(ending), ending.error, closeCommand(region, ending.opening, ending.ruleId, nonce))]
+      : [],
+  );
 }

@@ -7,10 +7,11 @@ const userAgent = 'lockkeeper-ephemeral-ssh-ingress';
 const mostBytes = 1024;
 
 /**
- * The address this runner is seen with, by agreement of `quorum` services asked side by side. The first
- * agreement counts; slower services are dropped. Asked directly, never by a proxy: SSH does not go by it.
+ * The address this runner is seen with, or two, one of each kind, by agreement of `quorum` services asked side by
+ * side. Services whose answer cannot change the result any more are dropped. Asked directly, never by a proxy:
+ * SSH does not go by it.
  */
-export async function lookUpAddress(
+export async function lookUpAddresses(
   urls: string[],
   {
     quorum,
@@ -23,13 +24,13 @@ export async function lookUpAddress(
     signal?: AbortSignal;
     onAnswer?: (answer: LookupAnswer) => void;
   },
-): Promise<string> {
+): Promise<string[]> {
   const stop = new AbortController();
   const given = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const answers: LookupAnswer[] = [];
   let outstanding = urls.length;
   try {
-    return await new Promise<string>((resolve, reject) => {
+    return await new Promise<string[]>((resolve, reject) => {
       const count = () => {
         const result = countVotes(answers, { quorum, outstanding });
         if ('agreed' in result) resolve(result.agreed);

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { defineAction, InputError, type Step } from '@lockkeeper/action';
+import { defineAction, InputError, type Step, UserError } from '@lockkeeper/action';
 import { awsConfig, awsRoute, openSecurityGroups, takeRoute } from '@lockkeeper/aws';
-import { causeOf } from './closing.ts';
 import { close, closeAfter, open, reach, type StepOutside, sweepOnly } from './ingress.ts';
 import { parseInputs } from './inputs.ts';
 import type { Holder } from './lease.ts';
 import { type IngressRecord, recordShape } from './record.ts';
+import { causeOf } from './still-open.ts';
 
 const modes = { open, close, sweep: sweepOnly };
 
@@ -34,18 +34,20 @@ export const run = defineAction<IngressRecord>({
 
   async post(step) {
     const record = step.state.read();
-    if (!record) {
-      step.log.info('this step opened nothing');
+    if (!record || record.openings.length === 0) {
+      step.log.info('this step left nothing open');
       return;
     }
     takeRoute(record.route, step.env, step.log);
     // The runner gives all posts of a job together less than five minutes.
-    const signal = AbortSignal.any([step.signal, AbortSignal.timeout(100_000)]);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new UserError('the time that post has is over')), 100_000);
+    const signal = AbortSignal.any([step.signal, late.signal]);
     await withGroups(step, record, signal, async (outside) => {
       const { summary, failures } = await closeAfter(record, outside);
       for (const failure of failures) step.fail(failure);
       await step.summary(summary);
-    });
+    }).finally(() => clearTimeout(timer));
   },
 });
 
@@ -64,7 +66,7 @@ async function withGroups(
   const { idToken, env, clock, log, mask, context, state } = step;
   const sessionName = `ephemeral-ssh-ingress-${context.runId}-${context.runAttempt}`;
   const config = awsConfig({ region, roleToAssume, idToken, sessionName, env, clock, log, mask });
-  const groups = await openSecurityGroups(config, signal);
+  const groups = openSecurityGroups(config, { clock, signal });
   const outside = { groups, clock, log, signal, holder: holderOf(step), route: awsRoute(env) };
   await use({ ...outside, save: (record) => state.save(record) }).finally(() => groups.close());
 }

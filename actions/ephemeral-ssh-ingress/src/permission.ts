@@ -1,7 +1,7 @@
 import { UserError } from '@lockkeeper/action';
 import type { Opening, Permission } from '@lockkeeper/aws';
 import { type Lease, leaseTag, managedBy } from './lease.ts';
-import type { Outside } from './rule.ts';
+import { type Held, type Outside, openingName } from './rule.ts';
 
 /** Refuses to open what could not be closed. A refusal counts when it names the group itself. */
 export async function checkPermissions(
@@ -17,11 +17,21 @@ export async function checkPermissions(
       (opening): Array<Promise<Permission>> => [groups.mayAuthorize(opening, as), groups.mayRevoke(opening)],
     ),
   );
-  const refused = verdicts.flatMap((one) => (one.verdict === 'refused' ? [one.error] : []));
-  if (refused.length > 0)
-    throw new UserError(`nothing was opened: ${refused.map(({ message }) => message).join('; ')}`, {
-      next: refused.map(({ next }) => next).join('; '),
-    });
+  refuse(verdicts, 'nothing was opened');
   if (verdicts.some(({ verdict }) => verdict === 'unclear'))
     log.info('the permission check by dry run was not conclusive; the calls themselves will tell');
+}
+
+/** The same once there is a rule: what closing it takes is allowed on it, or it had better not stay open. */
+export async function checkClosable(held: Held, { groups }: Outside): Promise<void> {
+  const verdicts = await groups.mayClose({ id: held.ruleId, groupId: held.groupId });
+  refuse(verdicts, `${openingName(held)} is not kept open, because it could not be closed after the job`);
+}
+
+function refuse(verdicts: Permission[], consequence: string): void {
+  const refused = verdicts.flatMap((one) => (one.verdict === 'refused' ? [one.error] : []));
+  if (refused.length > 0)
+    throw new UserError(`${consequence}: ${refused.map(({ message }) => message).join('; ')}`, {
+      next: refused.map(({ next }) => next).join('; '),
+    });
 }

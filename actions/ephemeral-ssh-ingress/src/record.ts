@@ -7,7 +7,8 @@ export const recordShape = v.object({
   region: v.string(),
   roleToAssume: v.string(),
   route: v.record(v.string(), v.string()),
-  startedAt: v.number(),
+  /** When it was written, in milliseconds since the epoch. */
+  savedAt: v.number(),
   expiresAt: v.number(),
   openings: v.array(v.object(openingShape)),
   held: v.array(

@@ -1,6 +1,7 @@
 import { code, table } from '@lockkeeper/action';
-import type { IngressRule, Opening } from '@lockkeeper/aws';
-import type { Closing } from './closing.ts';
+import type { Opening } from '@lockkeeper/aws';
+import type { Ending } from './closing.ts';
+import type { Ended } from './leave-all.ts';
 import type { Held } from './rule.ts';
 
 const how: Record<Held['how'], string> = {
@@ -46,35 +47,32 @@ export function planSummary(openings: Opening[], expiresAt: string): string {
   ].join('\n');
 }
 
-const outcomes: Record<Closing['results'][number]['outcome'], string> = {
+const outcomes: Record<Extract<Ending, { outcome: unknown }>['outcome'], string> = {
   closed: 'closed',
   gone: 'was closed already',
   kept: 'left open: other runs still hold a lease',
   'not-ours': 'left as it is: not ours any more',
   foreign: 'left as it is: not ours',
 };
+const failed = '**STILL OPEN**';
 
 export const outcomeInWords = (outcome: keyof typeof outcomes) => outcomes[outcome];
 
 /** The section that post adds. */
-export function closedSummary(closing: Closing, commands: string[]): string {
-  const rows = [
-    ...closing.results.map(({ opening, ruleId, outcome }) => [opening, ruleId, outcomes[outcome]] as const),
-    ...closing.failures.map(({ opening, ruleId }) => [opening, ruleId, '**STILL OPEN**'] as const),
-  ];
+export function closedSummary(endings: Ending[], commands: string[]): string {
   return [
     '### Ephemeral SSH ingress: after the job',
     '',
-    closing.failures.length > 0 ? '❌ Not everything could be closed.' : '🔒 Nothing of this step is open.',
+    commands.length > 0 ? '❌ Not everything could be closed.' : '🔒 Nothing of this step is open.',
     '',
     table(
       ['Group', 'Port', 'Address', 'Rule', 'Result'],
-      rows.map(([opening, ruleId, result]) => [
-        code(opening.groupId),
-        String(opening.port),
-        code(opening.cidr),
-        ruleId ? code(ruleId) : '',
-        result,
+      endings.map((ending) => [
+        code(ending.opening.groupId),
+        String(ending.opening.port),
+        code(ending.opening.cidr),
+        ending.ruleId ? code(ending.ruleId) : '',
+        'outcome' in ending ? outcomes[ending.outcome] : failed,
       ]),
     ),
     ...(commands.length > 0 ? ['', 'Close by hand:', '', '```sh', ...commands, '```'] : []),
@@ -83,15 +81,10 @@ export function closedSummary(closing: Closing, commands: string[]): string {
 }
 
 /** The section of `mode: close` and `mode: sweep`. */
-export function endedSummary(
-  title: string,
-  line: string,
-  closed: Array<{ rule: IngressRule; outcome: keyof typeof outcomes }>,
-  failures: Array<{ rule: IngressRule }>,
-): string {
+export function endedSummary(title: string, line: string, { rules, failures }: Ended): string {
   const rows = [
-    ...closed.map(({ rule, outcome }) => [rule, outcomes[outcome]] as const),
-    ...failures.map(({ rule }) => [rule, '**STILL OPEN**'] as const),
+    ...rules.map(({ rule, outcome }) => [rule, outcomes[outcome]] as const),
+    ...failures.map(({ rule }) => [rule, failed] as const),
   ];
   return [
     `### Ephemeral SSH ingress: ${title}`,

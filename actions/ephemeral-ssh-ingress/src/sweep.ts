@@ -1,41 +1,46 @@
 import type { IngressRule } from '@lockkeeper/aws';
-import { expiredKeys, hasLiveLease, isManaged } from './lease.ts';
-import { leaveRule, type Outside } from './rule.ts';
+import { expiredKeys, hasLiveLease, isManaged, newNonce } from './lease.ts';
+import { type Ended, leaveAll } from './leave-all.ts';
+import type { Outside } from './rule.ts';
+import { causeOf } from './still-open.ts';
 
-export interface Swept {
-  closed: IngressRule[];
-  failures: Array<{ rule: IngressRule; error: unknown }>;
+/** What a sweep does with a group's rules; `now` is AWS's. Those of others are in neither list. */
+export interface Due {
+  /** No live lease holds them: to be closed. */
+  ended: IngressRule[];
+  /** Held by somebody, but they carry leases that have expired. */
+  littered: IngressRule[];
+}
+
+/** Which rules a sweep has to do with. A rule that somebody is closing right now has no lease either; two may close it. */
+export function dueOf(rules: IngressRule[], now: number): Due {
+  const managed = rules.filter(isManaged);
+  return {
+    ended: managed.filter((rule) => !hasLiveLease(rule, now)),
+    littered: managed.filter((rule) => hasLiveLease(rule, now) && expiredKeys(rule, now).length > 0),
+  };
+}
+
+/** What a sweep of these groups would do now. */
+export async function findDue(groupIds: string[], { groups }: Outside): Promise<Due> {
+  const rules = await Promise.all(groupIds.map((groupId) => groups.rules({ groupId })));
+  return dueOf(rules.flat(), groups.now());
 }
 
 /** Ends every expired lease in these groups, of whatever repository; closes rules that no live lease holds. */
-export async function sweep(groupIds: string[], nonce: string, outside: Outside): Promise<Swept> {
-  const swept: Swept = { closed: [], failures: [] };
-  for (const groupId of groupIds)
-    for (const rule of await outside.groups.rules({ groupId })) {
-      const now = outside.clock.now();
-      if (!isManaged(rule)) continue;
-      const expired = expiredKeys(rule, now);
-      try {
-        if (hasLiveLease(rule, now)) {
-          if (expired.length > 0) await outside.groups.untag(rule.id, expired);
-          continue;
-        }
-        // A rule that somebody is closing right now has no lease either; leaving it twice does no harm.
-        if ((await leaveRule(rule, { nonce, leases: expired, created: false }, outside)) === 'closed')
-          swept.closed.push(rule);
-      } catch (error) {
-        outside.signal?.throwIfAborted();
-        swept.failures.push({ rule, error });
-      }
+export async function sweep(groupIds: string[], outside: Outside): Promise<Ended> {
+  const { groups, log, signal } = outside;
+  const { ended, littered } = await findDue(groupIds, outside);
+  for (const rule of littered)
+    try {
+      await groups.untag(rule.id, expiredKeys(rule, groups.now()));
+    } catch (error) {
+      signal?.throwIfAborted();
+      log.warning(`${rule.id} in ${rule.groupId} carries expired leases that stay on it: ${causeOf(error)}`);
     }
-  return swept;
-}
-
-/** Ids of the rules that a sweep would close. */
-export async function listExpired(groupIds: string[], { groups, clock }: Outside): Promise<string[]> {
-  const rules = (await Promise.all(groupIds.map((groupId) => groups.rules({ groupId })))).flat();
-  const now = clock.now();
-  return rules
-    .filter((rule) => isManaged(rule) && !hasLiveLease(rule, now) && expiredKeys(rule, now).length > 0)
-    .map(({ id }) => id);
+  const as = newNonce();
+  return leaveAll(
+    ended.map((rule) => ({ rule, leases: expiredKeys(rule, groups.now()), as })),
+    outside,
+  );
 }

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { countVotes, judgeAnswer } from '../src/address.ts';
-import { lookUpAddress } from '../src/ip-lookup.ts';
+import { lookUpAddresses } from '../src/ip-lookup.ts';
 import { listen, shut } from './stage.ts';
 
 describe('an answer', () => {
@@ -42,8 +42,13 @@ describe('a vote', () => {
   const a = { url: '1', address: '20.0.0.1' };
   const b = { url: '2', address: '20.0.0.2' };
   const no = { url: '3', failure: 'no answer' };
+  const six = { url: '4', address: '2600:1f18::1' };
   it.each([
-    ['two that agree', [a, { ...a, url: '2' }], 1, { agreed: '20.0.0.1' }],
+    ['two that agree', [a, { ...a, url: '2' }], 1, { agreed: ['20.0.0.1'] }],
+    ['two that agree, two to come that may be reached by IPv6', [a, a], 2, { undecided: true }],
+    ['two of each kind', [six, a, a, six], 0, { agreed: ['20.0.0.1', '2600:1f18::1'] }],
+    ['two that agree, and one that only IPv6 reaches', [a, six, a], 0, { agreed: ['20.0.0.1'] }],
+    ['two that were reached by IPv6 alone', [no, six, six], 0, { agreed: ['2600:1f18::1'] }],
     ['one of two so far', [a], 2, { undecided: true }],
     ['two that differ, one to come', [a, b], 1, { undecided: true }],
     ['three that differ', [a, b, no], 0, { disagreed: '1: 20.0.0.1; 2: 20.0.0.2; 3: no answer' }],
@@ -75,7 +80,7 @@ describe('the look-up', () => {
   it('takes what two of three say, without waiting for the third', async () => {
     const urls = [await says('20.102.35.7'), await service(() => {}), await says('20.102.35.7\n')];
     const started = Date.now();
-    expect(await lookUpAddress(urls, { quorum: 2 })).toBe('20.102.35.7');
+    expect(await lookUpAddresses(urls, { quorum: 2 })).toEqual(['20.102.35.7']);
     expect(Date.now() - started).toBeLessThan(2_000);
   });
 
@@ -85,7 +90,7 @@ describe('the look-up', () => {
       agent = request.headers['user-agent'];
       response.end('20.102.35.7');
     });
-    await lookUpAddress([url], { quorum: 1 });
+    await lookUpAddresses([url], { quorum: 1 });
     expect(agent).toBe('lockkeeper-ephemeral-ssh-ingress');
   });
 
@@ -95,7 +100,7 @@ describe('the look-up', () => {
       await says('20.102.35.7'),
       await service((_, r) => r.writeHead(503).end()),
     ];
-    await expect(lookUpAddress(urls, { quorum: 2 })).rejects.toMatchObject({
+    await expect(lookUpAddresses(urls, { quorum: 2 })).rejects.toMatchObject({
       message: expect.stringMatching(/no 2 services agree.*20\.0\.0\.66.*HTTP 503/),
     });
   });
@@ -106,7 +111,7 @@ describe('the look-up', () => {
       await service((_, r) => r.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()),
       await says('1'.repeat(5_000)),
     ];
-    await expect(lookUpAddress(urls, { quorum: 1, timeoutMs: 200 })).rejects.toMatchObject({
+    await expect(lookUpAddresses(urls, { quorum: 1, timeoutMs: 200 })).rejects.toMatchObject({
       message: expect.stringMatching(/(?=.*no answer within 0\.2 s)(?=.*HTTP 302)(?=.*more than 1024 bytes)/),
     });
   });
@@ -115,7 +120,7 @@ describe('the look-up', () => {
     const cancel = new AbortController();
     setTimeout(() => cancel.abort(new Error('cancelled')), 50);
     await expect(
-      lookUpAddress([await service(() => {})], { quorum: 1, signal: cancel.signal }),
+      lookUpAddresses([await service(() => {})], { quorum: 1, signal: cancel.signal }),
     ).rejects.toThrow('cancelled');
   });
 });

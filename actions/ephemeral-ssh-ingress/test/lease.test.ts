@@ -1,9 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
-import { memoryLog } from '@lockkeeper/action';
-import type { IngressRule, Opening, SecurityGroups } from '@lockkeeper/aws';
-import type { Clock } from '@lockkeeper/wait';
-import { decideJoin, decideLeave, isoSeconds, type Lease, leasesOf, leaseTag } from '../src/lease.ts';
-import { leaveRule, openPort } from '../src/rule.ts';
+import type { IngressRule } from '@lockkeeper/aws';
+import { decideJoin, type Joiner, learnJoin, newJoiner } from '../src/join.ts';
+import { isoSeconds, type Lease, leasesOf, leaseTag } from '../src/lease.ts';
+import {
+  announcement,
+  decideLeave,
+  type Leaver,
+  type LeaveStep,
+  learnLeave,
+  newLeaver,
+} from '../src/leave.ts';
+import { patience } from '../src/patience.ts';
+import { dueOf } from '../src/sweep.ts';
 
 const now = Date.parse('2026-11-21T00:00:00Z');
 const lease = (nonce: string): Lease => ({
@@ -40,209 +48,164 @@ describe('a lease', () => {
 });
 
 describe('joining', () => {
-  const mine = { nonce: 'a', written: false, unmanagedReads: 0, waitedMs: 0 };
-  it.each<[string, IngressRule | undefined, Partial<typeof mine>, string]>([
-    ['no rule', undefined, {}, 'authorize'],
-    ['a rule read without its tags, once', rule({}), { unmanagedReads: 1 }, 'read-again'],
-    ['a rule without our tag', rule({}), { unmanagedReads: 2 }, 'use-foreign'],
+  const read = (pause: boolean) => ({ kind: 'read', pause });
+  it.each<[string, Partial<Joiner>, object]>([
+    ['nothing known', {}, { kind: 'authorize', pause: false }],
+    ['something written', { view: 'unread' }, read(false)],
+    ['a rule read without its tags, once', { view: rule({}), unmanagedReads: 1 }, read(true)],
+    ['a rule without our tag', { view: rule({}), unmanagedReads: 2 }, { kind: 'hold', how: 'foreign' }],
     [
       'a rule with somebody else’s tag',
-      rule({ 'managed-by': 'terraform' }),
-      { unmanagedReads: 2 },
-      'use-foreign',
+      { view: rule({ 'managed-by': 'terraform' }), unmanagedReads: 2 },
+      { kind: 'hold', how: 'foreign' },
     ],
-    ['a rule of ours', rule({ ...ours, ...live }), {}, 'add-lease'],
-    ['a read older than our lease', rule({ ...ours, ...live }), { written: true }, 'read-again'],
-    ['our lease', rule({ ...ours, 'lease-a': 'x' }), { written: true }, 'held'],
+    ['a rule of ours', { view: rule({ ...ours, ...live }) }, { kind: 'add-lease' }],
+    ['a rule without room', { view: rule({ ...ours, ...live }), full: true }, { kind: 'full' }],
+    ['a read older than our lease', { view: rule({ ...ours, ...live }), written: 'sgr-1' }, read(true)],
+    [
+      'the fifth read without our lease',
+      { view: rule({ ...ours, ...live }), written: 'sgr-1', lateReads: 5 },
+      { kind: 'add-lease' },
+    ],
+    [
+      'a lease written to a rule that is gone',
+      { view: rule({ ...ours, ...live }), written: 'sgr-0' },
+      { kind: 'add-lease' },
+    ],
+    [
+      'our lease',
+      { view: rule({ ...ours, 'lease-a': 'x' }), written: 'sgr-1' },
+      { kind: 'hold', how: 'joined' },
+    ],
+    [
+      'our lease on a rule we did not add it to: the answer to our request was lost',
+      { view: rule({ ...ours, 'lease-a': 'x' }) },
+      { kind: 'hold', how: 'created' },
+    ],
     [
       'our lease on a rule being closed',
-      rule({ ...ours, 'lease-a': 'x', 'closing-b': '1' }),
-      { written: true },
-      'wait',
+      {
+        view: rule({ ...ours, 'lease-a': 'x', 'closing-b': '1' }),
+        written: 'sgr-1',
+        waitingSince: now - 89_999,
+      },
+      read(true),
     ],
-    ['the plain closing tag', rule({ ...ours, 'lease-a': 'x', closing: '1' }), { written: true }, 'wait'],
+    [
+      'the plain closing tag',
+      { view: rule({ ...ours, 'lease-a': 'x', closing: '1' }), written: 'sgr-1', waitingSince: now },
+      read(true),
+    ],
     [
       'a closer that is long dead',
-      rule({ ...ours, 'lease-a': 'x', 'closing-b': '1' }),
-      { written: true, waitedMs: 120_000 },
-      'clear-closing',
+      {
+        view: rule({ ...ours, 'lease-a': 'x', 'closing-b': '1' }),
+        written: 'sgr-1',
+        waitingSince: now - 90_000,
+      },
+      { kind: 'clear-closing', keys: ['closing-b'] },
     ],
-  ])('%s', (_, seen, state, step) => expect(decideJoin(seen, { ...mine, ...state })).toBe(step));
+  ])('with %s', (_, known, step) =>
+    expect(decideJoin({ ...newJoiner('a'), ...known }, now, patience)).toMatchObject(step),
+  );
+
+  it('opens anew when the rule it waited for is gone', () => {
+    const waiting: Joiner = { ...newJoiner('a'), view: 'unread', written: 'sgr-1', waitingSince: now };
+    const gone = learnJoin(waiting, { kind: 'read', pause: true }, 'none', now);
+    expect(decideJoin(gone, now, patience)).toEqual({ kind: 'authorize', pause: true });
+  });
+  it('pauses before it looks again for a rule that vanished under its hands', () => {
+    const adding = { kind: 'add-lease', rule: rule(ours) } as const;
+    const vanished = learnJoin({ ...newJoiner('a'), view: adding.rule }, adding, 'gone', now);
+    expect(decideJoin(vanished, now, patience)).toEqual({ kind: 'read', pause: true });
+  });
 });
 
 describe('leaving', () => {
-  const mine = { nonce: 'a', leases: ['lease-a'], removed: false, announced: false, created: false };
-  it.each<[string, IngressRule | undefined, Partial<typeof mine>, string]>([
-    ['no rule', undefined, {}, 'gone'],
-    ['a rule that is not ours', rule({}), {}, 'not-ours'],
-    ['a rule we made whose tags were stripped', rule({}), { created: true }, 'announce'],
-    ['our lease', rule({ ...ours, 'lease-a': 'x' }), {}, 'remove-leases'],
-    ['a read older than the removal', rule({ ...ours, 'lease-a': 'x' }), { removed: true }, 'read-again'],
-    ['no lease of ours', rule({ ...ours, ...live }), { removed: true }, 'announce'],
+  const mine = { nonce: 'a', leases: ['lease-a'], created: false };
+  const announced = { removed: true, announcedAt: now };
+  const closing = { 'closing-a': announcement(now) };
+  it.each<[string, IngressRule | 'none' | 'unread', Partial<Leaver>, object]>([
+    ['no rule', 'none', {}, { kind: 'end', outcome: 'gone' }],
+    ['no rule, a moment after it took our announcement', 'none', announced, { kind: 'read', pause: true }],
+    ['no rule, again and again', 'none', { ...announced, reads: 5 }, { kind: 'end', outcome: 'gone' }],
+    ['a rule that is not ours', rule({}), {}, { kind: 'end', outcome: 'not-ours' }],
+    ['a rule we made whose tags were stripped', rule({}), { created: true }, { kind: 'revoke' }],
+    ['our lease', rule({ ...ours, 'lease-a': 'x' }), {}, { kind: 'remove', keys: ['lease-a'] }],
+    ['a read that does not show our lease yet', rule(ours), {}, { kind: 'remove', keys: ['lease-a'] }],
+    ['a read older than the removal', rule({ ...ours, 'lease-a': 'x' }), { removed: true }, { kind: 'read' }],
+    ['our lease removed', rule({ ...ours, ...live }), { removed: true }, { kind: 'announce', at: now }],
+    ['nothing to remove', rule({ ...ours }), { leases: [] }, { kind: 'announce', at: now }],
+    ['a read older than the announcement', rule(ours), announced, { kind: 'read', pause: true }],
     [
-      'a read older than the announcement',
-      rule({ ...ours }),
-      { removed: true, announced: true },
-      'read-again',
+      'a read that shows an earlier announcement of ours',
+      rule({ ...ours, 'closing-a': announcement(now - 40_000) }),
+      announced,
+      { kind: 'read', pause: true },
+    ],
+    ['a live lease of another', rule({ ...ours, ...live, ...closing }), announced, { kind: 'withdraw' }],
+    ['only leases that expired', rule({ ...ours, ...dead, ...closing }), announced, { kind: 'revoke' }],
+    ['nobody else', rule({ ...ours, ...closing }), announced, { kind: 'revoke' }],
+    [
+      'nobody else, too long after the announcement',
+      rule({ ...ours, 'closing-a': announcement(now - 30_001) }),
+      { removed: true, announcedAt: now - 30_001 },
+      { kind: 'announce', at: now },
     ],
     [
-      'a live lease of another',
-      rule({ ...ours, ...live, 'closing-a': '1' }),
-      { removed: true, announced: true },
-      'withdraw',
+      'a lease that AWS does not let us remove, alone',
+      rule({ ...ours, 'lease-a': live['lease-b']! }),
+      { stuck: true },
+      { kind: 'announce' },
     ],
     [
-      'only leases that expired',
-      rule({ ...ours, ...dead, 'closing-a': '1' }),
-      { removed: true, announced: true },
-      'revoke',
+      'such a lease, and another',
+      rule({ ...ours, ...live, 'lease-a': 'x' }),
+      { stuck: true },
+      { kind: 'end', outcome: 'kept' },
     ],
-    ['nobody else', rule({ ...ours, 'closing-a': '1' }), { removed: true, announced: true }, 'revoke'],
-  ])('%s', (_, seen, state, step) => expect(decideLeave(seen, { ...mine, ...state }, now)).toBe(step));
+    [
+      'no room, and somebody else’s lease',
+      rule({ ...ours, ...live }),
+      { removed: true, full: true },
+      { kind: 'end', outcome: 'kept' },
+    ],
+    [
+      'no room for expired leases',
+      rule({ ...ours, ...dead }),
+      { removed: true, full: true },
+      { kind: 'remove', keys: ['lease-c'] },
+    ],
+    [
+      'no room for what is no lease',
+      rule(ours),
+      { removed: true, full: true, reads: 5 },
+      { kind: 'end', outcome: 'full' },
+    ],
+  ])('with %s', (_, view, known, step) =>
+    expect(decideLeave({ ...newLeaver(rule({}), mine), ...known, view }, now, now, patience)).toMatchObject(
+      step,
+    ),
+  );
+
+  it('announces anew after it had to remove its lease again', () => {
+    const seen = rule({ ...ours, ...closing });
+    const again: LeaveStep = { kind: 'remove', rule: seen, keys: ['lease-a'] };
+    const removed = learnLeave({ ...newLeaver(seen, mine), ...announced }, again, 'removed');
+    expect(decideLeave(removed, now + 9_000, now, patience)).toEqual({ kind: 'announce', at: now + 9_000 });
+  });
 });
 
-describe('every order in which two runs behind one address can act', () => {
-  const opening: Opening = { groupId: 'sg-1', port: 22, cidr: '20.0.0.1/32' };
-
-  /** An AWS whose calls wait to be let through one at a time, and whose reads may be one write old. */
-  function turnstile(staleReads: boolean) {
-    let time = now;
-    const versions: IngressRule[][] = [[]];
-    let serial = 0;
-    const gates = new Map<string, { pass: () => void; since: number }>();
-    const current = () => versions.at(-1)!;
-    const write = (rules: IngressRule[]) => versions.push(rules);
-    const lagging = new Set<string>();
-    const as = (who: string): SecurityGroups & { clock: Clock } => {
-      const turn = () => new Promise<void>((resolve) => gates.set(who, { pass: resolve, since: time }));
-      const change = (id: string, edit: (tags: Record<string, string>) => Record<string, string>) =>
-        write(current().map((one) => (one.id === id ? { ...one, tags: edit(one.tags) } : one)));
-      return {
-        async rules() {
-          await turn();
-          // The first read after each write of anybody may still show what was before.
-          const stale = staleReads && versions.length > 1 && !lagging.has(`${who}${versions.length}`);
-          lagging.add(`${who}${versions.length}`);
-          return stale ? versions.at(-2)! : current();
-        },
-        async authorize(_, { tags }) {
-          await turn();
-          if (current().length > 0) return 'duplicate';
-          const made = { ...rule(tags), id: `sgr-${++serial}` };
-          write([made]);
-          return made;
-        },
-        async revoke(_, id) {
-          await turn();
-          if (!current().some((one) => one.id === id)) return 'gone';
-          write(current().filter((one) => one.id !== id));
-          return 'revoked';
-        },
-        async tag(id, tags) {
-          await turn();
-          if (!current().some((one) => one.id === id)) return 'gone';
-          change(id, (old) => ({ ...old, ...tags }));
-          return 'tagged';
-        },
-        async untag(id, keys) {
-          await turn();
-          change(id, (old) => Object.fromEntries(Object.entries(old).filter(([key]) => !keys.includes(key))));
-        },
-        mayAuthorize: async () => ({ verdict: 'allowed' }),
-        mayRevoke: async () => ({ verdict: 'allowed' }),
-        clock: {
-          now: () => time,
-          async sleep(ms) {
-            await turn();
-            time += ms;
-          },
-        },
-      };
-    };
-    return { as, gates, current, now: () => time };
-  }
-
-  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-  /** One leaves while the other joins; `choose` says whose call comes next. Answers how many choices there were. */
-  async function race(staleReads: boolean, choose: (ready: string[]) => number): Promise<void> {
-    const { as, gates, current, now: clock } = turnstile(staleReads);
-    let calls = 0;
-    const drive = async (done: () => boolean, pick: (ready: string[]) => number) => {
-      while (!done()) {
-        await settle();
-        const ready = [...gates.keys()].sort();
-        if (ready.length === 0) continue;
-        if (++calls > 400) throw new Error('the runs wait for each other for ever');
-        // No call is held up for longer than this: a request ends in time, or the run counts as dead.
-        const late = ready.find((one) => clock() - gates.get(one)!.since >= 3_000);
-        const who = late ?? ready[ready.length > 1 ? pick(ready) : 0]!;
-        const { pass } = gates.get(who)!;
-        gates.delete(who);
-        pass();
-      }
-    };
-    const outside = (who: string) => {
-      const groups = as(who);
-      return { groups, clock: groups.clock, log: memoryLog() };
-    };
-    let ended = 0;
-    const first = outside('a');
-    const opened = openPort(opening, lease('a'), first).finally(() => ended++);
-    await drive(
-      () => ended === 1,
-      () => 0,
-    );
-    const held = await opened;
-    const made = current().find(({ id }) => id === held.ruleId)!;
-
-    ended = 0;
-    const leaving = leaveRule(made, { nonce: 'a', leases: ['lease-a'], created: true }, first).finally(
-      () => ended++,
-    );
-    const second = outside('b');
-    const joining = openPort(opening, lease('b'), second).finally(() => ended++);
-    await drive(() => ended === 2, choose);
-    const [, joined] = await Promise.all([leaving, joining]);
-    // The one that is still there can get in, by the rule it was told of, until it leaves.
-    expect(current().map(({ id }) => id)).toEqual([joined.ruleId]);
-    expect(Object.keys(current()[0]!.tags)).toContain('lease-b');
-
-    ended = 0;
-    const last = leaveRule(
-      current()[0]!,
-      { nonce: 'b', leases: ['lease-b'], created: false },
-      second,
-    ).finally(() => ended++);
-    await drive(
-      () => ended === 1,
-      () => 0,
-    );
-    await last;
-    expect(current()).toEqual([]);
-  }
-
-  it.each([false, true])(
-    'lets the one in that stays, and ends with the port closed; stale reads: %s',
-    async (stale) => {
-      // Depth first over all choices: each run replays a prefix and then always lets the first through.
-      let prefix: number[] = [];
-      let orders = 0;
-      for (;;) {
-        const taken: number[] = [];
-        await race(stale, () => {
-          const choice = prefix[taken.length] ?? 0;
-          taken.push(choice);
-          return choice;
-        });
-        orders++;
-        const last = taken.lastIndexOf(0);
-        if (last < 0 || orders > 20_000) break;
-        prefix = [...taken.slice(0, last), 1];
-      }
-      expect(orders).toBeGreaterThan(500);
-      expect(orders).toBeLessThanOrEqual(20_000);
-    },
-    60_000,
-  );
+describe('a sweep', () => {
+  it.each<[string, Record<string, string>, 'ended' | 'littered' | undefined]>([
+    ['whose last lease has expired', { ...ours, ...dead }, 'ended'],
+    ['of ours without any lease', ours, 'ended'],
+    ['that somebody holds', { ...ours, ...live }, undefined],
+    ['that somebody holds beside an expired lease', { ...ours, ...live, ...dead }, 'littered'],
+    ['that is not ours, whatever leases it carries', dead, undefined],
+  ])('has to do with a rule %s: %j', (_, tags, expected) => {
+    const due = dueOf([rule(tags)], now);
+    const found = due.ended.length > 0 ? 'ended' : due.littered.length > 0 ? 'littered' : undefined;
+    expect(found).toBe(expected);
+  });
 });

@@ -1,5 +1,5 @@
 import { UserError } from '@lockkeeper/action';
-import { awsErrorCode, explainAwsError, isDenied } from './credentials.ts';
+import { awsErrorCode, explainAwsError, isDenied } from './error.ts';
 
 /**
  * How a failed call is to be taken: `denied` for want of permission or credentials, `refused` by the service

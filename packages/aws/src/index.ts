@@ -1,15 +1,11 @@
 export { AwsCallError, type CallFailureKind } from './call.ts';
 export {
   type AwsConfig,
-  AwsError,
   type AwsRoute,
   type AwsSettings,
   awsConfig,
-  awsErrorCode,
   awsRoute,
   type CredentialProvider,
-  explainAwsError,
-  isDenied,
   readAwsInputs,
   takeRoute,
 } from './credentials.ts';
