@@ -63,7 +63,11 @@ export async function soakFor(
     const answers = left > 0 ? concurrency * (Math.floor(left / soakGap) + 2) : underWay;
     return { answers, seconds: left / 1000 };
   };
-  const judge = () => soakVerdict(tally, limits, elapsed(), ahead());
+  let [judgedAt, judgedAhead] = [0, ahead()];
+  const judge = () => {
+    [judgedAt, judgedAhead] = [elapsed(), ahead()];
+    return soakVerdict(tally, limits, judgedAt, judgedAhead);
+  };
   const say = (seen: Observation) => {
     if (seen.problem && problems.size < problemsSaid && !problems.has(seen.problem)) {
       problems.add(seen.problem);
@@ -106,7 +110,7 @@ export async function soakFor(
     leftOut: sample.added - sample.kept.length,
     tally,
     maxP95: limits.maxP95,
-    limits: limitRows(tally, limits, elapsed(), ahead()),
+    limits: limitRows(tally, limits, judgedAt, judgedAhead),
   };
 }
 

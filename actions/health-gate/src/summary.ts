@@ -49,9 +49,7 @@ function urlRow(report: UrlReport): string[] {
 function sectionsOf(report: UrlReport, named: boolean): string[] {
   const { url, soak, hold } = report;
   const of = named ? ` of ${escapeMarkdown(url)}` : '';
-  const points = soak
-    ? soak.observations.filter(({ outcome }) => outcome === 'good')
-    : report.observations.filter(({ outcome }) => outcome !== 'no-answer');
+  const points = (soak ?? report).observations.filter(({ outcome }) => outcome === 'good');
   const chart = latencyChart(points, soak?.maxP95);
   return [
     ...(soak ? [`**Soak${of}**, ${formatDuration(soak.ms)}`, limitTable(soak)] : []),
@@ -60,7 +58,7 @@ function sectionsOf(report: UrlReport, named: boolean): string[] {
           `**Held open${of}**: ${formatDuration(hold.ms)} of ${formatDuration(hold.wanted)} ${mark[hold.verdict]}`,
         ]
       : []),
-    ...(chart ? [`**Answer times${of}**`, chart] : []),
+    ...(chart ? [`**Times of good answers${of}**`, chart] : []),
     ...servedByTable(report),
     ...addressTable(report, of),
   ];

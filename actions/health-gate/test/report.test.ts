@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Observation, tallyOf } from '@lockkeeper/probe';
+import { type Observation, type Sample, tallyOf } from '@lockkeeper/probe';
 import fc from 'fast-check';
 import { addressRows, deadAddresses, outOfReach } from '../src/addresses.ts';
 import { EvenSample } from '../src/even-sample.ts';
 import { nextCommand } from '../src/next-command.ts';
 import { combine, reportFile, type UrlReport } from '../src/report.ts';
+import { ShunnedAddresses } from '../src/shunned-addresses.ts';
 import { inputsFor, judgeScene, serves } from './scene.ts';
 
 const good = (at: number, part: Partial<Observation> = {}): Observation => ({
@@ -165,4 +166,20 @@ it.each<[Record<string, string>, string]>([
   const show = ({ href }: URL) => href.replace('abcdefgh1', '***');
   const report = combine([url(show(inputs.urls[0]!), 'unhealthy')], span);
   expect(nextCommand(report, inputs, show)).toBe(command);
+});
+
+it('an address that took no connection three times is asked last, until it answers', () => {
+  const shunned = new ShunnedAddresses();
+  const [gone, alive] = ['[2001:db8::1]:443', '192.0.2.1:443'];
+  const sample = (address: string, ...passedOver: string[]) =>
+    ({
+      ...good(0, { address }),
+      answered: true,
+      passedOver: passedOver.map((one) => ({ address: one, code: 'ETIMEDOUT' })),
+    }) as unknown as Sample;
+  const after = [sample(alive, gone), sample(alive, gone), sample(alive, gone), sample(gone)].map((seen) => {
+    shunned.learn(seen);
+    return shunned.all.has(gone);
+  });
+  expect(after).toEqual([false, false, true, false]);
 });

@@ -25,7 +25,7 @@ export async function attempt(
   const at = clock.now();
   const stop = new AbortController();
   const timer = setTimeout(
-    () => stop.abort(new ProbeTimeout(`${seen.missing} within ${formatDuration(timeout)}`)),
+    () => stop.abort(new ProbeTimeout(`${seen.missing} within ${formatDuration(timeout)}${seen.hint}`)),
     timeout,
   );
   const cancel = () => stop.abort(signal?.reason);
@@ -35,9 +35,11 @@ export async function attempt(
     address: '',
     passedOver: [],
     missing: 'no connection',
+    hint: '',
     connected: () => {
       connectMs = clock.now() - at;
       seen.missing = 'connected, but no answer';
+      seen.hint = '';
     },
   };
   const probed = () => ({

@@ -53,6 +53,10 @@ const known: Array<(seen: Seen) => Blocker | undefined> = [
     seen.status === 403 && fromServer(seen, /awselb/i)
       ? { words: 'the load balancer refuses this client (AWS WAF)', inFront: true }
       : undefined,
+  ({ status }) =>
+    status === 429
+      ? { words: 'it limits how often it may be asked; lengthen interval, or let the runner through' }
+      : undefined,
   redirect,
   ({ status, headers }) =>
     status === 401 && headers['www-authenticate']

@@ -2,8 +2,14 @@ import type { LookupAddress } from 'node:dns';
 import { lookup as systemLookup } from 'node:dns/promises';
 import { isIP, connect as netConnect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { getCACertificates, connect as tlsConnect } from 'node:tls';
+import { createSecureContext, getCACertificates, type SecureContext, connect as tlsConnect } from 'node:tls';
 import { endpoint, type PassedOver } from './sample.ts';
+
+/** Whom to believe; `ca`: PEM certificates trusted besides those that Node trusts anyway. */
+export interface Trust {
+  readonly verify: boolean;
+  readonly ca?: string;
+}
 
 /** Where a connection leads, and what must be true of it. */
 export interface ConnectionTarget {
@@ -16,8 +22,9 @@ export interface ConnectionTarget {
   resolve?: ReadonlyMap<string, readonly string[]>;
   /** Which of several addresses comes first: count it up, and each address of the host gets its turn. */
   turn?: number;
-  /** `ca`: PEM certificates trusted besides those that Node trusts anyway. */
-  tls?: { verify: boolean; ca?: string };
+  tls?: Trust;
+  /** Addresses (`192.0.2.1:443`) that are asked last, because they took no connection before. */
+  shun?: ReadonlySet<string>;
   /** Every address of a name; the system's resolver unless given. Asked anew for each connection. */
   lookup?: (name: string) => Promise<LookupAddress[]>;
   /** Opens the connection, e.g. through an SSH tunnel. */
@@ -30,6 +37,8 @@ export interface Seen {
   passedOver: PassedOver[];
   /** What is waited for, as a time-out says it: `no connection`. */
   missing: string;
+  /** What may be the cause, in brackets. */
+  hint: string;
   connected(): void;
 }
 
@@ -51,8 +60,7 @@ export async function openConnection(
 ): Promise<Duplex> {
   const socket = await openPlain(target, seen, signal);
   try {
-    if (isSecure(target.url)) seen.missing = 'connected, but no end of the TLS handshake';
-    const connection = isSecure(target.url) ? await secure(socket, target, signal) : socket;
+    const connection = isSecure(target.url) ? await secure(socket, target, seen, signal) : socket;
     seen.connected();
     return connection;
   } catch (error) {
@@ -69,10 +77,12 @@ async function openPlain(target: ConnectionTarget, seen: Seen, signal: AbortSign
       connect(pinnedFor(target) ?? hostOf(url), portOf(url)),
       (late) => late.destroy(),
     );
+    socket.on('error', () => {});
     signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
     return socket;
   }
   const addresses = await addressesOf(target, signal);
+  seen.hint = ' (a firewall or security group that drops?)';
   return connectToFirst(addresses, portOf(url), seen, signal);
 }
 
@@ -88,8 +98,11 @@ async function addressesOf(target: ConnectionTarget, signal: AbortSignal): Promi
   if (family !== 0) return [{ address: name, family }];
   const { lookup = (asked) => systemLookup(asked, { all: true, order: 'verbatim' }) } = target;
   const found = await unlessAborted(signal, lookup(name));
-  const first = (target.turn ?? 0) % found.length;
-  return [...found.slice(first), ...found.slice(0, first)];
+  const port = portOf(target.url);
+  const shunned = (one: LookupAddress) => target.shun?.has(endpoint(one.address, port)) ?? false;
+  const wanted = found.filter((one) => !shunned(one));
+  const first = (target.turn ?? 0) % Math.max(1, wanted.length);
+  return [...wanted.slice(first), ...wanted.slice(0, first), ...found.filter(shunned)];
 }
 
 function connectToFirst(
@@ -123,8 +136,15 @@ function connectToFirst(
   });
 }
 
-function secure(socket: Duplex, { url, tls }: ConnectionTarget, signal: AbortSignal): Promise<Duplex> {
+function secure(
+  socket: Duplex,
+  { url, tls }: ConnectionTarget,
+  seen: Seen,
+  signal: AbortSignal,
+): Promise<Duplex> {
   const host = hostOf(url);
+  seen.missing = 'connected, but no end of the TLS handshake';
+  seen.hint = '';
   return new Promise((resolve, reject) => {
     const secured = tlsConnect({
       socket: socket as Socket,
@@ -133,14 +153,26 @@ function secure(socket: Duplex, { url, tls }: ConnectionTarget, signal: AbortSig
       servername: isIP(host) ? undefined : host,
       ALPNProtocols: ['http/1.1'],
       rejectUnauthorized: tls?.verify ?? true,
-      // What is given as `ca` counts in place of the default, not besides it.
-      ca: tls?.ca ? [...getCACertificates('default'), tls.ca] : undefined,
+      secureContext: tls && contextOf(tls),
     });
     signal.addEventListener('abort', () => secured.destroy(signal.reason), { once: true });
     secured.on('error', reject);
     secured.once('close', () => reject(Object.assign(new Error('closed'), { code: 'ERR_TLS_CLOSED' })));
     secured.once('secureConnect', () => resolve(secured));
   });
+}
+
+const contexts = new WeakMap<Trust, SecureContext>();
+
+/** Made once for each object: to read some 150 authorities takes longer than to ask. */
+function contextOf(trust: Trust): SecureContext | undefined {
+  if (!trust.ca) return undefined;
+  const known = contexts.get(trust);
+  if (known) return known;
+  // What is given as `ca` counts in place of the default, not besides it.
+  const made = createSecureContext({ ca: [...getCACertificates('default'), trust.ca] });
+  contexts.set(trust, made);
+  return made;
 }
 
 /** What was promised, or the signal's reason as soon as it is aborted: getaddrinfo cannot be cancelled. */

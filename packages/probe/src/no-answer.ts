@@ -15,7 +15,7 @@ const words: Record<string, string> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed; give its issuer in ca-certificates',
   SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an unknown root; give it in ca-certificates',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    'the server does not send its intermediate certificate, or its root is unknown',
+    'the server does not send its intermediate certificate, or its root is unknown; give that in ca-certificates',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the issuer of the certificate is unknown; give it in ca-certificates',
   EPROTO: 'no TLS is spoken there',
   ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; is it http on this port?',

@@ -150,6 +150,23 @@ it('begins with another address of a name at each turn, IPv4 and IPv6 alike', as
   expect(seen).toEqual([`127.0.0.1:${port}`, `127.0.0.2:${port}`, `[::1]:${port}`, `127.0.0.1:${port}`]);
 });
 
+it('asks an address last that is shunned, and only when no other takes a connection', async () => {
+  const { port } = await serve(text('here'), '::');
+  const lookup = async () => [
+    { address: '127.0.0.1', family: 4 },
+    { address: '127.0.0.2', family: 4 },
+  ];
+  const askTurn = async (turn: number, ...shunned: string[]) => {
+    const shun = new Set(shunned.map((address) => `${address}:${port}`));
+    return (await ask(new URL(`http://app.example:${port}/`), { lookup, turn, shun })).address;
+  };
+  expect([
+    await askTurn(0, '127.0.0.1'),
+    await askTurn(1, '127.0.0.1'),
+    await askTurn(0, '127.0.0.1', '127.0.0.2'),
+  ]).toEqual([`127.0.0.2:${port}`, `127.0.0.2:${port}`, `127.0.0.1:${port}`]);
+});
+
 describe('no answer', () => {
   it('says that nothing listens', async () => {
     const server = createTcpServer();

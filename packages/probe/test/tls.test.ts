@@ -52,7 +52,9 @@ describe('a certificate', () => {
     try {
       for (const issuer of [stranger, authority]) {
         const port = await serve(certificate({ hosts: ['127.0.0.1'], issuer }));
-        expect(await ask(`https://127.0.0.1:${port}/`, { tls: trusting })).toMatchObject({ answered: true });
+        expect(await ask(`https://127.0.0.1:${port}/`, { tls: { ...trusting } })).toMatchObject({
+          answered: true,
+        });
       }
     } finally {
       setDefaultCACertificates(usual);
