@@ -76,7 +76,7 @@ describe('the probe', () => {
     try {
       expect(await tryConnect({ host: '::1', port }, once)).toMatchObject({
         answered: true,
-        address: `::1:${port}`,
+        address: `[::1]:${port}`,
       });
     } finally {
       await new Promise((resolve) => server.close(resolve));

@@ -1,97 +1,110 @@
 import type { Log } from '@lockkeeper/action';
-import {
-  type Observation,
-  observe,
-  type Sample,
-  type Tally,
-  tallyOf,
-  type Verdict,
-  verdictOf,
-} from '@lockkeeper/probe';
-import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
-import type { GateInputs } from './inputs.ts';
+import type { Expectation, Verdict } from '@lockkeeper/probe';
+import { type Clock, formatDuration } from '@lockkeeper/wait';
+import { type Hold, holdOpen } from './hold.ts';
+import { type GateInputs, isHttp, isWebSocket } from './inputs.ts';
+import { combine, type GateReport, type UrlReport, worst } from './report.ts';
+import { type Ask, sayPlan, settle, type Watch } from './settle.ts';
+import { soakFor } from './soak.ts';
 
-/** Asks one URL once. */
-export type Ask = (url: URL) => Promise<Sample>;
-
-export interface UrlReport extends Verdict {
-  url: string;
-  observations: Observation[];
-  tally: Tally;
+/** What the gate meets of the world. */
+export interface Outside {
+  ask: Ask;
+  hold: Hold;
+  clock: Clock;
+  log: Log;
+  /** Aborted when the run is cancelled. */
+  signal?: AbortSignal;
+  /** A URL as people may read it. */
+  show: (url: URL) => string;
 }
 
-export interface GateReport extends Verdict {
-  urls: UrlReport[];
-  liveVersion: string;
-  versionsSeen: string[];
-  samples: number;
-  errorRate: number;
-  /** Milliseconds over the answered probes; 0 when none was. */
-  p50: number;
-  p95: number;
-}
-
-/** Probes every URL side by side until each is judged or the time is up. */
-export async function judge(
-  inputs: GateInputs,
-  { ask, clock, log, signal }: { ask: Ask; clock: Clock; log: Log; signal?: AbortSignal },
-): Promise<GateReport> {
-  const deadline = new Deadline(clock, inputs.timeout);
-  const watch = async (url: URL): Promise<UrlReport> => {
-    const observations: Observation[] = [];
-    let said = '';
-    for (;;) {
-      const began = clock.now();
-      const observation = observe(await ask(url), inputs.expectation);
-      observations.push(observation);
-      const line =
-        observation.problem ?? `good${observation.version ? `, version ${observation.version}` : ''}`;
-      if (line !== said) {
-        log.info(
-          `${url}: ${line} (${formatDuration(observation.ms)}, after ${formatDuration(deadline.elapsed())})`,
-        );
-        said = line;
-      }
-      const tally = tallyOf(observations);
-      const verdict = verdictOf(tally, inputs.criteria, inputs.expectation, deadline.passed());
-      if (verdict) return { url: url.href, observations, tally, ...verdict };
-      await clock.sleep(
-        Math.min(Math.max(0, inputs.interval - (clock.now() - began)), deadline.remaining()),
-        signal,
-      );
-    }
+/**
+ * Watches every URL side by side: until it is settled, then through soak and hold. The first that is unhealthy
+ * ends the others: what is to be undone should not wait for them.
+ */
+export async function judge(inputs: GateInputs, outside: Outside): Promise<GateReport> {
+  const { clock, signal: cancelled, show } = outside;
+  const from = clock.now();
+  const enough = new AbortController();
+  const interrupted = () => {
+    if (cancelled?.aborted) return 'the run was cancelled';
+    return enough.signal.aborted ? `${enough.signal.reason} is unhealthy` : undefined;
   };
-  return combine(await Promise.all(inputs.urls.map(watch)));
+  const watchOne = async (url: URL): Promise<UrlReport> => {
+    const report = await watchUrl(
+      {
+        ...outside,
+        url,
+        name: show(url),
+        expectation: expectationFor(url, inputs.expectation),
+        probeTimeout: inputs.probeTimeout,
+        interrupted,
+        signal: cancelled ? AbortSignal.any([cancelled, enough.signal]) : enough.signal,
+        cancelled,
+      },
+      inputs,
+    );
+    if (report.verdict === 'unhealthy') enough.abort(show(url));
+    return report;
+  };
+  const urls = await Promise.all(inputs.urls.map(watchOne));
+  return combine(urls, { from, to: clock.now() });
 }
 
-const severity = ['healthy', 'inconclusive', 'unhealthy'] as const;
+async function watchUrl(watch: Watch & { hold: Hold }, inputs: GateInputs): Promise<UrlReport> {
+  const { name, log } = watch;
+  log.info(`${name}: ${sayPlan(inputs, watch.expectation)}`);
+  const settled = await settle(watch, inputs);
+  const hold = isWebSocket(watch.url) ? inputs.hold : 0;
+  if (settled.verdict !== 'healthy' || inputs.dryRun || !(inputs.soak || hold > 0))
+    return { url: name, ...settled };
 
-/** One verdict for all URLs: the worst, whichever order they come in. */
-export function combine(urls: UrlReport[]): GateReport {
-  const observations = urls.flatMap((report) => report.observations);
-  const times = observations
-    .filter((o) => o.outcome !== 'no-answer')
-    .map((o) => o.ms)
-    .sort((a, b) => a - b);
-  const worst = severity[Math.max(...urls.map(({ verdict }) => severity.indexOf(verdict)))]!;
-  const speaking = urls.filter(({ verdict }) => verdict === worst);
+  log.info(`${name}: ${settled.reason}; now ${sayStay(inputs, hold)}`);
+  const failed = new AbortController();
+  const staying = {
+    ...watch,
+    signal: AbortSignal.any([watch.signal, failed.signal]),
+    interrupted: () =>
+      watch.interrupted() ?? (failed.signal.aborted ? 'the rest of its watch failed' : undefined),
+  };
+  const orElse = async <T extends Verdict>(part: Promise<T>): Promise<T> => {
+    const verdict = await part;
+    if (verdict.verdict === 'unhealthy') failed.abort();
+    return verdict;
+  };
+  const errors = settled.tally.connectionErrorsAfterGood;
+  const [soaked, held] = await Promise.all([
+    inputs.soak ? orElse(soakFor(inputs.soak, inputs, staying, errors)) : undefined,
+    hold > 0 ? orElse(holdOpen(inputs, staying, errors)) : undefined,
+  ]);
   return {
-    verdict: worst,
-    reason: speaking.map(({ url, reason }) => (urls.length > 1 ? `${url}: ${reason}` : reason)).join('; '),
-    urls,
-    liveVersion: urls.findLast(({ tally }) => tally.lastVersion !== undefined)?.tally.lastVersion ?? '',
-    versionsSeen: [...new Set(urls.flatMap(({ tally }) => tally.versionsSeen))],
-    samples: observations.length,
-    errorRate:
-      observations.length === 0
-        ? 0
-        : observations.filter((o) => o.outcome !== 'good').length / observations.length,
-    p50: percentile(times, 50),
-    p95: percentile(times, 95),
+    url: name,
+    ...settled,
+    ...worst([settled, ...(soaked ? [soaked] : []), ...(held ? [held] : [])]),
+    ...(soaked ? { soak: soaked } : {}),
+    ...(held ? { hold: held } : {}),
   };
 }
 
-/** Nearest rank over sorted values; 0 when there are none. */
-export function percentile(sorted: number[], p: number): number {
-  return sorted.length === 0 ? 0 : Math.round(sorted[Math.ceil((p / 100) * sorted.length) - 1]!);
+function sayStay({ soak }: GateInputs, hold: number): string {
+  const parts = [
+    ...(soak
+      ? [`soaking ${formatDuration(soak.ms)}${soak.concurrency > 1 ? `, ${soak.concurrency} at a time` : ''}`]
+      : []),
+    ...(hold > 0 ? [`holding a connection open ${formatDuration(hold)}`] : []),
+  ];
+  return parts.join(' and ');
+}
+
+/** What an answer of this kind of URL can be held to: a TCP connect says nothing, a WebSocket has no body. Pure. */
+export function expectationFor(url: URL, expectation: Expectation): Expectation {
+  if (isHttp(url)) return expectation;
+  const { version, versionFrom, servedBy } = expectation;
+  if (!isWebSocket(url)) return { status: [] };
+  return {
+    status: [[101, 101]],
+    ...(versionFrom?.kind === 'header' ? { versionFrom, ...(version === undefined ? {} : { version }) } : {}),
+    ...(servedBy ? { servedBy } : {}),
+  };
 }

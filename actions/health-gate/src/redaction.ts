@@ -6,7 +6,13 @@ import type { Sample } from '@lockkeeper/probe';
  */
 export function withoutSecrets<S extends Sample>(sample: S, secrets: readonly string[]): S {
   if (!sample.answered) return sample;
-  const redact = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
-  const headers = Object.entries(sample.headers).map(([name, value]) => [name, redact(value)]);
-  return { ...sample, headers: Object.fromEntries(headers), body: redact(sample.body) };
+  const headers = Object.entries(sample.headers).map(([name, value]) => [name, redact(value, secrets)]);
+  return { ...sample, headers: Object.fromEntries(headers), body: redact(sample.body, secrets) };
 }
+
+/** A URL for people: a token in its query is not for them. */
+export const shownUrl = (url: URL, secrets: readonly string[]): string =>
+  redact(url.href, [...secrets, ...secrets.map(encodeURIComponent)]);
+
+const redact = (text: string, secrets: readonly string[]) =>
+  secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);

@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type ActionRun, runAction } from '@lockkeeper/runner';
+import { WebSocketServer } from 'ws';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 
 // The committed bundle, run as the runner does, against real servers.
@@ -92,7 +94,11 @@ describe('the gate', () => {
     expect({ code, verdict: outputs.verdict, errors }).toEqual({
       code: 1,
       verdict: 'unhealthy',
-      errors: ['unhealthy: still serves v1, expected v2'],
+      errors: [
+        expect.stringMatching(
+          /^unhealthy: still serves v1, expected v2\nNext: see what it answers: curl -sSi -m 5 http:\/\/127\.0\.0\.1:\d+\/health\/$/,
+        ),
+      ],
     });
     expect(Object.keys(outputs).sort()).toEqual([...contract.outputs].sort());
     expect(summary).toContain('still serves v1');
@@ -106,7 +112,84 @@ describe('the gate', () => {
     });
     expect(code).toBe(1);
     expect(errors).toEqual([
-      expect.stringMatching(/^unhealthy: 2 versions: v\d \d+ of \d+, v\d \d+ of \d+; expected v2 alone$/),
+      expect.stringMatching(/^unhealthy: 2 versions: v\d 5 of 10, v\d 5 of 10; expected v2 alone\n/),
+    ]);
+  });
+
+  it.each<[string, number, number, RegExp]>([
+    ['fast enough', 20, 0, /soaked 1\.5 s: p95 \d+ ms, errors 0 % \(0 of \d+\), \d+(\.\d)? a second$/],
+    ['too slow', 250, 1, /^p95 2\d\d ms, at most 200 ms allowed, which no rest of the soak can mend$/],
+  ])('soaks an app that is %s, and shows how fast it was', async (_, ms, expected, reason) => {
+    const url = await serve((_, response) => void setTimeout(() => response.end(), ms));
+    const { code, outputs, summary } = await gate({
+      url,
+      soak: '1500ms',
+      'max-p95': '200ms',
+      concurrency: '4',
+    });
+    expect({ code, reason: outputs.reason }).toEqual({
+      code: expected,
+      reason: expect.stringMatching(reason),
+    });
+    expect(summary).toMatch(/\| p95 \| at most 200 ms \| \d+ ms \| (✅|❌) \|/);
+    expect(summary).toMatch(/```mermaid\n.*\nxychart-beta\n/);
+  });
+
+  it.each<[string, number | undefined, number, RegExp]>([
+    ['stays open', undefined, 0, /stayed open 500 ms$/],
+    [
+      'is cut, as by an idle timeout',
+      500,
+      1,
+      /^the WebSocket was cut after \d+ ms of 500 ms \(1006, without a closing frame/,
+    ],
+  ])('holds a WebSocket that %s', async (_, cutAfter, expected, reason) => {
+    const http = createServer();
+    const sockets = new WebSocketServer({ server: http });
+    // What a load balancer does to a connection on which nobody speaks.
+    if (cutAfter !== undefined)
+      sockets.on('connection', (_, { socket }) => void setTimeout(() => socket.destroy(), cutAfter));
+    servers.push(http);
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/ws`;
+    const { code, outputs } = await gate({ url, hold: '500ms' });
+    expect({ code, reason: outputs.reason }).toEqual({
+      code: expected,
+      reason: expect.stringMatching(reason),
+    });
+  });
+
+  it('judges several URLs side by side, and leaves a report of every probe', async () => {
+    const urls = [await app(() => 'v2'), await app(() => 'v1')];
+    let file = '';
+    const { outputs, summary } = await gate(
+      { url: urls.join('\n'), ...versioned, timeout: '1s' },
+      {
+        onEvent: (event) => {
+          const path = event.kind === 'line' && /^every probe: (.*)$/.exec(event.text)?.[1];
+          if (path) file = readFileSync(path, 'utf8');
+        },
+      },
+    );
+    expect(outputs).toMatchObject({
+      verdict: 'unhealthy',
+      reason: `${urls[1]}: still serves v1, expected v2`,
+    });
+    expect(JSON.parse(file)).toMatchObject({
+      format: 1,
+      verdict: 'unhealthy',
+      urls: [
+        {
+          url: urls[0],
+          verdict: 'healthy',
+          probes: expect.arrayContaining([expect.objectContaining({ version: 'v2' })]),
+        },
+        { url: urls[1], verdict: 'unhealthy' },
+      ],
+    });
+    expect([...summary.matchAll(/^\| (http\S+) \| (\S+) /gm)].map(([, url, mark]) => [url, mark])).toEqual([
+      [urls[0], '✅'],
+      [urls[1], '❌'],
     ]);
   });
 

@@ -1,4 +1,6 @@
-import type { Sample } from './sample.ts';
+import { blockerOf, cacheOf } from './blocker.ts';
+import { bodyLimit } from './body.ts';
+import type { PassedOver, Sample } from './sample.ts';
 
 export type VersionSource =
   | { kind: 'json'; path: string }
@@ -14,13 +16,18 @@ export interface Expectation {
   json?: Array<[string, string]>;
   version?: string;
   versionFrom?: VersionSource;
+  /** The header, in lower case, that names who answered. */
+  servedBy?: string;
 }
 
 /** One sample, held against the expectation. */
 export interface Observation {
   at: number;
   ms: number;
+  /** Milliseconds of `ms` until the connection stood. */
+  connectMs?: number;
   address: string;
+  passedOver?: PassedOver[];
   outcome: 'good' | 'bad' | 'no-answer';
   /** Why it is not good, in words. */
   problem?: string;
@@ -28,6 +35,9 @@ export interface Observation {
   version?: string;
   /** Whether that is the expected one; undefined where none is expected. */
   rightVersion?: boolean;
+  /** Something in front answered, or nothing could be asked: the app was not measured. */
+  unmeasured?: boolean;
+  servedBy?: string;
 }
 
 /** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
@@ -63,55 +73,99 @@ export function atPath(json: unknown, path: string): unknown {
   return value;
 }
 
-/** Whether what is served is what was shipped: equal, or one is a commit hash that begins with the other. */
+/**
+ * Whether what is served is what was shipped: equal, or both are commit hashes of which one begins with the
+ * other. Digits alone are no short hash: build 20261126 is not build 2026112601.
+ */
 export function sameVersion(expected: string, served: string): boolean {
   if (expected === served) return true;
   const [short, long] = [expected, served]
     .map((v) => v.toLowerCase())
     .sort((a, b) => a.length - b.length) as [string, string];
-  return /^[0-9a-f]{7,40}$/.test(short) && /^[0-9a-f]{40}$/.test(long) && long.startsWith(short);
+  const whole = long.length === 40 || long.length === 64 || /[a-f]/.test(short);
+  return whole && isHash(short) && isHash(long) && long.startsWith(short);
 }
 
-/** Holds a sample against the expectation. */
+/** Whether a version looks like a commit hash, short or whole. */
+export const isHash = (version: string) => /^[0-9a-f]{7,64}$/i.test(version);
+
+/** Holds a sample against the expectation. Pure. */
 export function observe(sample: Sample, expectation: Expectation): Observation {
-  const { at, ms, address } = sample;
-  const seen = { at, ms, address };
-  if (!sample.answered) return { ...seen, outcome: 'no-answer', problem: sample.message };
+  const { at, ms, connectMs, address, passedOver } = sample;
+  const seen = {
+    at,
+    ms,
+    ...(connectMs === undefined ? {} : { connectMs }),
+    address,
+    ...(passedOver ? { passedOver } : {}),
+  };
+  if (!sample.answered)
+    return {
+      ...seen,
+      outcome: 'no-answer',
+      problem: oneLine(sample.message),
+      ...(sample.kind === 'no-route' ? { unmeasured: true } : {}),
+    };
   if (sample.status === 0) return { ...seen, outcome: 'good' };
 
-  const parsed = lazily(() => JSON.parse(sample.body) as unknown);
+  const parsed = lazily(() => {
+    if (sample.truncated) throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
+    return JSON.parse(sample.body) as unknown;
+  });
   const version =
     expectation.versionFrom && versionIn(sample.body, sample.headers, parsed, expectation.versionFrom);
+  const servedBy = expectation.servedBy && plain(sample.headers[expectation.servedBy] ?? '');
   const found = {
     ...seen,
     ...(version === undefined ? {} : { version }),
     ...(expectation.version === undefined
       ? {}
       : { rightVersion: version !== undefined && sameVersion(expectation.version, version) }),
+    ...(servedBy ? { servedBy } : {}),
   };
-  const bad = (problem: string): Observation => ({ ...found, outcome: 'bad', problem });
+  const blocker = blockerOf(sample);
+  const cache = cacheOf(sample.headers);
+  const bad = (problem: string): Observation => ({
+    ...found,
+    outcome: 'bad',
+    problem: oneLine(problem),
+    ...(blocker?.inFront ? { unmeasured: true } : {}),
+  });
 
-  if (!expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
+  if (
+    blocker?.inFront ||
+    !expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)
+  ) {
     const wanted = expectation.status.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(', ');
-    const blocker = blockerIn(sample.status, sample.headers, sample.body);
-    return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker}` : ''}`);
+    return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
   }
+  const named = blocker ? ` (${blocker.words})` : '';
   if (expectation.body && !expectation.body.test(sample.body))
-    return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}`);
+    return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
   for (const [path, wanted] of expectation.json ?? []) {
     const document = parsed();
-    if ('error' in document) return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}`);
+    if ('error' in document)
+      return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}${named}`);
     const value = atPath(document.value, path);
     const text = typeof value === 'string' ? value : JSON.stringify(value);
-    if (text !== wanted) return bad(`${path} is ${text ?? 'missing'}, expected ${wanted}`);
+    if (text !== wanted)
+      return bad(`${path} is ${text === undefined ? 'missing' : short(text)}, expected ${wanted}`);
   }
   if (found.rightVersion === false) {
     const what =
       version === undefined
         ? `no version at ${describeSource(expectation.versionFrom!)}`
         : `serves ${version}`;
-    return bad(`${what}, expected ${expectation.version}`);
+    return bad(`${what}, expected ${expectation.version}${cache ? ` (from a cache, ${cache})` : ''}${named}`);
   }
+  // What a cache answers tells nothing of the app, but that it once served the version expected.
+  if (cache && found.rightVersion === undefined)
+    return {
+      ...bad(
+        `a cache answered, not the app (${cache}); keep this path out of the cache, or ask the origin with resolve`,
+      ),
+      unmeasured: true,
+    };
   return { ...found, outcome: 'good' };
 }
 
@@ -142,35 +196,19 @@ function versionIn(
   parsed: () => Parsed,
   source: VersionSource,
 ): string | undefined {
-  if (source.kind === 'header') return headers[source.name]?.trim() || undefined;
+  if (source.kind === 'header') return plain(headers[source.name] ?? '');
   if (source.kind === 'body') {
     const match = source.pattern.exec(body);
-    return match ? (match[1] ?? match[0]) : undefined;
+    return match ? plain(match[1] ?? match[0]) : undefined;
   }
   const document = parsed();
   const value = 'value' in document ? atPath(document.value, source.path) : undefined;
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
-}
-
-/** Names what commonly stands between a runner and the app. */
-function blockerIn(status: number, headers: Record<string, string>, body: string): string | undefined {
-  if (headers['cf-mitigated'])
-    return 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve';
-  const location = headers.location;
-  if (status >= 300 && status < 400 && location) {
-    const to = location.split('?')[0];
-    return /login|signin|sso|auth|access/i.test(location)
-      ? `redirected to a login page (${to})`
-      : `redirected to ${to}; redirects are not followed`;
-  }
-  if (status === 403 && /cloudflare/i.test(headers.server ?? '')) return 'Cloudflare refuses this client';
-  if (status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body))
-    return "the app refuses this Host (Django's ALLOWED_HOSTS?)";
-  if (status === 503 && /awselb/i.test(headers.server ?? '')) return 'the load balancer has no target to ask';
-  if (status === 502 && /awselb/i.test(headers.server ?? ''))
-    return 'the target closed the connection on the load balancer';
-  return undefined;
+  return typeof value === 'string' || typeof value === 'number' ? plain(String(value)) : undefined;
 }
 
 // What a server says is data: one line, short, no control characters.
+const short = (text: string) => (text.length > 80 ? `${text.slice(0, 80)}…` : text);
+const oneLine = (text: string) => text.replace(/[\p{C}\s]+/gu, ' ').slice(0, 500);
 const excerpt = (body: string) => JSON.stringify(body.slice(0, 80));
+/** A version or a name; undefined when nothing of it can be printed. */
+const plain = (text: string) => short(oneLine(text).trim()) || undefined;

@@ -1,3 +1,4 @@
+export type { Outside } from './attempt.ts';
 export {
   atPath,
   describeSource,
@@ -11,5 +12,23 @@ export {
 } from './expectation.ts';
 export { explainNoAnswer } from './no-answer.ts';
 export { type ProbeTarget, probe } from './probe.ts';
-export type { Answer, NoAnswer, Sample } from './sample.ts';
-export { type Criteria, type Tally, tallyOf, type Verdict, verdictOf } from './verdict.ts';
+export { type Answer, endpoint, type NoAnswer, type PassedOver, type Sample } from './sample.ts';
+export {
+  type Ahead,
+  addToSoak,
+  emptySoak,
+  type LimitRow,
+  limitRows,
+  type SoakLimits,
+  type SoakTally,
+  soakVerdict,
+} from './soak.ts';
+export { type Counts, count, percentile, ranked, sayShares } from './statistics.ts';
+export {
+  type Criteria,
+  neededInARow,
+  type Tally,
+  tallyOf,
+  type Verdict,
+  verdictOf,
+} from './verdict.ts';

@@ -1,4 +1,5 @@
-import { describeSource, type Expectation, type Observation, sameVersion } from './expectation.ts';
+import { describeSource, type Expectation, isHash, type Observation, sameVersion } from './expectation.ts';
+import { type Counts, count, sayShares } from './statistics.ts';
 
 export interface Criteria {
   consecutiveSuccesses: number;
@@ -11,51 +12,70 @@ export interface Criteria {
 /** What a row of observations amounts to so far. */
 export interface Tally {
   probes: number;
+  answered: number;
   good: number;
+  /** Those of which the app was asked; the others met something in front of it. */
+  measured: number;
   /** Good ones in a row, up to the last. */
   streak: number;
   connectionErrorsAfterGood: number;
-  /** Version → how many of the last `window` answers that named one carried it. */
-  recentVersions: Map<string, number>;
+  /** Of the last answers that named their version. */
+  recentVersions: Counts;
+  /** The right version came, and no other since. */
+  changedOver: boolean;
+  /** The right version came, and every probe since was good. */
+  goodSinceChange: boolean;
   versionsSeen: string[];
   lastVersion?: string;
   lastProblem?: string;
-  answered: number;
+  lastConnectionError?: string;
 }
 
+/** Answers that show which versions serve now; older ones are history. */
 const window = 10;
 
-/** Counts observations, oldest first. */
+/** Counts observations, oldest first. Pure. */
 export function tallyOf(observations: readonly Observation[]): Tally {
   const tally: Tally = {
     probes: observations.length,
+    answered: 0,
     good: 0,
+    measured: 0,
     streak: 0,
     connectionErrorsAfterGood: 0,
     recentVersions: new Map(),
+    changedOver: false,
+    goodSinceChange: false,
     versionsSeen: [],
-    answered: 0,
   };
-  for (const { outcome, version, problem } of observations) {
+  let sinceChange: number | undefined;
+  for (const { outcome, version, rightVersion, unmeasured, problem } of observations) {
     if (outcome !== 'no-answer') tally.answered++;
+    if (!unmeasured) tally.measured++;
     if (outcome === 'good') {
       tally.good++;
       tally.streak++;
     } else {
       tally.streak = 0;
       tally.lastProblem = problem;
-      if (outcome === 'no-answer' && tally.good > 0) tally.connectionErrorsAfterGood++;
+      if (outcome === 'no-answer' && tally.good > 0) {
+        tally.connectionErrorsAfterGood++;
+        tally.lastConnectionError = problem;
+      }
     }
-    if (version !== undefined) {
-      tally.lastVersion = version;
-      if (!tally.versionsSeen.includes(version)) tally.versionsSeen.push(version);
+    if (sinceChange !== undefined) sinceChange++;
+    if (version === undefined) continue;
+    tally.lastVersion = version;
+    if (!tally.versionsSeen.includes(version)) tally.versionsSeen.push(version);
+    if (!rightVersion) tally.changedOver = false;
+    else if (sinceChange === undefined) {
+      sinceChange = 1;
+      tally.changedOver = true;
     }
   }
-  const named = observations
-    .flatMap(({ version }) => (version === undefined ? [] : [version]))
-    .slice(-window);
-  for (const version of named)
-    tally.recentVersions.set(version, (tally.recentVersions.get(version) ?? 0) + 1);
+  tally.goodSinceChange = sinceChange !== undefined && tally.streak >= sinceChange;
+  const named = observations.flatMap(({ version }) => (version === undefined ? [] : [version]));
+  for (const version of named.slice(-window)) count(tally.recentVersions, version);
   return tally;
 }
 
@@ -64,58 +84,79 @@ export interface Verdict {
   reason: string;
 }
 
+/** Good answers in a row that make it healthy. */
+export const neededInARow = (criteria: Criteria, expectation: Pick<Expectation, 'version'>): number =>
+  expectation.version === undefined
+    ? criteria.consecutiveSuccesses
+    : Math.max(criteria.versionSuccesses, criteria.consecutiveSuccesses);
+
+/** `2 versions: v1 5 of 10, v2 5 of 10; expected v2 alone`. */
+export const mixedVersions = (counts: Counts, expected: string): string =>
+  `${counts.size} versions: ${sayShares(counts)}; expected ${expected} alone`;
+
 /**
- * Judges one URL: undefined while it is too early to say. `final` when the time is up. No measurement is
- * never success.
+ * Judges one URL: undefined while it is too early to say. `probesLeft` is how many can still be made; when
+ * even good ones could not make it healthy, failure is certain and the verdict is now. No measurement is
+ * never success. Pure.
  */
 export function verdictOf(
   tally: Tally,
   criteria: Criteria,
   expectation: Pick<Expectation, 'version' | 'versionFrom'>,
-  final: boolean,
+  probesLeft: number,
 ): Verdict | undefined {
-  const expected = expectation.version;
-  const needed =
-    expected === undefined
-      ? criteria.consecutiveSuccesses
-      : Math.max(criteria.versionSuccesses, criteria.consecutiveSuccesses);
+  if (tally.connectionErrorsAfterGood > criteria.maxConnectionErrors)
+    return { verdict: 'unhealthy', reason: tooManyUnanswered(tally, criteria) };
+  const needed = neededInARow(criteria, expectation);
   if (tally.streak >= needed) {
     const version = tally.lastVersion === undefined ? '' : `, version ${tally.lastVersion}`;
     return { verdict: 'healthy', reason: `${tally.streak} good answers in a row${version}` };
   }
-  if (tally.connectionErrorsAfterGood > criteria.maxConnectionErrors)
-    return {
-      verdict: 'unhealthy',
-      reason: `${tally.connectionErrorsAfterGood} probes were not answered after the first good one (${criteria.maxConnectionErrors} allowed): ${tally.lastProblem}`,
-    };
-  if (!final) return undefined;
+  if (tally.streak + probesLeft >= needed) return undefined;
   if (tally.probes === 0)
     return { verdict: 'inconclusive', reason: 'nothing was measured before the time was up' };
+  if (tally.measured === 0)
+    return { verdict: 'inconclusive', reason: `the app was never reached: ${tally.lastProblem}` };
+  const { version: expected } = expectation;
   if (expected !== undefined && tally.answered > 0) {
-    const recent = [...tally.recentVersions];
-    const total = recent.reduce((sum, [, count]) => sum + count, 0);
-    if (recent.length > 1) {
-      const shares = recent.map(([version, count]) => `${version} ${count} of ${total}`).join(', ');
-      return {
-        verdict: 'unhealthy',
-        reason: `${recent.length} versions: ${shares}; expected ${expected} alone`,
-      };
-    }
-    if (recent.length === 0)
-      return {
-        verdict: 'unhealthy',
-        reason: `the version is unknown: ${tally.lastProblem ?? `none at ${describeSource(expectation.versionFrom!)}`}`,
-      };
-    if (!sameVersion(expected, recent[0]![0]))
-      return { verdict: 'unhealthy', reason: `still serves ${recent[0]![0]}, expected ${expected}` };
+    const wrong = wrongVersion(tally, expected, expectation);
+    if (wrong) return { verdict: 'unhealthy', reason: wrong };
   }
-  if (tally.streak === tally.probes)
+  if (tally.streak === tally.probes || tally.goodSinceChange)
     return {
       verdict: 'inconclusive',
-      reason: `${tally.streak} good answers in a row, ${needed} needed, before the time was up`,
+      reason: `${tally.streak} good answers in a row${expected === undefined ? '' : `, version ${tally.lastVersion}`}, ${needed} needed, before the time was up`,
     };
   return {
     verdict: 'unhealthy',
     reason: `${tally.good} of ${tally.probes} probes were good, never ${needed} in a row; last: ${tally.lastProblem}`,
   };
+}
+
+export const tooManyUnanswered = (
+  {
+    connectionErrorsAfterGood,
+    lastConnectionError,
+  }: Pick<Tally, 'connectionErrorsAfterGood' | 'lastConnectionError'>,
+  { maxConnectionErrors }: Pick<Criteria, 'maxConnectionErrors'>,
+): string =>
+  `${connectionErrorsAfterGood} probes were not answered after the first good one (${maxConnectionErrors} allowed): ${lastConnectionError}`;
+
+/** The three ways for a version to be wrong: unknown, mixed, or another than expected. */
+function wrongVersion(
+  tally: Tally,
+  expected: string,
+  { versionFrom }: Pick<Expectation, 'versionFrom'>,
+): string | undefined {
+  if (tally.changedOver) return undefined;
+  const [recent] = tally.recentVersions.keys();
+  if (recent === undefined)
+    return `the version is unknown: ${tally.lastProblem ?? `none at ${describeSource(versionFrom!)}`}`;
+  if (tally.recentVersions.size > 1) return mixedVersions(tally.recentVersions, expected);
+  if (sameVersion(expected, recent)) return undefined;
+  const kind =
+    isHash(expected) === isHash(recent)
+      ? ''
+      : '; one is a commit hash, the other is not: is it the same kind?';
+  return `still serves ${recent}, expected ${expected}${kind}`;
 }

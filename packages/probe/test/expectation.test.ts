@@ -49,6 +49,10 @@ it.each([
   ['1.2', '1.2.3', false],
   ['abc', 'abcdef0123456789abcdef0123456789abcdef01', false],
   ['v2', 'v2', true],
+  ['a1b2c3d', 'A1B2C3D4E5F6', true],
+  ['20261126', '2026112601', false],
+  ['a1b2c3d', 'b1b2c3d4e5f60718293a4b5c6d7e8f9012345678', false],
+  ['', 'a1b2c3d4e5f60718293a4b5c6d7e8f9012345678', false],
 ])('takes %s and %s for the same version: %s', (a, b, same) => expect(sameVersion(a, b)).toBe(same));
 
 describe('observe', () => {
@@ -133,6 +137,42 @@ describe('observe', () => {
       'no version at json:version, expected v2',
     ],
     [
+      'JSON that is longer than what is kept',
+      { body: '{"database":true', truncated: true },
+      { json: [['database', 'true']] },
+      'the body is not JSON (it is longer than 64 KiB): "{\\"database\\":true"',
+    ],
+    [
+      'control characters and direction marks, which stay out of what is said',
+      { body: 'a\0\u001b[31m\u202eb\r\n##[error]x' },
+      { body: /fine/ },
+      'the body does not match /fine/: "a\\u0000\\u001b[31m b\\r\\n##[error]x"',
+    ],
+    [
+      'a challenge whose status would do',
+      { status: 202, headers: { 'x-amzn-waf-action': 'challenge' } },
+      { status: [[200, 299]] },
+      'answered 202, expected 200-299: AWS WAF challenges this client; allow the runner, or ask the load balancer with resolve',
+    ],
+    [
+      'the old version out of a cache',
+      { body: '{"version":"v1"}', headers: { age: '60' } },
+      { version: 'v2', versionFrom: { kind: 'json', path: 'version' } },
+      'serves v1, expected v2 (from a cache, age: 60)',
+    ],
+    [
+      'the new version out of a cache, which only the new one can have put there',
+      { body: '{"version":"v2"}', headers: { age: '60' } },
+      { version: 'v2', versionFrom: { kind: 'json', path: 'version' } },
+      undefined,
+    ],
+    [
+      'a good answer out of a cache',
+      { headers: { 'cf-cache-status': 'HIT' } },
+      {},
+      'a cache answered, not the app (cf-cache-status: HIT); keep this path out of the cache, or ask the origin with resolve',
+    ],
+    [
       'the version in a header',
       { headers: { 'x-version': 'v2' } },
       { version: 'v2', versionFrom: { kind: 'header', name: 'x-version' } },
@@ -141,6 +181,22 @@ describe('observe', () => {
   ])('%s', (_, part, expectation, problem) =>
     expect(observe(answer(part), { ...ok, ...expectation }).problem).toEqual(problem),
   );
+
+  it('tells what is not the app from what is', () =>
+    expect(
+      [
+        answer({ status: 403, headers: { 'cf-mitigated': 'challenge' } }),
+        answer({ headers: { age: '9' } }),
+        answer({ status: 503 }),
+      ].map((sample) => observe(sample, ok).unmeasured ?? false),
+    ).toEqual([true, true, false]));
+
+  it('names who answered', () =>
+    expect(
+      observe(answer({ headers: { 'x-served-by': ' i-1 ' } }), { ...ok, servedBy: 'x-served-by' }),
+    ).toMatchObject({
+      servedBy: 'i-1',
+    }));
 
   it('keeps the version of a bad answer too', () =>
     expect(

@@ -16,7 +16,10 @@ afterEach(() => {
   for (const server of opened.splice(0)) server.close();
 });
 
-async function serve(listener: RequestListener): Promise<URL> {
+/** 1 GiB of zeros in 1 MiB: unpacked, it would fill the memory. */
+const bomb = Buffer.concat(Array(64).fill(gzipSync(Buffer.alloc(16 * 1024 * 1024))));
+
+async function serve(listener: RequestListener, host = '127.0.0.1'): Promise<URL> {
   const server: Server = createServer(listener);
   opened.push({
     close: () => {
@@ -24,7 +27,7 @@ async function serve(listener: RequestListener): Promise<URL> {
       server.close();
     },
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/health`);
 }
 const ask = (url: URL, part: Partial<ProbeTarget> = {}) =>
@@ -61,7 +64,7 @@ it('asks the pinned address under the name of the URL', async () => {
     response.end('pinned');
   });
   const named = new URL(`http://app.example:${url.port}/`);
-  expect(await ask(named, { resolve: new Map([['app.example', '127.0.0.1']]) })).toMatchObject({
+  expect(await ask(named, { resolve: new Map([['app.example', ['127.0.0.1']]]) })).toMatchObject({
     body: 'pinned',
   });
   expect(host).toBe(`app.example:${url.port}`);
@@ -86,25 +89,82 @@ it('does not follow a redirect', async () => {
   expect(await ask(url)).toMatchObject({ status: 302 });
 });
 
-it('keeps 64 KiB of a body that never ends', async () => {
-  const url = await serve((_, response) => {
-    const feed = () => {
-      while (!response.destroyed && response.write('x'.repeat(16_384)));
-      if (!response.destroyed) response.once('drain', feed);
-    };
-    feed();
-  });
-  expect(await ask(url)).toMatchObject({
-    answered: true,
-    truncated: true,
-    body: expect.stringMatching(/^x{65536}$/),
-  });
+it.each<[string, RequestListener]>([
+  [
+    'that never ends',
+    (_, response) => {
+      const feed = () => {
+        while (!response.destroyed && response.write('x'.repeat(16_384)));
+      };
+      response.on('drain', feed);
+      feed();
+    },
+  ],
+  [
+    'that unpacks to 1 GiB',
+    (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb),
+  ],
+])('keeps 64 KiB of a body %s, and no more of it in memory', async (_, listener) => {
+  const url = await serve(listener);
+  let peak = 0;
+  const watch = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage().rss);
+  }, 5);
+  const before = process.memoryUsage().rss;
+  const sample = await ask(url, { timeout: 3000 });
+  clearInterval(watch);
+  expect(sample).toMatchObject({ answered: true, truncated: true });
+  expect(sample.answered && sample.body.length).toBe(65_536);
+  expect(peak - before).toBeLessThan(128 * 1024 * 1024);
 });
 
-it('does not unpack a gzip bomb', async () => {
-  const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
-  const url = await serve((_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb));
-  expect(await ask(url, { timeout: 3000 })).toMatchObject({ answered: true, truncated: true });
+it.each<[string, Buffer, string]>([
+  ['a byte order mark', Buffer.from('\ufeff{"ok":true}'), '{"ok":true}'],
+  ['what is no UTF-8', Buffer.from([0x61, 0xff, 0xfe, 0x62]), 'a\ufffd\ufffdb'],
+  ['NUL and escape sequences', Buffer.from('a\0b\u001b[31mc'), 'a\0b\u001b[31mc'],
+])('reads a body with %s', async (_, body, read) => {
+  expect(await ask(await serve((_, response) => response.end(body)))).toMatchObject({ body: read });
+});
+
+it('asks the addresses that are pinned by turns, each for itself', async () => {
+  const url = await serve(text('first'));
+  const resolve = new Map([['app.example', ['127.0.0.1', '127.0.0.2']]]);
+  const named = new URL(`http://app.example:${url.port}/`);
+  expect([await ask(named, { resolve, turn: 0 }), await ask(named, { resolve, turn: 1 })]).toMatchObject([
+    { answered: true, body: 'first' },
+    // Nothing listens on the second, and the first does not stand in for it.
+    { answered: false, code: 'ECONNREFUSED' },
+  ]);
+});
+
+it('begins with another address of a name at each turn, IPv4 and IPv6 alike', async () => {
+  const { port } = await serve(text('here'), '::');
+  const lookup = async () => [
+    { address: '127.0.0.1', family: 4 },
+    { address: '127.0.0.2', family: 4 },
+    { address: '::1', family: 6 },
+  ];
+  const seen = [];
+  for (let turn = 0; turn < 4; turn++)
+    seen.push((await ask(new URL(`http://app.example:${port}/`), { lookup, turn })).address);
+  expect(seen).toEqual([`127.0.0.1:${port}`, `127.0.0.2:${port}`, `[::1]:${port}`, `127.0.0.1:${port}`]);
+});
+
+it('asks an address last that is shunned, and only when no other takes a connection', async () => {
+  const { port } = await serve(text('here'), '::');
+  const lookup = async () => [
+    { address: '127.0.0.1', family: 4 },
+    { address: '127.0.0.2', family: 4 },
+  ];
+  const askTurn = async (turn: number, ...shunned: string[]) => {
+    const shun = new Set(shunned.map((address) => `${address}:${port}`));
+    return (await ask(new URL(`http://app.example:${port}/`), { lookup, turn, shun })).address;
+  };
+  expect([
+    await askTurn(0, '127.0.0.1'),
+    await askTurn(1, '127.0.0.1'),
+    await askTurn(0, '127.0.0.1', '127.0.0.2'),
+  ]).toEqual([`127.0.0.2:${port}`, `127.0.0.2:${port}`, `127.0.0.1:${port}`]);
 });
 
 describe('no answer', () => {
@@ -121,9 +181,43 @@ describe('no answer', () => {
   });
 
   it.each<[string, RequestListener, object]>([
-    ['hangs', () => {}, { kind: 'timeout', message: 'no whole answer within 300 ms' }],
+    ['hangs', () => {}, { kind: 'timeout', message: 'connected, but no answer within 300 ms' }],
     ['resets', (request) => void request.socket.resetAndDestroy(), { kind: 'connect', code: 'ECONNRESET' }],
-    ['drips', (_, response) => void response.write('a'), { kind: 'timeout' }],
+    [
+      'drips',
+      (_, response) => {
+        const drip = setInterval(() => response.write('a'), 50);
+        response.on('close', () => clearInterval(drip));
+      },
+      { kind: 'timeout', message: 'answered 200, but no end of its body within 300 ms' },
+    ],
+    [
+      'breaks off in the middle of the body',
+      (_, response) => {
+        response.writeHead(200, { 'content-length': 100 }).write('a');
+        setTimeout(() => response.socket?.destroy(), 50);
+      },
+      { kind: 'connect', message: 'the connection was reset in the middle of the answer' },
+    ],
+    [
+      'closes without an answer',
+      (request) => void request.socket.end(),
+      { kind: 'connect', message: 'the other side closed the connection without an answer' },
+    ],
+    [
+      'sends what is no gzip as gzip',
+      (_, response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end('plain'),
+      { kind: 'protocol', message: 'the body is not packed as its Content-Encoding says' },
+    ],
+    [
+      'sends headers without end',
+      (request) => {
+        request.socket.write('HTTP/1.1 200 OK\r\n');
+        const more = setInterval(() => request.socket.write(`X-${'a'.repeat(4000)}: b\r\n`), 5);
+        request.socket.on('close', () => clearInterval(more));
+      },
+      { kind: 'protocol', code: 'HPE_HEADER_OVERFLOW' },
+    ],
   ])('when the server %s', async (_, listener, expected) => {
     const started = Date.now();
     expect(await ask(await serve(listener), { timeout: 300 })).toMatchObject({

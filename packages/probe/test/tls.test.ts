@@ -1,5 +1,10 @@
 import { createServer } from 'node:https';
-import { type AddressInfo, connect as netConnect } from 'node:net';
+import {
+  type AddressInfo,
+  createServer as createTcpServer,
+  connect as netConnect,
+  type Socket,
+} from 'node:net';
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@lockkeeper/wait';
@@ -30,7 +35,7 @@ async function serve(own: Certificate): Promise<number> {
 
 const ask = (url: string, part: Partial<ProbeTarget>) =>
   probe({ url: new URL(url), timeout: 2_000, ...part }, { clock: systemClock });
-const here = new Map([['app.example', '127.0.0.1']]);
+const here = new Map([['app.example', ['127.0.0.1']]]);
 
 describe('a certificate', () => {
   it('of an authority that is given is good', async () => {
@@ -47,7 +52,9 @@ describe('a certificate', () => {
     try {
       for (const issuer of [stranger, authority]) {
         const port = await serve(certificate({ hosts: ['127.0.0.1'], issuer }));
-        expect(await ask(`https://127.0.0.1:${port}/`, { tls: trusting })).toMatchObject({ answered: true });
+        expect(await ask(`https://127.0.0.1:${port}/`, { tls: { ...trusting } })).toMatchObject({
+          answered: true,
+        });
       }
     } finally {
       setDefaultCACertificates(usual);
@@ -88,6 +95,54 @@ describe('a certificate', () => {
       message: expect.stringMatching(message),
     });
     expect(await ask(url, { tls: { verify: false } })).toMatchObject({ answered: true, status: 200 });
+  });
+});
+
+describe('no TLS handshake', () => {
+  const tcp = async (meet: (socket: Socket) => void) => {
+    const server = createTcpServer((socket) => meet(socket.on('error', () => {})));
+    opened.push(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return (server.address() as AddressInfo).port;
+  };
+
+  it('where the other side hangs up', async () => {
+    const port = await tcp((socket) => void socket.once('data', () => socket.end()));
+    expect(await ask(`https://127.0.0.1:${port}/`, {})).toMatchObject({
+      kind: 'tls',
+      message: 'the other side closed the connection during the TLS handshake',
+    });
+  });
+
+  it('where the other side says nothing', async () => {
+    const port = await tcp(() => {});
+    expect(await ask(`https://127.0.0.1:${port}/`, { timeout: 200 })).toMatchObject({
+      kind: 'timeout',
+      message: 'connected, but no end of the TLS handshake within 200 ms',
+    });
+  });
+
+  it('where only an older version is spoken', async () => {
+    const { cert, key } = certificate({ hosts: ['127.0.0.1'], issuer: authority });
+    const server = createServer({ cert, key, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' });
+    opened.push(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    expect(await ask(`https://127.0.0.1:${port}/`, { tls: trusting })).toMatchObject({
+      kind: 'tls',
+      message: expect.stringMatching(/^the TLS handshake failed: tlsv1 alert protocol version/),
+    });
+  });
+
+  it('where http meets TLS: says to write https', async () => {
+    const port = await tcp((socket) =>
+      // What a TLS server answers to a plain request: alert, TLS 1.2, two bytes, fatal, unexpected message.
+      socket.once('data', () => socket.end(Buffer.from([0x15, 3, 3, 0, 2, 2, 10]))),
+    );
+    expect(await ask(`http://127.0.0.1:${port}/`, {})).toMatchObject({
+      kind: 'protocol',
+      message: 'TLS is spoken there; write https (or wss) in url',
+    });
   });
 });
 
