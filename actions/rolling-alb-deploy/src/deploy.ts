@@ -4,18 +4,18 @@ import type { AwsRoute } from '@lockkeeper/aws';
 import { releaseId, releaseNonce, type StagedRelease } from '@lockkeeper/compose';
 import type { Clock } from '@lockkeeper/wait';
 import type { Account } from './account.ts';
-import { Fleet } from './fleet.ts';
-import { fleetRecord } from './fleet-record.ts';
+import { Fleet } from './hosts/fleet.ts';
+import { fleetRecord } from './hosts/fleet-record.ts';
 import type { RollingInputs } from './inputs.ts';
-import { checkGroups, type FleetMember, type GroupFacts, type Plan, planRoll } from './plan.ts';
-import { isUnfinished } from './post-roll.ts';
-import type { Deployed, Evidence, ReleaseNames } from './report.ts';
-import { leftOut } from './roll.ts';
-import { runRoll } from './run-roll.ts';
+import { checkGroups, type FleetMember, type GroupFacts, type Plan, planRoll } from './plan/plan.ts';
+import { checkPermissions, findMissing, lookAtGroups, lookAtInstances, statesOf } from './plan/survey.ts';
+import type { Deployed, Evidence, ReleaseNames } from './report/report.ts';
+import { planLines } from './report/summary.ts';
+import { isUnfinished } from './roll/post-roll.ts';
+import { leftOut } from './roll/roll.ts';
+import { runRoll } from './roll/run-roll.ts';
+import { Timeline } from './roll/timeline.ts';
 import { addressesOf, firstState, type RollState } from './state.ts';
-import { planLines } from './summary.ts';
-import { checkPermissions, findMissing, lookAtGroups, lookAtInstances, statesOf } from './survey.ts';
-import { Timeline } from './timeline.ts';
 
 /** All that a deploy, and post after it, meets of the world outside; the hosts it reaches by SSH. */
 export interface Outside extends Pick<Account, 'gate' | 'instances'> {

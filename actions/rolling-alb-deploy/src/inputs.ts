@@ -2,9 +2,9 @@ import type { CountOrPercent, Inputs } from '@lockkeeper/action';
 import { type AwsSettings, readAwsInputs } from '@lockkeeper/aws';
 import { type ReleaseSettings, readReleaseInputs } from '@lockkeeper/compose';
 import { checkHostName, readSshInputs, type SshTarget } from '@lockkeeper/ssh';
-import type { DrainSettings } from './drain.ts';
-import type { HostAddress, NamedTarget, SshAddress } from './plan.ts';
-import type { OnFailure } from './roll.ts';
+import type { HostAddress, NamedTarget, SshAddress } from './plan/plan.ts';
+import type { DrainSettings } from './roll/drain.ts';
+import type { OnFailure } from './roll/roll.ts';
 
 export interface RollingInputs {
   aws: AwsSettings;

@@ -1,16 +1,16 @@
 import { UserError } from '@lockkeeper/action';
 import type { Outside } from './deploy.ts';
-import { fleetRecord } from './fleet-record.ts';
+import { fleetRecord } from './hosts/fleet-record.ts';
+import { Recovery } from './hosts/recovery.ts';
 import type { RollingInputs } from './inputs.ts';
-import { names } from './place.ts';
-import { finishRoll, isUnfinished } from './post-roll.ts';
-import { Recovery } from './recovery.ts';
-import type { Ended } from './report.ts';
-import { leftOut } from './roll.ts';
-import type { RollContext } from './roll-context.ts';
+import { lookAtGroups, statesOf } from './plan/survey.ts';
+import type { Ended } from './report/report.ts';
+import { names } from './roll/place.ts';
+import { finishRoll, isUnfinished } from './roll/post-roll.ts';
+import { leftOut } from './roll/roll.ts';
+import type { RollContext } from './roll/roll-context.ts';
+import { Timeline } from './roll/timeline.ts';
 import type { RollState } from './state.ts';
-import { lookAtGroups, statesOf } from './survey.ts';
-import { Timeline } from './timeline.ts';
 
 /** Milliseconds for one host to go back. */
 const hostBudget = 45_000;

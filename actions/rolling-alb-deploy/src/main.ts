@@ -5,7 +5,13 @@ import { type Account, openAccount } from './account.ts';
 import { deploy, type Outside } from './deploy.ts';
 import { parseInputs } from './inputs.ts';
 import { endInterrupted } from './interruption.ts';
-import { type Page, reportDeployed, reportFailure, reportInterruption, reportReleases } from './report.ts';
+import {
+  type Page,
+  reportDeployed,
+  reportFailure,
+  reportInterruption,
+  reportReleases,
+} from './report/report.ts';
 import { type RollState, rollState } from './state.ts';
 
 export const run = defineAction<RollState>({

@@ -1,7 +1,7 @@
 import type { AwsRoute } from '@lockkeeper/aws';
 import * as v from 'valibot';
 import type { RollingInputs } from './inputs.ts';
-import type { FleetMember } from './plan.ts';
+import type { FleetMember } from './plan/plan.ts';
 
 const host = v.object({
   id: v.pipe(v.string(), v.regex(/^i-[0-9a-f]+$/)),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { type DrainFacts, judgeDrain } from '../src/drain.ts';
-import { judgeHealth, likelyCause } from '../src/health.ts';
-import { afterFailure, afterInterruption, decide, nextStep, resultOf, type Step } from '../src/roll.ts';
-import { picture } from '../src/summary.ts';
+import { picture } from '../src/report/summary.ts';
+import { type DrainFacts, judgeDrain } from '../src/roll/drain.ts';
+import { judgeHealth, likelyCause } from '../src/roll/health.ts';
+import { afterFailure, afterInterruption, decide, nextStep, resultOf, type Step } from '../src/roll/roll.ts';
 import { group, health, record } from './stand.ts';
 
 describe('a drain', () => {

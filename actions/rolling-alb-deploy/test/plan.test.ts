@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { inputsOf, UserError } from '@lockkeeper/action';
 import type { Instance, TargetGroup, TargetHealth } from '@lockkeeper/aws';
-import { batchSizeOf, capacityWithout, requiredHealthy } from '../src/capacity.ts';
-import { missingPlaces, readFleetRecord } from '../src/fleet-record.ts';
+import { missingPlaces, readFleetRecord } from '../src/hosts/fleet-record.ts';
 import { parseInputs } from '../src/inputs.ts';
-import { checkGroups, fleetMembers, type PlanSettings, planRoll } from '../src/plan.ts';
+import { batchSizeOf, capacityWithout, requiredHealthy } from '../src/plan/capacity.ts';
+import { checkGroups, fleetMembers, type PlanSettings, planRoll } from '../src/plan/plan.ts';
 import { arn, group, health } from './stand.ts';
 
 const instance = (id: string, change: Partial<Instance> = {}): Instance => ({

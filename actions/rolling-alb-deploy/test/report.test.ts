@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { UserError } from '@lockkeeper/action';
-import { atHost, type Door, sshCommand } from '../src/host-error.ts';
-import { interruptionLine } from '../src/report.ts';
-import type { HostRecord } from '../src/roll.ts';
+import { atHost, type Door, sshCommand } from '../src/hosts/host-error.ts';
+import { interruptionLine } from '../src/report/report.ts';
+import type { HostRecord } from '../src/roll/roll.ts';
 import type { RollState } from '../src/state.ts';
 import { record } from './stand.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { leftOut, resultOf } from '../src/roll.ts';
+import { leftOut, resultOf } from '../src/roll/roll.ts';
 import { group, record, stand } from './stand.ts';
 
 const summary = (hosts: Array<{ id: string; rotation: string; release: string }>) =>
@@ -121,7 +121,7 @@ describe('a roll', () => {
     const from = s.clock.now();
     const original = s.context;
     const context = original('stop', new AbortController().signal);
-    const { runRoll } = await import('../src/run-roll.ts');
+    const { runRoll } = await import('../src/roll/run-roll.ts');
     const hosts = await runRoll([record('i-a', { rotation: 'registered', release: 'new', touched: true })], {
       ...context,
       gate: {
@@ -168,7 +168,7 @@ describe('a roll', () => {
     let looks = 0;
     const s = stand({ ids, target: group() });
     const context = s.context('rollback-all', new AbortController().signal);
-    const { runRoll } = await import('../src/run-roll.ts');
+    const { runRoll } = await import('../src/roll/run-roll.ts');
     const hosts = await runRoll(
       ids.map((id, n) => record(id, { batch: Math.floor(n / 10) })),
       {

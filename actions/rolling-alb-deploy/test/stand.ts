@@ -1,11 +1,11 @@
 import { memoryLog } from '@lockkeeper/action';
 import { AwsCallError, type TargetGroup, type TargetGroups, type TargetHealth } from '@lockkeeper/aws';
 import { fakeClock } from '@lockkeeper/wait';
-import { keyOf, type Required } from '../src/capacity.ts';
-import type { HostRecord, Membership, OnFailure } from '../src/roll.ts';
-import type { FleetHost, RollContext } from '../src/roll-context.ts';
-import { runRoll } from '../src/run-roll.ts';
-import { Timeline } from '../src/timeline.ts';
+import { keyOf, type Required } from '../src/plan/capacity.ts';
+import type { HostRecord, Membership, OnFailure } from '../src/roll/roll.ts';
+import type { FleetHost, RollContext } from '../src/roll/roll-context.ts';
+import { runRoll } from '../src/roll/run-roll.ts';
+import { Timeline } from '../src/roll/timeline.ts';
 
 export const arn =
   'arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/web/0123456789abcdef';

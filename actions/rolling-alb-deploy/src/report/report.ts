@@ -1,11 +1,11 @@
 import { Cancelled, type Log, messageOf, UserError } from '@lockkeeper/action';
 import { Locked } from '@lockkeeper/compose';
 import { formatDuration } from '@lockkeeper/wait';
-import { describeCommand, names, ofHost, registerCommands } from './place.ts';
-import { type HostRecord, leftOut, type OnFailure, type RollResult, resultOf } from './roll.ts';
-import type { RollState } from './state.ts';
+import { describeCommand, names, ofHost, registerCommands } from '../roll/place.ts';
+import { type HostRecord, leftOut, type OnFailure, type RollResult, resultOf } from '../roll/roll.ts';
+import type { Phase, Timeline } from '../roll/timeline.ts';
+import type { RollState } from '../state.ts';
 import { rollSummary } from './summary.ts';
-import type { Phase, Timeline } from './timeline.ts';
 
 /** The page of the run. */
 export interface Page {

@@ -2,12 +2,12 @@ import { messageOf, UserError } from '@lockkeeper/action';
 import { recoverHost } from '@lockkeeper/compose';
 import { connect } from '@lockkeeper/ssh';
 import limited from 'p-limit';
-import type { Outside } from './deploy.ts';
+import type { Outside } from '../deploy.ts';
+import type { RollingInputs } from '../inputs.ts';
+import type { SshAddress } from '../plan/plan.ts';
+import type { FleetHost } from '../roll/roll-context.ts';
+import type { RollState } from '../state.ts';
 import { atOnce, Fleet, type FleetSettings, goBack } from './fleet.ts';
-import type { RollingInputs } from './inputs.ts';
-import type { SshAddress } from './plan.ts';
-import type { FleetHost } from './roll-context.ts';
-import type { RollState } from './state.ts';
 
 /**
  * The hosts as post works on them: each is reached only when there is something to do on it, and one that cannot be

@@ -1,5 +1,5 @@
 import type { TargetHealth } from '@lockkeeper/aws';
-import { keyOf } from './capacity.ts';
+import { keyOf } from '../plan/capacity.ts';
 import type { HostRecord, Membership } from './roll.ts';
 
 type Placed = Pick<HostRecord, 'id' | 'memberships'>;

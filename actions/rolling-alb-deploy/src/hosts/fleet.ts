@@ -9,10 +9,10 @@ import {
 import { connect, type Shell, type SshTarget } from '@lockkeeper/ssh';
 import type { Clock } from '@lockkeeper/wait';
 import limited from 'p-limit';
+import type { SshAddress } from '../plan/plan.ts';
+import type { HostRecord, OnFailure } from '../roll/roll.ts';
+import type { FleetHost } from '../roll/roll-context.ts';
 import { atHost, type Door } from './host-error.ts';
-import type { SshAddress } from './plan.ts';
-import type { HostRecord, OnFailure } from './roll.ts';
-import type { FleetHost } from './roll-context.ts';
 
 export interface FleetSettings {
   ssh: Omit<SshTarget, 'host'>;

@@ -1,10 +1,10 @@
 import { type CountOrPercent, UserError } from '@lockkeeper/action';
 import type { Instance, TargetGroup, TargetHealth } from '@lockkeeper/aws';
 import { formatDuration } from '@lockkeeper/wait';
+import { type DrainSettings, drainLimit, idleWindow } from '../roll/drain.ts';
+import { judgeHealth, likelyCause, stateText } from '../roll/health.ts';
+import type { HostRecord, Membership } from '../roll/roll.ts';
 import { batchSizeOf, capacityWithout, keyOf, type Required, requiredHealthy } from './capacity.ts';
-import { type DrainSettings, drainLimit, idleWindow } from './drain.ts';
-import { judgeHealth, likelyCause, stateText } from './health.ts';
-import type { HostRecord, Membership } from './roll.ts';
 
 /** A target group and what DescribeTargetHealth lists of it. */
 export interface GroupFacts {

@@ -1,6 +1,6 @@
 import type { Log } from '@lockkeeper/action';
 import * as v from 'valibot';
-import type { Membership } from './roll.ts';
+import type { Membership } from '../roll/roll.ts';
 
 const place = v.object({
   group: v.string(),

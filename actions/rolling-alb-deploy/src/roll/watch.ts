@@ -1,6 +1,6 @@
 import { AwsCallError, type TargetHealth } from '@lockkeeper/aws';
 import { backoff, type Deadline } from '@lockkeeper/wait';
-import { keyOf } from './capacity.ts';
+import { keyOf } from '../plan/capacity.ts';
 import type { RollContext } from './roll-context.ts';
 
 /** Health by group and place. */

@@ -1,7 +1,7 @@
 import { UserError } from '@lockkeeper/action';
 import { AwsCallError, type TargetHealth } from '@lockkeeper/aws';
 import { Deadline, formatDuration } from '@lockkeeper/wait';
-import { capacityWithout, keyOf } from './capacity.ts';
+import { capacityWithout, keyOf } from '../plan/capacity.ts';
 import { judgeHealth, likelyCause, stateText } from './health.ts';
 import type { Ledger } from './ledger.ts';
 import { byGroup, describeCommand, isOut, placeKey, places, registerCommands } from './place.ts';

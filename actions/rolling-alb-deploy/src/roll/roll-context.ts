@@ -1,7 +1,7 @@
 import type { Log, UserError } from '@lockkeeper/action';
 import type { TargetGroup, TargetGroups } from '@lockkeeper/aws';
 import type { Clock } from '@lockkeeper/wait';
-import type { Required } from './capacity.ts';
+import type { Required } from '../plan/capacity.ts';
 import type { DrainSettings } from './drain.ts';
 import type { HostRecord, OnFailure } from './roll.ts';
 import type { Timeline } from './timeline.ts';

@@ -1,9 +1,9 @@
 import { code, codeBlock, details, escapeMarkdown, table } from '@lockkeeper/action';
 import type { TargetGroup } from '@lockkeeper/aws';
 import { formatDuration } from '@lockkeeper/wait';
-import type { FleetMember, GroupFacts, Plan } from './plan.ts';
+import type { FleetMember, GroupFacts, Plan } from '../plan/plan.ts';
+import type { Phase, Span } from '../roll/timeline.ts';
 import type { TargetReport } from './report.ts';
-import type { Phase, Span } from './timeline.ts';
 
 /** The section of the job summary. */
 export function rollSummary(
