@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Lab, openLab, type PolicyDocument } from '@lockkeeper/lab';
+import { type Lab, type LabSettings, openLab, type PolicyDocument } from '@lockkeeper/lab';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 
 const contract = contractOf(actions().find(({ name }) => name === 'rolling-alb-deploy')!);
@@ -22,7 +22,8 @@ export async function openFleetStage({
   scale = 40,
   /** Lab seconds; with the scale half a second of ours. */
   delay = 20,
-} = {}) {
+  ...more
+}: Partial<LabSettings> & { delay?: number } = {}) {
   const lab: Lab = await openLab({
     scale,
     seed: 3,
@@ -31,6 +32,7 @@ export async function openFleetStage({
     deregistrationDelay: delay,
     healthInterval: 10,
     policy: shippedPolicy,
+    ...more,
   });
   // Port 22 is the business of another action.
   lab.account.addRule(lab.securityGroupId, { cidr: '0.0.0.0/0', port: 0, toPort: 65_535 });
@@ -190,7 +192,8 @@ function shippedPolicy(
   const text = readFileSync(new URL('../iam-policy.json', import.meta.url), 'utf8')
     .replaceAll('REGION', region)
     .replaceAll('ACCOUNT', accountId)
-    .replaceAll('targetgroup/NAME/ID', targetGroupArn.split(':').at(-1)!);
+    .replaceAll('targetgroup/NAME/ID', targetGroupArn.split(':').at(-1)!)
+    .replaceAll('AUTO_SCALING_GROUP', 'web');
   const policy = JSON.parse(text) as { Statement: Array<{ Action: string[] }> };
   for (const statement of policy.Statement)
     statement.Action = statement.Action.filter((action) => !deny.includes(action));

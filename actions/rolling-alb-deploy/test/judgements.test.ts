@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { picture } from '../src/report/summary.ts';
+import { picture } from '../src/report/picture.ts';
 import { type DrainFacts, judgeDrain } from '../src/roll/drain.ts';
 import { judgeHealth, likelyCause } from '../src/roll/health.ts';
 import { afterFailure, afterInterruption, decide, nextStep, resultOf, type Step } from '../src/roll/roll.ts';
@@ -89,6 +89,8 @@ describe('the next step of a host', () => {
     [{ rotation: 'joining', release: 'new' }, 'put-back'],
     [{ rotation: 'registered', release: 'new' }, 'wait-healthy'],
     [{ rotation: 'in', release: 'new' }, 'bake'],
+    [{ rotation: 'watched', release: 'new', standby: true }, 'rejoin'],
+    [{ rotation: 'watched', release: 'new', standby: true, goal: 'old' }, 'take-out'],
     [{ rotation: 'in', release: 'new', finished: true }, undefined],
     [{ goal: 'old', rotation: 'leaving' }, 'put-back'],
     [{ goal: 'old', rotation: 'draining' }, 'put-back'],
@@ -102,7 +104,7 @@ describe('the next step of a host', () => {
   });
 
   it('never changes the release of a host that may get requests', () => {
-    for (const rotation of ['in', 'leaving', 'draining', 'joining', 'registered'] as const)
+    for (const rotation of ['in', 'leaving', 'draining', 'joining', 'registered', 'watched'] as const)
       for (const release of ['old', 'switching', 'new', 'reverting', 'unfit'] as const)
         for (const goal of ['old', 'new'] as const)
           expect(['switch', 'go-back']).not.toContain(nextStep(record('i-a', { rotation, release, goal })));

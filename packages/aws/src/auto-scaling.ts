@@ -99,14 +99,14 @@ export async function openScalingGroups(
       await update(name, { MinSize });
     },
 
-    async missingPermissions(name) {
+    async missingPermissions(name, { resize }) {
       const refusals: AwsCallError[] = [];
       // Auto Scaling has no dry run, but IAM judges a call before the service looks at what is to change.
       for (const harmless of [
         () => api.enterStandby(name, [noInstance]),
         () => api.exitStandby(name, [noInstance]),
         // An update that names the group alone changes nothing.
-        () => update(name, {}),
+        ...(resize ? [() => update(name, {})] : []),
       ]) {
         try {
           await harmless();

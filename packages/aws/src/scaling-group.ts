@@ -33,8 +33,8 @@ export interface ScalingGroups {
   /** Raises the desired capacity with it. Asynchronous: verify with `describe`. */
   exitStandby(name: string, ids: readonly string[]): Promise<void>;
   setMinSize(name: string, minSize: number): Promise<void>;
-  /** Refusals of these calls for want of permission, found without changing anything. */
-  missingPermissions(name: string): Promise<AwsCallError[]>;
+  /** Refusals of these calls for want of permission, found without changing anything; of `setMinSize` with `resize`. */
+  missingPermissions(name: string, needed: { resize: boolean }): Promise<AwsCallError[]>;
 }
 
 /** Statuses of an instance refresh that may still replace or end members (API reference, InstanceRefresh). */

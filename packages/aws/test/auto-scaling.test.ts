@@ -70,10 +70,14 @@ describe('through the real SDK', () => {
   });
 
   it('finds missing permissions without changing anything', async () => {
-    expect(await scaling.missingPermissions('web')).toEqual([]);
+    const resize = true;
+    expect(await scaling.missingPermissions('web', { resize })).toEqual([]);
     await signIn(['autoscaling:Describe*', 'autoscaling:EnterStandby']);
-    const refusals = (await scaling.missingPermissions('web')).map(({ message }) => message).join();
+    const refusals = (await scaling.missingPermissions('web', { resize }))
+      .map(({ message }) => message)
+      .join();
     expect(refusals).toMatch(/autoscaling:ExitStandby.*autoscaling:UpdateAutoScalingGroup/);
+    expect(await scaling.missingPermissions('web', { resize: false })).toHaveLength(1);
     expect(await lifecycles()).toEqual(['InService']);
     expect(group).toMatchObject({ minSize: 0, maxSize: 30, desiredCapacity: 21 });
   });

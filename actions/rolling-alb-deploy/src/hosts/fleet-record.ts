@@ -1,10 +1,26 @@
+import { isIP } from 'node:net';
 import type { Log } from '@lockkeeper/action';
 import * as v from 'valibot';
+import type { GroupFacts } from '../plan/groups.ts';
+import type { Lost } from '../plan/members.ts';
+import type { Minimum } from '../roll/minimums.ts';
 import type { Membership } from '../roll/roll.ts';
+import type { Fleet } from './fleet.ts';
+
+/** The id of a target: of an instance, or an address. */
+export const targetId = v.pipe(
+  v.string(),
+  v.check((text) => /^i-[0-9a-f]+$/.test(text) || isIP(text) !== 0),
+);
+/** The minimum size of an Auto Scaling group. */
+export const minimum = v.object({
+  group: v.string(),
+  minSize: v.pipe(v.number(), v.integer(), v.minValue(0)),
+});
 
 const place = v.object({
   group: v.string(),
-  id: v.pipe(v.string(), v.regex(/^i-[0-9a-f]+$/)),
+  id: targetId,
   port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
 });
 
@@ -16,6 +32,8 @@ const recordShape = v.object({
   release: v.string(),
   at: v.string(),
   targets: v.array(place),
+  /** Of the fleet's Auto Scaling groups, before the roll. */
+  minimums: v.optional(v.array(minimum), []),
 });
 
 /** What lies on every host while a roll is under way: all places of the fleet, so that a later run finds who is missing. */
@@ -27,6 +45,7 @@ export type Place = Membership & { id: string };
 export function fleetRecord(
   run: { runUrl: string; release: string; open: boolean; at: number },
   members: ReadonlyArray<{ id: string; memberships: readonly Membership[] }>,
+  minimums: readonly Minimum[] = [],
 ): FleetRecord {
   return {
     version: 1,
@@ -37,6 +56,7 @@ export function fleetRecord(
     targets: members.flatMap(({ id, memberships }) =>
       memberships.map(({ group, port }) => ({ group, id, port })),
     ),
+    minimums: [...minimums],
   };
 }
 
@@ -49,18 +69,44 @@ export function readFleetRecord(found: unknown, host: string, log: Log): FleetRe
   return undefined;
 }
 
-/** Places that a lost run's records name in these groups and that are not registered (or are draining) now. */
-export function missingPlaces(
+/** Who lost runs' records say was in these groups, who of them is missing now, and what was lowered for it. Pure. */
+export function lostBy(
   records: readonly FleetRecord[],
-  registered: (place: Place) => boolean,
-  groups: readonly string[],
-): Place[] {
-  const places = records.filter(({ open }) => open).flatMap(({ targets }) => targets);
-  const seen = new Set<string>();
-  return places.filter((one) => {
-    const key = `${one.group} ${one.id}:${one.port}`;
-    if (seen.has(key) || !groups.includes(one.group)) return false;
-    seen.add(key);
-    return !registered(one);
-  });
+  groups: readonly GroupFacts[],
+): Lost & { minimums: Minimum[] } {
+  const open = records.filter((record) => record.open);
+  const places = new Map<string, Place>();
+  for (const one of open.flatMap(({ targets }) => targets))
+    if (groups.some(({ group }) => group.arn === one.group))
+      places.set(`${one.group} ${one.id}:${one.port}`, one);
+  const registered = (place: Place) =>
+    groups.some(
+      ({ group, health }) =>
+        group.arn === place.group &&
+        health.some((one) => one.id === place.id && one.port === place.port && one.state !== 'draining'),
+    );
+  const minimums = new Map(open.flatMap((record) => record.minimums).map((one) => [one.group, one]));
+  return {
+    places: [...places.values()].filter((place) => !registered(place)),
+    ids: new Set([...places.values()].map(({ id }) => id)),
+    minimums: [...minimums.values()],
+  };
+}
+
+/** What lost runs left, by the record of any host. */
+export async function findLost(
+  fleet: Fleet,
+  groups: readonly GroupFacts[],
+  log: Log,
+): Promise<ReturnType<typeof lostBy>> {
+  const records = await Promise.all(
+    fleet.machines.map(async ({ id, ready }) => readFleetRecord(await ready.readNote('fleet'), id, log)),
+  );
+  const lost = lostBy(
+    records.filter((one) => one !== undefined),
+    groups,
+  );
+  for (const { id, port } of lost.places)
+    log.warning(`${id}:${port} was left out of rotation by an interrupted run; this run puts it back`);
+  return lost;
 }

@@ -1,9 +1,11 @@
-import { type Log, UserError } from '@lockkeeper/action';
-import type { Instances, TargetGroups } from '@lockkeeper/aws';
-import type { Fleet } from '../hosts/fleet.ts';
-import { missingPlaces, type Place, readFleetRecord } from '../hosts/fleet-record.ts';
+import { isIP } from 'node:net';
+import type { Log } from '@lockkeeper/action';
+import { AwsCallError, type Instance, type TargetGroups } from '@lockkeeper/aws';
+import type { Account } from '../account.ts';
 import { stateText } from '../roll/health.ts';
-import { type FleetMember, fleetMembers, type GroupFacts, instanceIds, type PlanSettings } from './plan.ts';
+import { type GroupFacts, ofHosts } from './groups.ts';
+import type { Lost, Surroundings } from './members.ts';
+import { needsRoom, type ScalingFacts } from './scaling.ts';
 
 /** Each group and its targets, as AWS tells them now. */
 export async function lookAtGroups(
@@ -18,65 +20,93 @@ export async function lookAtGroups(
   );
 }
 
-/** Refuses to take out what could not be put back. */
-export async function checkPermissions(
-  gate: Pick<TargetGroups, 'missingPermissions'>,
+/** The same groups with their targets as they are now. */
+export async function lookAgain(
+  gate: Pick<TargetGroups, 'health'>,
   groups: readonly GroupFacts[],
-): Promise<void> {
-  const refusals = (await Promise.all(groups.map(({ group }) => gate.missingPermissions(group)))).flat();
-  if (refusals.length > 0)
-    throw new UserError(`nothing was changed: ${refusals.map(({ message }) => message).join('; ')}`, {
-      next: [...new Set(refusals.map(({ next }) => next))].join('\n'),
-    });
+): Promise<GroupFacts[]> {
+  return Promise.all(groups.map(async ({ group }) => ({ group, health: await gate.health(group.arn) })));
 }
 
-/** The hosts of the fleet: those that are registered, and those that an interrupted run left out. */
-export async function lookAtInstances(
-  instances: Pick<Instances, 'describe'>,
+/** The instances behind these ids (addresses are their own answer), and the Auto Scaling groups that they are in. */
+export async function lookAround(
+  account: Pick<Account, 'instances' | 'scaling'>,
   groups: readonly GroupFacts[],
-  settings: Pick<PlanSettings, 'targets' | 'hosts' | 'hostAddress'>,
-  missing: readonly Place[],
+  ids: readonly string[],
+): Promise<Surroundings> {
+  const instances = await account.instances.describe(ids.filter((id) => isIP(id) === 0));
+  return { groups, instances, scaling: await lookAtScaling(account.scaling, instances.values()) };
+}
+
+/** Whom lost runs left out: one by one, because AWS refuses all of them for one that is terminated. */
+export async function lookForLost(
+  account: Pick<Account, 'instances' | 'scaling'>,
+  around: Surroundings,
+  lost: Lost,
   log: Log,
-): Promise<FleetMember[]> {
-  const found = new Map(await instances.describe(instanceIds(groups, settings)));
-  // One by one: a terminated instance that a record still names makes AWS refuse all of them.
-  const back: Place[] = [];
-  for (const place of missing) {
+): Promise<{ around: Surroundings; lost: Lost }> {
+  const instances = new Map(around.instances);
+  const places: Array<Lost['places'][number]> = [];
+  for (const place of lost.places) {
     const one =
-      found.get(place.id) ?? (await instances.describe([place.id]).catch(() => new Map())).get(place.id);
-    if (one?.state === 'running') {
-      found.set(place.id, one);
-      back.push(place);
+      instances.get(place.id) ?? (isIP(place.id) === 0 ? await describeOne(account, place.id) : undefined);
+    if (isIP(place.id) !== 0 || one?.state === 'running') {
+      if (one) instances.set(place.id, one);
+      places.push(place);
     } else
       log.warning(
         `${place.id} was in the target group when a run was interrupted, and is ${one?.state ?? 'gone'} now; it is left out of account`,
       );
   }
-  return fleetMembers(groups, found, settings, back);
+  const scaling = await lookAtScaling(account.scaling, instances.values());
+  return { around: { ...around, instances, scaling }, lost: { ...lost, places } };
 }
 
-/** Who an interrupted run took out and nobody put back, from any host's record. */
-export async function findMissing(fleet: Fleet, groups: readonly GroupFacts[], log: Log): Promise<Place[]> {
-  const records = await Promise.all(
-    fleet.machines.map(async ({ id, ready }) => readFleetRecord(await ready.readNote('fleet'), id, log)),
-  );
-  const registered = (place: Place) =>
-    groups.some(
-      ({ group, health }) =>
-        group.arn === place.group &&
-        health.some((one) => one.id === place.id && one.port === place.port && one.state !== 'draining'),
-    );
-  const places = missingPlaces(
-    records.filter((one) => one !== undefined),
-    registered,
-    groups.map(({ group }) => group.arn),
-  );
-  for (const { id, port } of places)
-    log.warning(`${id}:${port} was left out of rotation by an interrupted run; this run puts it back`);
-  return places;
+async function describeOne(
+  { instances }: Pick<Account, 'instances'>,
+  id: string,
+): Promise<Instance | undefined> {
+  try {
+    return (await instances.describe([id])).get(id);
+  } catch (error) {
+    if (error instanceof AwsCallError && error.kind === 'refused') return undefined;
+    throw error;
+  }
 }
 
-/** What DescribeTargetHealth says of each instance, of all its places, in words. */
+async function lookAtScaling(
+  scaling: Pick<Account['scaling'], 'describe' | 'refreshUnderWay'>,
+  instances: Iterable<Instance>,
+): Promise<Map<string, ScalingFacts>> {
+  const names = [...new Set([...instances].map(({ autoScalingGroup }) => autoScalingGroup).filter(Boolean))];
+  if (names.length === 0) return new Map();
+  const groups = await scaling.describe(names);
+  return new Map(
+    await Promise.all(
+      [...groups.values()].map(
+        async (group) => [group.name, { group, refresh: await scaling.refreshUnderWay(group.name) }] as const,
+      ),
+    ),
+  );
+}
+
+/** Refusals of what the roll will have to do, found without doing it: nobody is taken out who could not be put back. */
+export async function missingPermissions(
+  { gate, scaling }: Pick<Account, 'gate' | 'scaling'>,
+  around: Surroundings,
+  /** How many hosts leave at once. */
+  batch: number,
+): Promise<AwsCallError[]> {
+  const refusals = await Promise.all([
+    ...ofHosts(around.groups).map(({ group }) => gate.missingPermissions(group)),
+    ...[...around.scaling.values()].map(({ group }) =>
+      scaling.missingPermissions(group.name, { resize: needsRoom(group, batch) }),
+    ),
+  ]);
+  return refusals.flat();
+}
+
+/** What DescribeTargetHealth says of each host, of all its places, in words. */
 export function statesOf(groups: readonly GroupFacts[]): Map<string, string> {
   const states = new Map<string, string>();
   for (const { health } of groups)

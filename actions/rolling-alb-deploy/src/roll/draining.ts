@@ -103,10 +103,11 @@ export class Draining {
       gone: look !== undefined && targets.every((target) => target?.state !== 'draining'),
     });
     if (!verdict.done) return;
-    this.#ledger.set([host], { rotation: 'out' });
-    if (verdict.why === 'cut')
+    const cut = verdict.why === 'cut' ? verdict.open : 0;
+    this.#ledger.set([host], { rotation: 'out', cut: host.cut + cut });
+    if (cut > 0)
       log.warning(
-        `${host.id}: ${verdict.open} ${verdict.open === 1 ? 'connection was' : 'connections were'} still open when the time to drain was over and will be cut`,
+        `${host.id}: ${cut} ${cut === 1 ? 'connection was' : 'connections were'} still open when the time to drain was over and will be cut`,
       );
     else
       log.info(

@@ -41,6 +41,16 @@ export function registerCommands({ id, memberships }: Placed): string[] {
   );
 }
 
+/** What to type to bring members of Auto Scaling groups back from standby by hand. */
+export function exitStandbyCommands(
+  hosts: ReadonlyArray<Pick<HostRecord, 'id' | 'scaling' | 'memberships'>>,
+): string[] {
+  return hosts.map(({ id, scaling, memberships }) => {
+    const region = memberships[0]?.group.split(':')[3];
+    return `aws autoscaling exit-standby ${region ? `--region ${region} ` : ''}--auto-scaling-group-name '${scaling.replaceAll("'", "'\\''")}' --instance-ids ${id}`;
+  });
+}
+
 /** What to type to see how all targets of a group are, and why. */
 export const describeCommand = (group: string) => `aws elbv2 describe-target-health ${groupArguments(group)}`;
 

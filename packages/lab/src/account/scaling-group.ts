@@ -252,13 +252,16 @@ export class ScalingGroup {
     const launch = this.#launch;
     if (!launch) return;
     this.#launching += 1;
-    void Promise.resolve(launch()).then((instance) => {
+    const over = () => {
       this.#launching -= 1;
+    };
+    void Promise.resolve(launch()).then((instance) => {
+      over();
       const member: ScalingMember = { instance, lifecycle: 'Pending', since: this.#clock.now() };
       this.members.set(instance.id, member);
       this.#become(member, this.launchHook ? 'Pending:Wait' : 'Pending');
       this.#after(step, () => this.#comeIntoService(member));
-    });
+    }, over);
   }
 
   #everyCheck(): void {
