@@ -142,6 +142,16 @@ export async function openFleetStage({
       for (const { host } of lab.hosts) rmSync(join(host.home, 'app/.lockkeeper/lock'), { force: true });
     },
     states: () => lab.group.health().map(({ state: now }) => now),
+    /** The Auto Scaling group: its sizes, and what its members are. */
+    scaling: () =>
+      lab.scaling && {
+        minSize: lab.scaling.minSize,
+        desired: lab.scaling.desiredCapacity,
+        lifecycles: [...lab.scaling.members.values()].map(({ lifecycle }) => lifecycle),
+      },
+    /** Why it ended members. */
+    endedMembers: () =>
+      (lab.scaling?.activities ?? []).map(({ what }) => what).filter((what) => what.startsWith('Terminat')),
     /** The version that each host itself answers with. */
     versions: () =>
       Promise.all(

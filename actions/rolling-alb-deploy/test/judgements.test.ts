@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { picture } from '../src/report/picture.ts';
 import { type DrainFacts, judgeDrain } from '../src/roll/drain.ts';
 import { judgeHealth, likelyCause } from '../src/roll/health.ts';
 import { afterFailure, afterInterruption, decide, nextStep, resultOf, type Step } from '../src/roll/roll.ts';
@@ -150,15 +149,5 @@ describe('after an interruption', () => {
     expect(afterInterruption([serving], { canDrain: true })[0]?.goal).toBe('old');
     expect(afterInterruption([serving], { canDrain: false })[0]?.goal).toBe('new');
     expect(afterInterruption([record('i-b')], { canDrain: true })[0]?.finished).toBe(true);
-  });
-});
-
-describe('the picture', () => {
-  it('has one section a host and bars that never vanish', () => {
-    const text = picture([
-      { host: 'i-a', phase: 'drain', from: 1_000, to: 6_000 },
-      { host: 'i-a', phase: 'deploy', from: 6_000, to: 6_000 },
-    ]);
-    expect(text).toContain('section i-a\n  drain :0, 5000\n  deploy :active, 5000, 5001');
   });
 });

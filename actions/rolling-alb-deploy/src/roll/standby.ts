@@ -107,6 +107,8 @@ export class Standby {
     for await (const group of this.#looks(name, new Deadline(clock, settings.healthyTimeout))) {
       const present = this.#present(group, members);
       const back = present.filter(({ id }) => lifecycleOf(group, id) === 'InService');
+      for (const { id } of back)
+        this.#watch.say(`rejoin ${id}`, `${id} is back in service in ${name}`, (line) => log.info(line));
       this.#ledger.set(back, { standby: false });
       if (back.length === present.length) {
         if (await this.#restore(group)) return;
