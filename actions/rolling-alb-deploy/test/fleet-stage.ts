@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Lab, type LabSettings, openLab, type PolicyDocument } from '@lockkeeper/lab';
+import { type Lab, type LabSettings, openLab, type PolicyStatement } from '@lockkeeper/lab';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 
 const contract = contractOf(actions().find(({ name }) => name === 'rolling-alb-deploy')!);
@@ -195,19 +195,20 @@ export function succeeded({ code, log }: Outcome): void {
   if (code !== 0) throw new Error(log);
 }
 
-function shippedPolicy(
+/** The policy that the action ships, filled in for an account, without some of its actions. */
+export function shippedPolicy(
   { region, accountId, targetGroupArn }: { region: string; accountId: string; targetGroupArn: string },
   deny: readonly string[] = [],
-): PolicyDocument {
+): { Version: '2012-10-17'; Statement: Array<PolicyStatement & { Action: string[] }> } {
   const text = readFileSync(new URL('../iam-policy.json', import.meta.url), 'utf8')
     .replaceAll('REGION', region)
     .replaceAll('ACCOUNT', accountId)
     .replaceAll('targetgroup/NAME/ID', targetGroupArn.split(':').at(-1)!)
     .replaceAll('AUTO_SCALING_GROUP', 'web');
-  const policy = JSON.parse(text) as { Statement: Array<{ Action: string[] }> };
+  const policy = JSON.parse(text) as ReturnType<typeof shippedPolicy>;
   for (const statement of policy.Statement)
     statement.Action = statement.Action.filter((action) => !deny.includes(action));
-  return policy as unknown as PolicyDocument;
+  return policy;
 }
 
 /** `name<<delimiter` blocks as @actions/core writes them; the last of a name counts. */

@@ -17,6 +17,7 @@ const refusals = scenario(async (stage) => {
   const deregister = await told();
   stage.deny();
   const tooFew = { main: await told({ 'min-healthy': '2' }), post: await stage.post() };
+  stage.deny('elasticloadbalancing:DescribeLoadBalancerAttributes');
   const dryRun = await told({ 'dry-run': 'true', region: '' });
   const drained = stage.lab.group.history.filter(({ state }) => state === 'draining');
   return { register, deregister, tooFew, dryRun, versions: await stage.versions(), drained };
@@ -97,6 +98,7 @@ it('changes nothing in a dry run and prints the plan, in the region that the ARN
   const { dryRun, versions, drained } = await refusals();
   succeeded(dryRun);
   expect(dryRun.log).toContain('batch 2:');
+  expect(dryRun.log).toContain('could not be read (elasticloadbalancing:DescribeLoadBalancerAttributes)');
   expect(dryRun.summary).toContain('batch 1:');
   expect(versions).toEqual(['v1', 'v1']);
   expect(drained).toEqual([]);

@@ -32,7 +32,8 @@ export interface TargetGroupSettings {
   port: number;
   arn?: string;
   protocol?: 'HTTP' | 'HTTPS';
-  targetType?: 'instance' | 'ip';
+  /** `lambda` is described, and has no targets here. */
+  targetType?: 'instance' | 'ip' | 'lambda';
   healthCheck?: Partial<HealthCheckSettings>;
   attributes?: Record<string, string>;
   loadBalancerArns?: string[];
@@ -71,7 +72,7 @@ export class TargetGroup {
   readonly name: string;
   readonly port: number;
   readonly protocol: 'HTTP' | 'HTTPS';
-  readonly targetType: 'instance' | 'ip';
+  readonly targetType: 'instance' | 'ip' | 'lambda';
   readonly healthCheck: HealthCheckSettings;
   readonly attributes: Map<string, string>;
   /** Load balancers that forward to this group; empty means Target.NotInUse. */
