@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Lab, type LabSettings, openLab, type PolicyStatement } from '@lockkeeper/lab';
+import { type Lab, type LabSettings, openLab, type Place, type PolicyStatement } from '@lockkeeper/lab';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 
 const contract = contractOf(actions().find(({ name }) => name === 'rolling-alb-deploy')!);
@@ -126,8 +126,11 @@ export async function openFleetStage({
     /** From now on the role may do what the shipped policy allows, without these actions. */
     deny: (...actions: string[]) => {
       const { region, accountId } = lab.account;
-      const place = { region, accountId, targetGroupArn: lab.group.arn };
-      lab.account.roles.get(lab.roleArn)!.policy = shippedPolicy(place, actions);
+      const targetGroupArns = lab.groups.map(({ arn }) => arn);
+      lab.account.roles.get(lab.roleArn)!.policy = shippedPolicy(
+        { region, accountId, targetGroupArns },
+        actions,
+      );
     },
     /** A version of the app in the registry, as the input that deploys it. */
     image: async (version: string, sick?: string) => ({
@@ -141,6 +144,16 @@ export async function openFleetStage({
       state = '';
       for (const { host } of lab.hosts) rmSync(join(host.home, 'app/.lockkeeper/lock'), { force: true });
     },
+    /** Every place that is registered, and healthy. */
+    membership: () =>
+      lab.groups
+        .flatMap((group) =>
+          group
+            .health()
+            .filter(({ state: now }) => now === 'healthy')
+            .map(({ id, port }) => `${group.name} ${id}:${port}`),
+        )
+        .sort(),
     states: () => lab.group.health().map(({ state: now }) => now),
     /** The Auto Scaling group: its sizes, and what its members are. */
     scaling: () =>
@@ -197,13 +210,14 @@ export function succeeded({ code, log }: Outcome): void {
 
 /** The policy that the action ships, filled in for an account, without some of its actions. */
 export function shippedPolicy(
-  { region, accountId, targetGroupArn }: { region: string; accountId: string; targetGroupArn: string },
+  { region, accountId, targetGroupArns }: Pick<Place, 'region' | 'accountId' | 'targetGroupArns'>,
   deny: readonly string[] = [],
 ): { Version: '2012-10-17'; Statement: Array<PolicyStatement & { Action: string[] }> } {
   const text = readFileSync(new URL('../iam-policy.json', import.meta.url), 'utf8')
+    // One line of the policy for each group.
+    .replace(/"Resource": "[^"]*targetgroup\/NAME\/ID"/, `"Resource": ${JSON.stringify(targetGroupArns)}`)
     .replaceAll('REGION', region)
     .replaceAll('ACCOUNT', accountId)
-    .replaceAll('targetgroup/NAME/ID', targetGroupArn.split(':').at(-1)!)
     .replaceAll('AUTO_SCALING_GROUP', 'web');
   const policy = JSON.parse(text) as ReturnType<typeof shippedPolicy>;
   for (const statement of policy.Statement)

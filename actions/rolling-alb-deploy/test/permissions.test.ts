@@ -32,11 +32,11 @@ afterAll(() => stage.close());
 
 function withoutLeaveTo(...denied: string[]): Promise<string> {
   const { region, accountId } = stage.account;
-  const policy = shippedPolicy({ region, accountId, targetGroupArn: group.arn }, denied);
+  const policy = shippedPolicy({ region, accountId, targetGroupArns: [group.arn] }, denied);
   return stage.refusal(policy, { 'target-group-arn': group.arn, 'host-keys': 'ec2-console' });
 }
 
-const needed = shippedPolicy({ region: 'r', accountId: '1', targetGroupArn: 'a:b' })
+const needed = shippedPolicy({ region: 'r', accountId: '1', targetGroupArns: [] })
   .Statement.flatMap(({ Action }) => Action)
   // Without it the plan only says what could not be read.
   .filter((action) => action !== 'elasticloadbalancing:DescribeLoadBalancerAttributes');

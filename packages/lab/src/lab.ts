@@ -49,6 +49,8 @@ export interface Place {
   accountId: string;
   securityGroupId: string;
   targetGroupArn: string;
+  /** That one, and those of `morePorts`. */
+  targetGroupArns: string[];
 }
 
 /** Where a runner appears from to the world: a label on connections from loopback, no traffic goes there. */
@@ -155,6 +157,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         accountId: account.accountId,
         securityGroupId: securityGroup.id,
         targetGroupArn: group.arn,
+        targetGroupArns: groups.map(({ arn }) => arn),
       }),
     });
 
