@@ -135,13 +135,8 @@ export class Deployment {
     const { log } = this.#outside;
     const { plan, staged } = await this.#stageOn(this.#members, this.#around.groups);
     const [first] = staged.values();
-    this.#save({
-      // With rollback-to it is an old one.
-      ...(first && { release: first.id }),
-      previous: Object.fromEntries(
-        this.#fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : [])),
-      ),
-    });
+    // With rollback-to it is an old one.
+    if (first) this.#save({ release: first.id });
     const lines = planLines(plan, this.#members, this.#around.groups, staged);
     log.info(['The plan:', ...lines].join('\n'));
     for (const warning of plan.warnings) log.warning(warning);
@@ -158,6 +153,8 @@ export class Deployment {
     );
     const staged = await this.#fleet.stage(members.map(({ id }) => id));
     for (const [id, one] of staged) this.#staged.set(id, one);
+    const served = this.#fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []));
+    this.#save({ previous: Object.fromEntries(served) });
     const unchanged = release.dryRun ? new Map<string, boolean>() : await this.#fleet.verifyUnchanged(staged);
     const facts = new Map(members.map(({ id }) => [id, { unchanged: unchanged.get(id) === true }]));
     const plan = planRoll(groups, members, facts, this.#inputs, this.#around.scaling);
@@ -203,6 +200,7 @@ export class Deployment {
       saveMinimums: (minimums) => this.#save({ minimums: [...minimums] }),
     });
     this.#save({ hosts });
+    await this.#fleet.forget(hosts.filter(({ left }) => left).map(({ id }) => id));
   }
 
   /** What a lost run lowered. */
@@ -268,6 +266,8 @@ export class Deployment {
     };
     const { plan } = await this.#stageOn(members, groups);
     this.#members = [...this.#members, ...members];
+    const known = new Set(this.#minimums.map(({ group }) => group));
+    this.#minimums = [...this.#minimums, ...minimumsOf(around).filter(({ group }) => !known.has(group))];
     this.#require(plan);
     const next = Math.max(-1, ...this.#state.hosts.map(({ batch }) => batch)) + 1;
     const joined = plan.hosts.map((host) => ({
@@ -282,11 +282,9 @@ export class Deployment {
   async end(): Promise<Deployed> {
     const { gate } = this.#outside;
     const { hosts } = this.#state;
-    await this.#fleet.leaveInOrder(hosts, this.#staged, this.#inputs.onFailure);
-    if (!this.#isUnfinished()) {
-      await this.#fleet.writeRecord(this.#record(false));
-      this.#forPost = false;
-    }
+    const present = hosts.filter(({ left }) => !left);
+    await this.#fleet.leaveInOrder(present, this.#staged, this.#inputs.onFailure);
+    if (!this.#isUnfinished()) this.#forPost = !(await this.#closeRecord());
     const groups = await lookAgain(gate, this.#around.groups).catch(() => this.#around.groups);
     return {
       kind: 'rolled',
@@ -304,18 +302,19 @@ export class Deployment {
 
   /** After a failure outside the roll: where nothing is out of rotation, post has nothing to bring back. */
   async abandon(): Promise<void> {
-    const { signal, log } = this.#outside;
-    if (signal.aborted || this.#isUnfinished()) return;
-    if (this.#state.hosts.length > 0 && this.#forPost) {
-      try {
-        // The record must not stay open.
-        await this.#fleet.writeRecord(this.#record(false));
-      } catch (error) {
-        log.warning(messageOf(error));
-        return;
-      }
+    if (this.#outside.signal.aborted || this.#isUnfinished() || !this.#forPost) return;
+    this.#forPost = this.#state.hosts.length > 0 && !(await this.#closeRecord());
+  }
+
+  /** An open record makes the next run look for who is missing. False: post has to close it. */
+  async #closeRecord(): Promise<boolean> {
+    try {
+      await this.#fleet.writeRecord(this.#record(false));
+      return true;
+    } catch (error) {
+      this.#outside.log.warning(`the record of this run could not be closed: ${messageOf(error)}`);
+      return false;
     }
-    this.#forPost = false;
   }
 
   /** Gives the locks back, or leaves them to post. */

@@ -97,6 +97,22 @@ describe('members of an Auto Scaling group', () => {
     expect(s.journal).not.toContain('switch i-c');
   });
 
+  it('that were scaled in after their turn are not looked for when the others go back', async () => {
+    const s = stand({ ids: ['i-a', 'i-b', 'i-c'], scaling: roomy, sick: new Set(['i-c']) });
+    const turn = s.roll('rollback-all');
+    while (!s.journal.includes('exit i-a')) await s.clock.sleep(1_000);
+    await s.clock.sleep(10_000);
+    s.scaleIn('i-a');
+    const hosts = await turn;
+    expect(hosts.map(({ left, release }) => `${left} ${release}`)).toEqual([
+      'true new',
+      'false old',
+      'false old',
+    ]);
+    expect(s.journal).not.toContain('go-back i-a');
+    expect(resultOf(hosts, 'rollback-all')).toBe('rolled-back');
+  });
+
   it('wait for the deregistration delay, however soon they are idle', async () => {
     const s = stand({ scaling: roomy, target: group({ deregistrationDelay: 120_000 }) });
     await s.roll();

@@ -165,6 +165,16 @@ export class Fleet {
     );
   }
 
+  /** Hosts that are gone for good: nothing is asked of them any more. */
+  async forget(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      const gone = this.#machines.get(id);
+      this.#machines.delete(id);
+      gone?.project?.leave();
+      await gone?.shell.close().catch(() => {});
+    }
+  }
+
   /** Gives the locks back (unless post goes on with them) and ends the connections. Only warns. */
   async close({ keepLocks = false } = {}): Promise<void> {
     await Promise.all(
@@ -201,7 +211,6 @@ export class Fleet {
     for (const host of hosts) {
       const { ready } = this.machine(host.id);
       try {
-        if (host.left) continue;
         if (host.skipped && this.#settings.release.rollbackTo === undefined)
           await ready.discard(staged.get(host.id)!.id);
         else if (host.release === 'old' && !ready.interrupted && (await ready.needsRollBack()))

@@ -51,16 +51,19 @@ export class Minimums {
   ): Promise<boolean> {
     const before = this.#known.find(({ group }) => group === name);
     if (!before) return true;
-    const { scaling, saveMinimums, log } = this.#context;
+    const { scaling, log } = this.#context;
     const wanted = allBack ? before.minSize : Math.min(before.minSize, desired);
     if (minSize < wanted) {
       if (!(await this.#watch.change(() => scaling.setMinSize(name, wanted)))) return false;
       log.info(`the minimum size of ${name} is ${wanted} again`);
     }
-    if (allBack) {
-      this.#known = this.#known.filter(({ group }) => group !== name);
-      saveMinimums(this.#known);
-    }
+    if (allBack) this.forget(name);
     return true;
+  }
+
+  /** Nothing is left to raise there. */
+  forget(name: string): void {
+    this.#known = this.#known.filter(({ group }) => group !== name);
+    this.#context.saveMinimums(this.#known);
   }
 }

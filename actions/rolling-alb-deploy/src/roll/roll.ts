@@ -171,7 +171,7 @@ function failedGoingBack(host: HostRecord, step: Step): HostRecord {
 }
 
 function withTheOthers(host: HostRecord, onFailure: OnFailure): HostRecord {
-  if (host.skipped || host.goal === 'old') return host;
+  if (host.left || host.skipped || host.goal === 'old') return host;
   if (host.release === 'old' && host.rotation === 'in') return { ...host, goal: 'old', finished: true };
   // Otherwise the others of the batch end what they began.
   return onFailure === 'rollback-all' ? { ...host, goal: 'old', finished: false } : host;

@@ -146,7 +146,10 @@ export class Standby {
           scaling.describe([name]),
         )) {
           const group = found.get(name);
-          if (!group) break;
+          if (!group) {
+            this.#minimums.forget(name);
+            break;
+          }
           this.#present(group, members.get(name) ?? []);
           if (await this.#restore(group)) break;
         }
