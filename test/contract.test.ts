@@ -114,7 +114,7 @@ describe.each(all.map((action) => [action.name, action] as const))('%s', (name, 
   });
 
   it('sets the outputs that it declares, and no others', () => {
-    const sources = readdirSync(join(directory, 'src'))
+    const sources = (readdirSync(join(directory, 'src'), { recursive: true, encoding: 'utf8' }) as string[])
       .filter((file) => file.endsWith('.ts'))
       .map((file) => readFileSync(join(directory, 'src', file), 'utf8'));
     const set = [...sources.join('\n').matchAll(/\boutput\(\s*'([^']+)'/g)].map(([, output]) => output!);

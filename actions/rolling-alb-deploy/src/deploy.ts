@@ -1,32 +1,16 @@
-import { randomBytes } from 'node:crypto';
-import { type Log, messageOf } from '@lockkeeper/action';
-import type { AwsRoute } from '@lockkeeper/aws';
-import { type Repository, releaseId, releaseNonce, type StagedRelease } from '@lockkeeper/compose';
-import type { Clock } from '@lockkeeper/wait';
-import type { Account } from './account.ts';
-import { Fleet } from './fleet.ts';
-import { fleetRecord } from './fleet-record.ts';
+import { Deployment } from './deployment.ts';
+import { withHostKeys } from './hosts/host-keys.ts';
 import type { RollingInputs } from './inputs.ts';
-import { checkGroups, type FleetMember, type GroupFacts, type Plan, planRoll } from './plan.ts';
-import { isUnfinished } from './post-roll.ts';
-import type { Deployed, Evidence, ReleaseNames } from './report.ts';
-import { leftOut } from './roll.ts';
-import { runRoll } from './run-roll.ts';
-import { addressesOf, firstState, type RollState } from './state.ts';
-import { planLines } from './summary.ts';
-import { checkPermissions, findMissing, lookAtGroups, lookAtInstances, statesOf } from './survey.ts';
-import { Timeline } from './timeline.ts';
-
-/** All that a deploy, and post after it, meets of the world outside; the hosts it reaches by SSH. */
-export interface Outside extends Pick<Account, 'gate' | 'instances'> {
-  run: { repository: string; runUrl: string; commit: string; route: AwsRoute };
-  repository: Repository;
-  log: Log;
-  clock: Clock;
-  signal: AbortSignal;
-  /** On disk when it returns. */
-  save(state: RollState): void;
-}
+import type { Outside } from './outside.ts';
+import { batchSizeOf } from './plan/capacity.ts';
+import { groupProblems, ofHosts } from './plan/groups.ts';
+import { type FleetMember, fleetMembers, type Surroundings, wantedIds } from './plan/members.ts';
+import { planRoll } from './plan/plan.ts';
+import { refuse } from './plan/refusal.ts';
+import { scalingProblems } from './plan/scaling.ts';
+import { lookAround, lookAtGroups, missingPermissions } from './plan/survey.ts';
+import type { Deployed } from './report/report.ts';
+import type { ReleaseNames } from './report/target-report.ts';
 
 /**
  * Deploys to the fleet, batch after batch: all hosts are reached, locked and staged before the first one drains.
@@ -38,141 +22,50 @@ export async function deploy(
   outside: Outside,
   announce: (releases: ReleaseNames) => void,
 ): Promise<Deployed> {
-  const { gate, instances, run, log, clock, signal } = outside;
-  const { dryRun } = inputs.release;
-  const groups = await lookAtGroups(gate, inputs.targetGroupArns);
-  checkGroups(groups);
-  await checkPermissions(gate, groups);
-  let members = await lookAtInstances(instances, groups, inputs, [], log);
-
-  const release = releaseId(new Date(clock.now()), run.commit, releaseNonce());
-  const lockToken = randomBytes(8).toString('hex');
-  const fleet = new Fleet({
-    ssh: inputs.ssh,
-    release: inputs.release,
-    releaseId: release,
-    commit: run.commit,
-    repository: outside.repository,
-    owner: run,
-    lockToken,
-    log,
-    clock,
-    signal,
-  });
-  // Written before the first lock is taken: from here on post knows whom to look after.
-  let state = firstState(inputs, { route: run.route, release, lockToken }, members);
-  const save = (change: Partial<RollState>) => {
-    state = { ...state, ...change };
-    if (!dryRun) outside.save(state);
-  };
-  save({});
-  const record = (open: boolean) =>
-    fleetRecord({ runUrl: run.runUrl, release: state.release, open, at: clock.now() }, members);
-  let forPost = true;
+  const deployment = new Deployment(inputs, outside, await survey(inputs, outside));
   try {
-    log.info(`reaching ${members.map(({ id, address }) => `${id} (${address.host})`).join(', ')}`);
-    await fleet.open(members);
-    const lost = await findMissing(fleet, groups, log);
-    if (lost.length > 0) {
-      members = await lookAtInstances(instances, groups, inputs, lost, log);
-      save({ addresses: addressesOf(members) });
-      await fleet.open(members);
-    }
-    log.info(`staging ${inputs.release.rollbackTo ?? release} on ${members.length} hosts`);
-    const staged = await fleet.stage();
-    // With rollback-to the release is an old one.
-    const releases: ReleaseNames = {
-      release: [...staged.values()][0]?.id ?? release,
-      previous: new Map(fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []))),
-    };
-    const unchanged = dryRun ? new Map<string, boolean>() : await fleet.verifyUnchanged(staged);
-    const plan = planRoll(
-      groups,
-      members,
-      new Map(members.map(({ id }) => [id, { unchanged: unchanged.get(id) === true }])),
-      { ...inputs, stabilityWindow: inputs.release.stabilityWindow },
-    );
-    const lines = tellPlan(plan, members, groups, staged, log);
-    announce(releases);
-    if (dryRun) {
-      forPost = false;
-      return { kind: 'planned', releases, lines };
-    }
-
-    save({
-      release: releases.release,
-      previous: Object.fromEntries(releases.previous),
-      required: [...plan.required].map(([group, { count, because }]) => ({ group, count, because })),
-      hosts: plan.hosts,
-    });
-    await fleet.writeRecord(record(true));
-    const first = plan.batches[0]?.[0];
-    if (first !== undefined) await fleet.preDeploy(first, staged.get(first)!.id);
-
-    const timeline = new Timeline();
-    const evidence: Evidence = new Map();
-    const hosts = await runRoll(plan.hosts, {
-      groups: new Map(groups.map(({ group }) => [group.arn, group])),
-      gate,
-      fleet: fleet.hosts(releases.release),
-      settings: { ...inputs, required: plan.required },
-      clock,
-      log,
-      signal,
-      timeline,
-      evidence: (id, failure) => {
-        evidence.set(id, failure);
-        if (failure.details) log.remote(id, `${failure.details}\n`);
-      },
-      save: (records) => save({ hosts: [...records] }),
-    });
-    await fleet.leaveInOrder(hosts, staged, inputs.onFailure);
-    if (leftOut(hosts).length === 0) {
-      await fleet.writeRecord(record(false));
-      forPost = false;
-    }
-    return {
-      kind: 'rolled',
-      releases,
-      hosts,
-      onFailure: inputs.onFailure,
-      addresses: new Map(members.map(({ id, address }) => [id, address.host])),
-      states: statesOf(await lookAtGroups(gate, inputs.targetGroupArns).catch(() => groups)),
-      timeline,
-      evidence,
-    };
+    await deployment.reach();
+    const { plan, lines } = await deployment.stage();
+    announce(deployment.releases);
+    if (inputs.release.dryRun) return { kind: 'planned', releases: deployment.releases, lines };
+    await deployment.begin(plan);
+    await deployment.roll();
+    await deployment.rollNewcomers();
+    return await deployment.end();
   } catch (error) {
-    // Nothing was taken out yet, so there is nothing for post to bring back; only the record must not stay open.
-    if (!signal.aborted && !isUnfinished(state.hosts)) {
-      if (state.hosts.length > 0 && forPost)
-        await fleet
-          .writeRecord(record(false))
-          .then(() => (forPost = false))
-          .catch((cause) => log.warning(messageOf(cause)));
-      else forPost = false;
-    }
+    await deployment.abandon();
     throw error;
   } finally {
-    await fleet.close({ keepLocks: forPost });
-    if (!forPost) save({ ended: true });
+    await deployment.close();
   }
 }
 
-function tellPlan(
-  plan: Plan,
-  members: readonly FleetMember[],
-  groups: readonly GroupFacts[],
-  staged: ReadonlyMap<string, StagedRelease>,
-  log: Log,
-): string[] {
-  const changes = new Map(
-    [...staged].map(([id, one]) => [
-      id,
-      one.plan.map(({ service, change, why }) => `${service} ${change} (${why})`).join(', '),
-    ]),
+/** The fleet as AWS tells it, before any host is asked. Throws one UserError with all that makes a roll impossible. */
+async function survey(
+  inputs: RollingInputs,
+  outside: Outside,
+): Promise<{ around: Surroundings; members: FleetMember[] }> {
+  const groups = await lookAtGroups(outside.gate, inputs.targetGroupArns);
+  const around = await lookAround(outside, groups, wantedIds(groups, inputs));
+  const fleet = fleetMembers(around, inputs);
+  const keys =
+    inputs.hostKeys === 'ec2-console' ? await withHostKeys(outside.instances, fleet.members) : undefined;
+  const members = keys?.members ?? fleet.members;
+  const batch = batchSizeOf(inputs.batchSize, members.length);
+  const denied = await missingPermissions(outside, around, batch);
+  const problems = [
+    ...groupProblems(groups),
+    ...scalingProblems(around.scaling),
+    ...fleet.problems,
+    ...(keys?.problems ?? []),
+    ...denied.map(({ message }) => message),
+  ];
+  // Too few to take anybody out is no problem yet: hosts that run the release already stay where they are.
+  const capacity = problems.length > 0 ? planRoll(ofHosts(groups), members, new Map(), inputs).problems : [];
+  refuse(
+    [...problems, ...capacity],
+    denied.flatMap(({ next }) => next ?? []),
   );
-  const lines = planLines(plan, members, groups, changes);
-  log.info(['The plan:', ...lines].join('\n'));
-  for (const warning of plan.warnings) log.warning(warning);
-  return lines;
+  for (const warning of fleet.warnings) outside.log.warning(warning);
+  return { around, members };
 }

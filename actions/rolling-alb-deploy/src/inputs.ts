@@ -1,22 +1,17 @@
-import type { CountOrPercent, Inputs } from '@lockkeeper/action';
+import { isIP } from 'node:net';
+import type { Inputs } from '@lockkeeper/action';
 import { type AwsSettings, readAwsInputs } from '@lockkeeper/aws';
 import { type ReleaseSettings, readReleaseInputs } from '@lockkeeper/compose';
 import { checkHostName, readSshInputs, type SshTarget } from '@lockkeeper/ssh';
-import type { DrainSettings } from './drain.ts';
-import type { HostAddress, NamedTarget, SshAddress } from './plan.ts';
-import type { OnFailure } from './roll.ts';
+import type { NamedTarget, SshAddress } from './plan/members.ts';
+import type { PlanSettings } from './plan/plan.ts';
+import type { OnFailure } from './roll/roll.ts';
 
-export interface RollingInputs {
+export interface RollingInputs extends PlanSettings {
   aws: AwsSettings;
   targetGroupArns: string[];
-  targets: NamedTarget[];
-  hostAddress: HostAddress;
-  hosts: Map<string, SshAddress>;
-  batchSize: CountOrPercent;
-  minHealthy: CountOrPercent;
-  drain: DrainSettings;
-  healthyTimeout: number;
-  bakeTime: number;
+  /** Where host keys come from, besides those that are given. */
+  hostKeys: 'inputs' | 'ec2-console';
   onFailure: OnFailure;
   ssh: Omit<SshTarget, 'host'>;
   release: ReleaseSettings;
@@ -36,11 +31,7 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
   const targets = readTargets(inputs);
   const hostAddress = inputs.choice('host-address', ['public-ip', 'private-ip', 'public-dns', 'private-dns']);
   const hosts = readHosts(inputs);
-  if (inputs.choice('host-keys', ['inputs', 'ec2-console']) === 'ec2-console')
-    inputs.problem(
-      'host-keys',
-      'ec2-console is not supported by this version yet; give known-hosts or host-fingerprint and leave it out',
-    );
+  const hostKeys = inputs.choice('host-keys', ['inputs', 'ec2-console']);
   for (const name of ['run', 'run-output', 'singleton-services']) inputs.notYet(name);
   const batchSize = inputs.countOrPercent('batch-size', { min: 1 });
   const minHealthy = inputs.countOrPercent('min-healthy');
@@ -48,20 +39,23 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
   const settle = inputs.duration('drain-settle');
   const timeout = inputs.text('drain-timeout') ? inputs.duration('drain-timeout') : undefined;
   const onFailure = inputs.choice('on-failure', ['rollback-all', 'rollback-failed', 'stop']);
+  const release = readReleaseInputs(inputs);
   const parsed: RollingInputs = {
     aws,
     targetGroupArns: [...groups.keys()],
     targets,
     hostAddress,
     hosts,
+    hostKeys,
     batchSize,
     minHealthy,
     drain: { kind, settle, ...(timeout !== undefined && { timeout }) },
     healthyTimeout: inputs.duration('healthy-timeout', { min: 1_000 }),
     bakeTime: inputs.duration('bake-time'),
     onFailure,
-    ssh: readSshInputs(inputs),
-    release: readReleaseInputs(inputs),
+    stabilityWindow: release.stabilityWindow,
+    ssh: readSshInputs(inputs, { needsTrust: hostKeys === 'inputs' }),
+    release,
   };
   if (!parsed.release.rollback) {
     if (inputs.isSet('on-failure') && onFailure !== 'stop')
@@ -98,15 +92,18 @@ function regionOf(groups: ReadonlyMap<string, string>): string {
   return others.length === 0 ? region : '';
 }
 
+const isTarget = (id: string) => instanceId.test(id) || isIP(id) !== 0;
+
 function readTargets(inputs: Inputs): NamedTarget[] {
   return inputs.list('targets').flatMap((item): NamedTarget[] => {
-    const [id = '', port, rest] = item.split(':');
-    const number = Number(port);
-    if (!instanceId.test(id) || rest !== undefined || (port !== undefined && !isPort(port))) {
-      inputs.reject('targets', item, 'i-0123456789abcdef0 or i-0123456789abcdef0:8000');
+    // An IPv6 address has colons of its own: with a port it stands in brackets.
+    const address = isTarget(item) ? { host: item } : readAddress(item);
+    if (!address || !isTarget(address.host)) {
+      inputs.reject('targets', item, 'i-0123456789abcdef0, 10.0.0.5, or one of them with :8000 behind it');
       return [];
     }
-    return [port === undefined ? { id } : { id, port: number }];
+    const { host: id, port } = address;
+    return [port === undefined ? { id } : { id, port }];
   });
 }
 
@@ -114,11 +111,11 @@ function readHosts(inputs: Inputs): Map<string, SshAddress> {
   const hosts = new Map<string, SshAddress>();
   for (const [id, value] of inputs.pairs('hosts')) {
     const address = readAddress(value);
-    if (!instanceId.test(id) || !address) {
+    if (!isTarget(id) || !address) {
       inputs.reject(
         'hosts',
         `${id}=${value}`,
-        'i-0123456789abcdef0=10.0.0.5 or i-0123456789abcdef0=10.0.0.5:2222',
+        'i-0123456789abcdef0=203.0.113.5, i-0123456789abcdef0=203.0.113.5:2222, or the same for the address of an ip target',
       );
       continue;
     }

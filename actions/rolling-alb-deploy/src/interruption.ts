@@ -1,16 +1,16 @@
 import { UserError } from '@lockkeeper/action';
-import type { Outside } from './deploy.ts';
-import { fleetRecord } from './fleet-record.ts';
+import { fleetRecord } from './hosts/fleet-record.ts';
+import { Recovery } from './hosts/recovery.ts';
 import type { RollingInputs } from './inputs.ts';
-import { names } from './place.ts';
-import { finishRoll, isUnfinished } from './post-roll.ts';
-import { Recovery } from './recovery.ts';
-import type { Ended } from './report.ts';
-import { leftOut } from './roll.ts';
-import type { RollContext } from './roll-context.ts';
+import type { Outside } from './outside.ts';
+import { lookAtGroups, statesOf } from './plan/survey.ts';
+import type { Ended } from './report/interruption-line.ts';
+import { names } from './roll/place.ts';
+import { finishRoll, isUnfinished } from './roll/post-roll.ts';
+import { inStandby, leftOut } from './roll/roll.ts';
+import type { RollContext } from './roll/roll-context.ts';
+import { Timeline } from './roll/timeline.ts';
 import type { RollState } from './state.ts';
-import { lookAtGroups, statesOf } from './survey.ts';
-import { Timeline } from './timeline.ts';
 
 /** Milliseconds for one host to go back. */
 const hostBudget = 45_000;
@@ -24,21 +24,24 @@ export async function endInterrupted(
   inputs: RollingInputs | string,
   outside: Outside,
 ): Promise<Ended> {
-  const { gate, run, log, clock, signal } = outside;
+  const { gate, scaling, run, log, clock, signal } = outside;
   const groups = await lookAtGroups(gate, state.groups);
   const recovery = typeof inputs === 'string' ? undefined : Recovery.of(state, inputs, outside);
-  let { hosts } = state;
-  if (isUnfinished(hosts)) {
+  let { hosts, minimums } = state;
+  if (isUnfinished(hosts, minimums)) {
     const working = hosts.filter(({ finished, touched }) => touched && !finished);
     log.info(`main did not end; bringing back ${names(working) || 'what it left'}`);
     hosts = await finishRoll(hosts, {
       groups: new Map(groups.map(({ group }) => [group.arn, group])),
       gate,
+      scaling,
+      minimums,
       fleet: recovery ? recovery.hosts(hosts, hostBudget) : unreachable(String(inputs)),
       settings: {
         drain: state.drain,
         healthyTimeout: state.healthyTimeout,
         bakeTime: 0,
+        standbyPatience: 0,
         onFailure: 'rollback-failed',
         required: new Map(state.required.map(({ group, count, because }) => [group, { count, because }])),
       },
@@ -49,14 +52,26 @@ export async function endInterrupted(
       evidence: (id, { details }) => {
         if (details) log.remote(id, `${details}\n`);
       },
-      save: (saved) => outside.save({ ...state, hosts: [...saved] }),
+      save: (saved) => {
+        hosts = [...saved];
+        outside.save({ ...state, hosts, minimums });
+      },
+      saveMinimums: (saved) => {
+        minimums = [...saved];
+        outside.save({ ...state, hosts, minimums });
+      },
     });
   }
-  if (recovery && leftOut(hosts).length === 0)
-    await recovery.tidy(
-      fleetRecord({ runUrl: run.runUrl, release: state.release, open: false, at: clock.now() }, hosts),
-    );
-  return { state, hosts, states: statesOf(await lookAtGroups(gate, state.groups).catch(() => groups)) };
+  // The record stays open where the next run has something to put right.
+  const open = leftOut(hosts).length + inStandby(hosts).length + minimums.length > 0;
+  const { release } = state;
+  await recovery?.tidy(fleetRecord({ runUrl: run.runUrl, release, open, at: clock.now() }, hosts, minimums));
+  return {
+    state,
+    hosts,
+    minimums,
+    states: statesOf(await lookAtGroups(gate, state.groups).catch(() => groups)),
+  };
 }
 
 function unreachable(why: string): RollContext['fleet'] {
@@ -66,5 +81,6 @@ function unreachable(why: string): RollContext['fleet'] {
     goBack: refuse,
     connections: async () => undefined,
     settle: async () => {},
+    unwell: async () => undefined,
   });
 }

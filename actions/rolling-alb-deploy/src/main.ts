@@ -2,10 +2,17 @@ import { defineAction, messageOf, type Step } from '@lockkeeper/action';
 import { awsConfig, awsRoute, takeRoute } from '@lockkeeper/aws';
 import { secretValues } from '@lockkeeper/compose';
 import { type Account, openAccount } from './account.ts';
-import { deploy, type Outside } from './deploy.ts';
+import { deploy } from './deploy.ts';
 import { parseInputs } from './inputs.ts';
 import { endInterrupted } from './interruption.ts';
-import { type Page, reportDeployed, reportFailure, reportInterruption, reportReleases } from './report.ts';
+import type { Outside } from './outside.ts';
+import {
+  type Page,
+  reportDeployed,
+  reportFailure,
+  reportInterruption,
+  reportReleases,
+} from './report/report.ts';
 import { type RollState, rollState } from './state.ts';
 
 export const run = defineAction<RollState>({
@@ -59,11 +66,12 @@ function accountOf(step: Step<RollState>, aws: { region: string; roleToAssume: s
   );
 }
 
-function outsideOf(step: Step<RollState>, { gate, instances }: Account): Outside {
+function outsideOf(step: Step<RollState>, { gate, instances, scaling }: Account): Outside {
   const { repository, runUrl, sha, serverUrl, workspace } = step.context;
   return {
     gate,
     instances,
+    scaling,
     run: { repository, runUrl, commit: sha, route: awsRoute(step.env) },
     repository: { url: `${serverUrl}/${repository}`, workspace },
     log: step.log,

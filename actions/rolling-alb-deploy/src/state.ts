@@ -1,12 +1,16 @@
 import type { AwsRoute } from '@lockkeeper/aws';
 import * as v from 'valibot';
+import { minimum, targetId } from './hosts/fleet-record.ts';
 import type { RollingInputs } from './inputs.ts';
-import type { FleetMember } from './plan.ts';
+import type { FleetMember } from './plan/members.ts';
 
 const host = v.object({
-  id: v.pipe(v.string(), v.regex(/^i-[0-9a-f]+$/)),
+  id: targetId,
   memberships: v.array(v.object({ group: v.string(), port: v.number() })),
-  rotation: v.picklist(['in', 'leaving', 'draining', 'out', 'joining', 'registered']),
+  scaling: v.string(),
+  standby: v.boolean(),
+  left: v.boolean(),
+  rotation: v.picklist(['in', 'leaving', 'draining', 'out', 'joining', 'registered', 'watched']),
   release: v.picklist(['old', 'switching', 'new', 'reverting', 'unfit']),
   goal: v.picklist(['old', 'new']),
   finished: v.boolean(),
@@ -14,6 +18,7 @@ const host = v.object({
   changed: v.boolean(),
   skipped: v.boolean(),
   batch: v.number(),
+  cut: v.number(),
   failure: v.string(),
 });
 
@@ -45,9 +50,18 @@ export const rollState = v.object({
   healthyTimeout: v.number(),
   ssh: v.object({ ...door, jump: v.optional(v.object({ ...door, host: v.string() })) }),
   projectDirectory: v.string(),
-  addresses: v.array(v.object({ id: v.string(), host: v.string(), port: v.optional(v.number()) })),
+  addresses: v.array(
+    v.object({
+      id: v.string(),
+      host: v.string(),
+      port: v.optional(v.number()),
+      fingerprints: v.optional(v.array(v.string())),
+    }),
+  ),
   previous: v.record(v.string(), v.string()),
   hosts: v.array(host),
+  /** Minimum sizes of Auto Scaling groups that are lowered, or about to be, as they were. */
+  minimums: v.array(minimum),
   /** main came to its end: everything is reported, locks are given back, records on the hosts are closed. */
   ended: v.boolean(),
 });
@@ -79,6 +93,7 @@ export function firstState(
     addresses: addressesOf(members),
     previous: {},
     hosts: [],
+    minimums: [],
     ended: false,
   };
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Lab, openLab, type PolicyDocument } from '@lockkeeper/lab';
+import { type Lab, type LabSettings, openLab, type Place, type PolicyStatement } from '@lockkeeper/lab';
 import { actions, contractOf } from '../../../tools/manifest.ts';
 
 const contract = contractOf(actions().find(({ name }) => name === 'rolling-alb-deploy')!);
@@ -22,7 +22,8 @@ export async function openFleetStage({
   scale = 40,
   /** Lab seconds; with the scale half a second of ours. */
   delay = 20,
-} = {}) {
+  ...more
+}: Partial<LabSettings> & { delay?: number } = {}) {
   const lab: Lab = await openLab({
     scale,
     seed: 3,
@@ -31,6 +32,7 @@ export async function openFleetStage({
     deregistrationDelay: delay,
     healthInterval: 10,
     policy: shippedPolicy,
+    ...more,
   });
   // Port 22 is the business of another action.
   lab.account.addRule(lab.securityGroupId, { cidr: '0.0.0.0/0', port: 0, toPort: 65_535 });
@@ -124,8 +126,11 @@ export async function openFleetStage({
     /** From now on the role may do what the shipped policy allows, without these actions. */
     deny: (...actions: string[]) => {
       const { region, accountId } = lab.account;
-      const place = { region, accountId, targetGroupArn: lab.group.arn };
-      lab.account.roles.get(lab.roleArn)!.policy = shippedPolicy(place, actions);
+      const targetGroupArns = lab.groups.map(({ arn }) => arn);
+      lab.account.roles.get(lab.roleArn)!.policy = shippedPolicy(
+        { region, accountId, targetGroupArns },
+        actions,
+      );
     },
     /** A version of the app in the registry, as the input that deploys it. */
     image: async (version: string, sick?: string) => ({
@@ -139,7 +144,27 @@ export async function openFleetStage({
       state = '';
       for (const { host } of lab.hosts) rmSync(join(host.home, 'app/.lockkeeper/lock'), { force: true });
     },
+    /** Every place that is registered, and healthy. */
+    membership: () =>
+      lab.groups
+        .flatMap((group) =>
+          group
+            .health()
+            .filter(({ state: now }) => now === 'healthy')
+            .map(({ id, port }) => `${group.name} ${id}:${port}`),
+        )
+        .sort(),
     states: () => lab.group.health().map(({ state: now }) => now),
+    /** The Auto Scaling group: its sizes, and what its members are. */
+    scaling: () =>
+      lab.scaling && {
+        minSize: lab.scaling.minSize,
+        desired: lab.scaling.desiredCapacity,
+        lifecycles: [...lab.scaling.members.values()].map(({ lifecycle }) => lifecycle),
+      },
+    /** Why it ended members. */
+    endedMembers: () =>
+      (lab.scaling?.activities ?? []).map(({ what }) => what).filter((what) => what.startsWith('Terminat')),
     /** The version that each host itself answers with. */
     versions: () =>
       Promise.all(
@@ -183,18 +208,21 @@ export function succeeded({ code, log }: Outcome): void {
   if (code !== 0) throw new Error(log);
 }
 
-function shippedPolicy(
-  { region, accountId, targetGroupArn }: { region: string; accountId: string; targetGroupArn: string },
+/** The policy that the action ships, filled in for an account, without some of its actions. */
+export function shippedPolicy(
+  { region, accountId, targetGroupArns }: Pick<Place, 'region' | 'accountId' | 'targetGroupArns'>,
   deny: readonly string[] = [],
-): PolicyDocument {
+): { Version: '2012-10-17'; Statement: Array<PolicyStatement & { Action: string[] }> } {
   const text = readFileSync(new URL('../iam-policy.json', import.meta.url), 'utf8')
+    // One line of the policy for each group.
+    .replace(/"Resource": "[^"]*targetgroup\/NAME\/ID"/, `"Resource": ${JSON.stringify(targetGroupArns)}`)
     .replaceAll('REGION', region)
     .replaceAll('ACCOUNT', accountId)
-    .replaceAll('targetgroup/NAME/ID', targetGroupArn.split(':').at(-1)!);
-  const policy = JSON.parse(text) as { Statement: Array<{ Action: string[] }> };
+    .replaceAll('AUTO_SCALING_GROUP', 'web');
+  const policy = JSON.parse(text) as ReturnType<typeof shippedPolicy>;
   for (const statement of policy.Statement)
     statement.Action = statement.Action.filter((action) => !deny.includes(action));
-  return policy as unknown as PolicyDocument;
+  return policy;
 }
 
 /** `name<<delimiter` blocks as @actions/core writes them; the last of a name counts. */

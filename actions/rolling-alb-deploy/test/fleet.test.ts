@@ -8,19 +8,28 @@ import { scenario, succeeded } from './fleet-stage.ts';
 /** In the lab the whole delay is the shorter drain: its seconds pass faster than ours. */
 const quick = { drain: 'full' };
 
-const refusals = scenario(async (stage) => {
-  const next = await stage.image('v2');
-  const told = async (input: Record<string, string> = {}) => await stage.main({ ...next, ...input });
-  stage.deny('elasticloadbalancing:RegisterTargets');
-  const register = await told();
-  stage.deny('elasticloadbalancing:DeregisterTargets');
-  const deregister = await told();
-  stage.deny();
-  const tooFew = { main: await told({ 'min-healthy': '2' }), post: await stage.post() };
-  const dryRun = await told({ 'dry-run': 'true', region: '' });
+const dryRun = scenario(async (stage) => {
+  stage.deny('elasticloadbalancing:DescribeLoadBalancerAttributes');
+  const main = await stage.main({ ...(await stage.image('v2')), 'dry-run': 'true', region: '' });
+  const post = await stage.post();
   const drained = stage.lab.group.history.filter(({ state }) => state === 'draining');
-  return { register, deregister, tooFew, dryRun, versions: await stage.versions(), drained };
+  return { main, post, versions: await stage.versions(), drained };
 });
+
+const byAddress = scenario(
+  async (stage) => {
+    const { lab } = stage;
+    const before = stage.membership();
+    const users = lab.balancers.map(({ url }, seed) =>
+      startLoad({ url, rps: 25, seed, mix: { get: 8, post: 2, slow: 1 }, slowMs: 1000 }),
+    );
+    const arns = lab.groups.map(({ arn }) => arn).join('\n');
+    const main = await stage.main({ ...quick, ...(await stage.image('v2')), 'target-group-arn': arns });
+    const reports = await Promise.all(users.map((one) => one.stop()));
+    return { main, reports, before, after: stage.membership(), versions: await stage.versions() };
+  },
+  { delay: 100, targetType: 'ip', morePorts: [8001] },
+);
 
 const lostAndBack = scenario(async (stage) => {
   const next = { ...quick, ...(await stage.image('v2')) };
@@ -68,38 +77,27 @@ const killedThenCancelled = scenario(
   { delay: 100 },
 );
 
-describe('what cannot end well', () => {
-  it.each([
-    ['register', 'RegisterTargets'],
-    ['deregister', 'DeregisterTargets'],
-  ] as const)(
-    'is not begun: it may not %s targets, and names what is missing',
-    async (which, call) => {
-      const { [which]: main, drained } = await refusals();
-      expect(main.code).toBe(1);
-      expect(main.log).toContain(`elasticloadbalancing:${call}`);
-      expect(main.outputs.result).toBe('failed');
-      expect(drained).toEqual([]);
-    },
-    120_000,
-  );
-
-  it('is refused in the plan: too few would be left in service', async () => {
-    const { tooFew, versions } = await refusals();
-    expect(tooFew.main.code).toBe(1);
-    expect(tooFew.main.log).toContain('this can never hold');
-    expect(versions).toEqual(['v1', 'v1']);
-    expect(tooFew.post).toMatchObject({ code: 0 });
-  }, 120_000);
-});
-
 it('changes nothing in a dry run and prints the plan, in the region that the ARN names', async () => {
-  const { dryRun, versions, drained } = await refusals();
-  succeeded(dryRun);
-  expect(dryRun.log).toContain('batch 2:');
-  expect(dryRun.summary).toContain('batch 1:');
+  const { main, post, versions, drained } = await dryRun();
+  succeeded(main);
+  succeeded(post);
+  expect(main.log).toContain('batch 2:');
+  expect(main.log).toContain('could not be read (elasticloadbalancing:DescribeLoadBalancerAttributes)');
+  expect(main.summary).toContain('batch 1:');
   expect(versions).toEqual(['v1', 'v1']);
   expect(drained).toEqual([]);
+}, 120_000);
+
+it('rolls hosts that are registered by their address, in two groups on two ports, and nobody notices', async () => {
+  const { main, reports, before, after, versions } = await byAddress();
+  succeeded(main);
+  expect(versions).toEqual(['v2', 'v2']);
+  expect(before).toHaveLength(4);
+  expect(after).toEqual(before);
+  for (const { requests, failures } of reports) {
+    expect(requests).toBeGreaterThan(50);
+    expect(failures).toEqual([]);
+  }
 }, 120_000);
 
 describe('after a runner that was lost', () => {

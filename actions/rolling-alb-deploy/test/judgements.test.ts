@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { type DrainFacts, judgeDrain } from '../src/drain.ts';
-import { judgeHealth, likelyCause } from '../src/health.ts';
-import { afterFailure, afterInterruption, decide, nextStep, resultOf, type Step } from '../src/roll.ts';
-import { picture } from '../src/summary.ts';
+import { type DrainFacts, judgeDrain } from '../src/roll/drain.ts';
+import { judgeHealth, likelyCause } from '../src/roll/health.ts';
+import { afterFailure, afterInterruption, decide, nextStep, resultOf, type Step } from '../src/roll/roll.ts';
 import { group, health, record } from './stand.ts';
 
 describe('a drain', () => {
@@ -89,6 +88,8 @@ describe('the next step of a host', () => {
     [{ rotation: 'joining', release: 'new' }, 'put-back'],
     [{ rotation: 'registered', release: 'new' }, 'wait-healthy'],
     [{ rotation: 'in', release: 'new' }, 'bake'],
+    [{ rotation: 'watched', release: 'new', standby: true }, 'rejoin'],
+    [{ rotation: 'watched', release: 'new', standby: true, goal: 'old' }, 'take-out'],
     [{ rotation: 'in', release: 'new', finished: true }, undefined],
     [{ goal: 'old', rotation: 'leaving' }, 'put-back'],
     [{ goal: 'old', rotation: 'draining' }, 'put-back'],
@@ -102,7 +103,7 @@ describe('the next step of a host', () => {
   });
 
   it('never changes the release of a host that may get requests', () => {
-    for (const rotation of ['in', 'leaving', 'draining', 'joining', 'registered'] as const)
+    for (const rotation of ['in', 'leaving', 'draining', 'joining', 'registered', 'watched'] as const)
       for (const release of ['old', 'switching', 'new', 'reverting', 'unfit'] as const)
         for (const goal of ['old', 'new'] as const)
           expect(['switch', 'go-back']).not.toContain(nextStep(record('i-a', { rotation, release, goal })));
@@ -148,15 +149,5 @@ describe('after an interruption', () => {
     expect(afterInterruption([serving], { canDrain: true })[0]?.goal).toBe('old');
     expect(afterInterruption([serving], { canDrain: false })[0]?.goal).toBe('new');
     expect(afterInterruption([record('i-b')], { canDrain: true })[0]?.finished).toBe(true);
-  });
-});
-
-describe('the picture', () => {
-  it('has one section a host and bars that never vanish', () => {
-    const text = picture([
-      { host: 'i-a', phase: 'drain', from: 1_000, to: 6_000 },
-      { host: 'i-a', phase: 'deploy', from: 6_000, to: 6_000 },
-    ]);
-    expect(text).toContain('section i-a\n  drain :0, 5000\n  deploy :active, 5000, 5001');
   });
 });

@@ -1,10 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { inputsOf, UserError } from '@lockkeeper/action';
 import type { Instance, TargetGroup, TargetHealth } from '@lockkeeper/aws';
-import { batchSizeOf, capacityWithout, requiredHealthy } from '../src/capacity.ts';
-import { missingPlaces, readFleetRecord } from '../src/fleet-record.ts';
+import { lostBy, readFleetRecord } from '../src/hosts/fleet-record.ts';
 import { parseInputs } from '../src/inputs.ts';
-import { checkGroups, fleetMembers, type PlanSettings, planRoll } from '../src/plan.ts';
+import { batchSizeOf, capacityWithout, requiredHealthy } from '../src/plan/capacity.ts';
+import { groupProblems } from '../src/plan/groups.ts';
+import { type FleetMember, fleetMembers, type Lost } from '../src/plan/members.ts';
+import { type PlanSettings, planRoll } from '../src/plan/plan.ts';
 import { arn, group, health } from './stand.ts';
 
 const instance = (id: string, change: Partial<Instance> = {}): Instance => ({
@@ -34,8 +36,14 @@ const facts = (targets: TargetHealth[], change: Partial<TargetGroup> = {}) => [
   { group: group(change), health: targets },
 ];
 const instancesOf = (...list: Instance[]) => new Map(list.map((one) => [one.id, one]));
-const membersOf = (targets: TargetHealth[], change: Partial<PlanSettings> = {}) =>
-  fleetMembers(facts(targets), instancesOf(...targets.map(({ id }) => instance(id))), settings(change));
+const surveyed = (
+  targets: TargetHealth[],
+  instances: ReadonlyMap<string, Instance> = instancesOf(...targets.map(({ id }) => instance(id))),
+  change: Partial<PlanSettings> = {},
+  lost?: Lost,
+) => fleetMembers({ groups: facts(targets), instances, scaling: new Map() }, settings(change), lost);
+const membersOf = (targets: TargetHealth[], change: Partial<PlanSettings> = {}): FleetMember[] =>
+  surveyed(targets, undefined, change).members;
 const plan = (targets: TargetHealth[], change: Partial<PlanSettings> = {}, unchanged: string[] = []) =>
   planRoll(
     facts(targets),
@@ -117,7 +125,7 @@ describe('the plan', () => {
       /min-healthy: 100%/,
     ],
   ])('refuses to take out %s', (_what, targets, change, expected) => {
-    expect(refusal(() => plan(targets, change))).toMatch(expected);
+    expect(plan(targets, change).problems.join('\n')).toMatch(expected);
   });
 
   it('tells the least and the most time, and what to look out for', () => {
@@ -140,11 +148,11 @@ describe('the plan', () => {
 
   it.each([
     ['lambda', { targetType: 'lambda' }, /no host to deploy to/],
-    ['ip', { targetType: 'ip' }, /type ip.*whole deregistration delay/],
+    ['another load balancer', { targetType: 'alb' }, /name that one's target group/],
     ['a network load balancer', { protocol: 'TCP' }, /speaks TCP; expected HTTP or HTTPS/],
     ['no load balancer', { loadBalancers: [] }, /no load balancer uses/],
   ])('refuses a target group of %s', (_what, change, expected) => {
-    expect(refusal(() => checkGroups(facts([], change)))).toMatch(expected);
+    expect(groupProblems(facts([], change)).join('\n')).toMatch(expected);
   });
 
   it.each([
@@ -152,19 +160,10 @@ describe('the plan', () => {
     ['another port', { targets: [{ id: 'i-a', port: 9 }] }, {}, /registered on port 8000, not 9/],
     ['a host without address', {}, { publicIp: '' }, /no public IP address; choose another host-address/],
     ['a stopped instance', {}, { state: 'stopped' }, /i-a is stopped; start it/],
-    [
-      'a member of an Auto Scaling group',
-      {},
-      { autoScalingGroup: 'web' },
-      /Auto Scaling group web, which may terminate/,
-    ],
     ['an address for nobody', { hosts: new Map([['i-z', { host: 'h' }]]) }, {}, /hosts: i-z is not among/],
   ])('refuses %s', (_what, change, one, expected) => {
-    expect(
-      refusal(() =>
-        fleetMembers(facts([health('i-a')]), instancesOf(instance('i-a', one)), settings(change)),
-      ),
-    ).toMatch(expected);
+    const { problems } = surveyed([health('i-a')], instancesOf(instance('i-a', one)), change);
+    expect(problems.join('\n')).toMatch(expected);
   });
 
   it('takes an instance with several ports out of all of them', () => {
@@ -173,19 +172,21 @@ describe('the plan', () => {
       { group: arn, port: 8000 },
       { group: arn, port: 9000 },
     ]);
-    expect(refusal(() => membersOf(both, { targets: [{ id: 'i-a', port: 8000 }] }))).toContain(
-      'leave the port out',
-    );
+    const { problems } = surveyed(both, undefined, { targets: [{ id: 'i-a', port: 8000 }] });
+    expect(problems.join('\n')).toContain('leave the port out');
   });
 
   it('puts whom a lost run took out first, without a drain, and counts it as part of the fleet', () => {
-    const missing = [{ id: 'i-b', group: arn, port: 8000 }];
     const targets = [health('i-a')];
-    const members = fleetMembers(
-      facts(targets),
-      instancesOf(instance('i-a'), instance('i-b')),
-      settings(),
-      missing,
+    const instances = instancesOf(instance('i-a'), instance('i-b'));
+    const { members } = surveyed(
+      targets,
+      instances,
+      {},
+      {
+        places: [{ id: 'i-b', group: arn, port: 8000 }],
+        ids: new Set(['i-a', 'i-b']),
+      },
     );
     const { hosts, batches } = planRoll(facts(targets), members, new Map(), settings());
     expect(batches).toEqual([['i-b'], ['i-a']]);
@@ -201,19 +202,36 @@ describe("a host's record of the fleet", () => {
     release: 'r',
     at: '2026-11-21T00:00:00Z',
     targets: [{ group: arn, id: 'i-0b', port: 8000 }],
+    minimums: [],
   };
   const log = { warning: () => {} } as unknown as Parameters<typeof readFleetRecord>[2];
 
   it('names who is missing only while its run did not end', () => {
-    expect(missingPlaces([written], () => false, [arn])).toEqual(written.targets);
-    expect(missingPlaces([written], () => true, [arn])).toEqual([]);
-    expect(missingPlaces([{ ...written, open: false }], () => false, [arn])).toEqual([]);
-    expect(missingPlaces([written, written], () => false, [arn])).toHaveLength(1);
-    expect(missingPlaces([written], () => false, ['another'])).toEqual([]);
+    const there = facts([health('i-0b')]);
+    const gone = facts([]);
+    expect(lostBy([written], gone).places).toEqual(written.targets);
+    expect(lostBy([written], there).places).toEqual([]);
+    expect(lostBy([written], facts([health('i-0b', { state: 'draining' })])).places).toHaveLength(1);
+    expect(lostBy([{ ...written, open: false }], gone)).toEqual({ places: [], ids: new Set(), minimums: [] });
+    expect(lostBy([written, written], gone).places).toHaveLength(1);
+    expect(lostBy([written], [{ group: group({ arn: 'another' }), health: [] }]).places).toEqual([]);
+  });
+
+  it('tells what else was changed for its run: who may be in standby, and minimum sizes', () => {
+    const { ids, minimums } = lostBy(
+      [{ ...written, minimums: [{ group: 'web', minSize: 2 }] }],
+      facts([health('i-0b')]),
+    );
+    expect([...ids]).toEqual(['i-0b']);
+    expect(minimums).toEqual([{ group: 'web', minSize: 2 }]);
   });
 
   it('is left out of account when it is not of our form', () => {
     expect(readFleetRecord(written, 'h', log)).toEqual(written);
+    const { minimums, ...byEarlierVersions } = written;
+    expect(readFleetRecord(byEarlierVersions, 'h', log)).toEqual(written);
+    const address = { ...written, targets: [{ group: arn, id: '10.0.0.5', port: 8000 }] };
+    expect(readFleetRecord(address, 'h', log)).toEqual(address);
     expect(readFleetRecord({ ...written, targets: [{ id: '$(x)', group: arn, port: 1 }] }, 'h', log)).toBe(
       undefined,
     );
@@ -245,7 +263,8 @@ describe('the inputs', () => {
     ['batch-size', '0', /batch-size: "0" is not valid/],
     ['batch-size', '120%', /batch-size: "120%"/],
     ['drain-settle', '15', /drain-settle: "15" is not valid; expected a duration with its unit/],
-    ['host-keys', 'ec2-console', /host-keys: ec2-console is not supported by this version yet/],
+    ['host-keys', 'trust-me', /host-keys: "trust-me" is not valid; expected inputs, ec2-console/],
+    ['targets', '10.0.0.5:99999', /targets: "10.0.0.5:99999"/],
     ['on-failure', 'panic', /on-failure: "panic"/],
   ])('refuses %s: %s', (name, value, expected) => {
     expect(problems({ [name]: value })).toMatch(expected);

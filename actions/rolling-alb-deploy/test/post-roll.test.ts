@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { finishRoll, isUnfinished } from '../src/post-roll.ts';
-import type { OnFailure } from '../src/roll.ts';
+import { finishRoll, isUnfinished } from '../src/roll/post-roll.ts';
+import type { OnFailure } from '../src/roll/roll.ts';
 import { type Fault, group, stand } from './stand.ts';
 
 const idle = new AbortController().signal;

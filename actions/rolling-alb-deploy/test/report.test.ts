@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { UserError } from '@lockkeeper/action';
-import { atHost, type Door, sshCommand } from '../src/host-error.ts';
-import { interruptionLine } from '../src/report.ts';
-import type { HostRecord } from '../src/roll.ts';
+import { atHost, type Door, sshCommand } from '../src/hosts/host-error.ts';
+import { interruptionLine } from '../src/report/interruption-line.ts';
+import type { HostRecord } from '../src/roll/roll.ts';
 import type { RollState } from '../src/state.ts';
 import { record } from './stand.ts';
 
@@ -56,7 +56,12 @@ describe('what post says of an interrupted roll', () => {
     states: Record<string, string> = { 'i-a': 'healthy', 'i-b': 'healthy' },
   ) =>
     interruptionLine(
-      { state: { hosts: before } as RollState, hosts: after, states: new Map(Object.entries(states)) },
+      {
+        state: { hosts: before } as RollState,
+        hosts: after,
+        states: new Map(Object.entries(states)),
+        minimums: [],
+      },
       releases,
     );
   const back = record('i-a', { touched: true, finished: true, goal: 'old' });
@@ -90,7 +95,7 @@ describe('what post says of an interrupted roll', () => {
       record('i-b', { touched: true, rotation: 'out' }),
     ];
     expect(say(under, [out, unfit], { 'i-b': 'unhealthy' })).toBe(
-      "The roll was interrupted while i-a, i-b were out of rotation. i-a could not be registered again. Not proven: i-b (unhealthy; no SSH). The load balancer's check decides whether it gets requests. None of 2 targets is healthy.",
+      "The roll was interrupted while i-a, i-b were out of rotation. Still out of rotation: i-a. Not proven: i-b (unhealthy; no SSH). The load balancer's check decides whether it gets requests. None of 2 targets is healthy.",
     );
   });
 

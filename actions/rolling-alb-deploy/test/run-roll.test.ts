@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { leftOut, resultOf } from '../src/roll.ts';
+import { leftOut, resultOf } from '../src/roll/roll.ts';
+import { runRoll } from '../src/roll/run-roll.ts';
 import { group, record, stand } from './stand.ts';
 
 const summary = (hosts: Array<{ id: string; rotation: string; release: string }>) =>
@@ -103,10 +104,45 @@ describe('a roll', () => {
     expect(s.log.lines.join('\n')).toContain('cannot be counted, so the whole delay');
   });
 
-  it('tells which connections are cut when the time to drain is over', async () => {
-    const s = stand({ connections: () => 3 });
-    expect(resultOf(await s.roll(), 'rollback-all')).toBe('deployed');
-    expect(s.log.lines.join('\n')).toContain('3 connections were still open');
+  it.each(['idle', 'full'] as const)(
+    'tells which connections are cut when a drain that is %s is over',
+    async (kind) => {
+      const s = stand({ connections: () => 3, settings: { drain: { kind, settle: 15_000 } } });
+      const hosts = await s.roll();
+      expect(resultOf(hosts, 'rollback-all')).toBe('deployed');
+      expect(s.timeline.seconds('i-a').drain).toBeGreaterThanOrEqual(60);
+      expect(s.log.lines.join('\n')).toContain('3 connections were still open');
+      expect(hosts.map(({ cut }) => cut)).toEqual([3, 3]);
+    },
+  );
+
+  it('never ends a drain before it settled, however idle the host is, nor after a delay that is shorter', async () => {
+    for (const [settle, delay, least, most] of [
+      [15_000, 60_000, 15, 18],
+      [0, 60_000, 5, 8],
+      [15_000, 8_000, 8, 11],
+    ] as const) {
+      const s = stand({
+        target: group({ deregistrationDelay: delay }),
+        settings: { drain: { kind: 'idle', settle } },
+      });
+      await s.roll();
+      expect(s.timeline.seconds('i-a').drain).toBeGreaterThanOrEqual(least);
+      expect(s.timeline.seconds('i-a').drain).toBeLessThan(most);
+    }
+  });
+
+  it('begins to count five idle seconds anew with every connection', async () => {
+    const s = stand({ connections: (_id, since) => (since % 4_000 < 1_000 && since < 30_000 ? 1 : 0) });
+    await s.roll();
+    expect(s.timeline.seconds('i-a').drain).toBeGreaterThanOrEqual(33);
+  });
+
+  it("counts the last target: its failure is the roll's", async () => {
+    for (const onFailure of ['rollback-all', 'rollback-failed', 'stop'] as const) {
+      const s = stand({ ids: ['i-a', 'i-b', 'i-c'], sick: new Set(['i-c']) });
+      expect(resultOf(await s.roll(onFailure), onFailure)).not.toBe('deployed');
+    }
   });
 
   it('takes nobody out while too few others are healthy', async () => {
@@ -121,7 +157,6 @@ describe('a roll', () => {
     const from = s.clock.now();
     const original = s.context;
     const context = original('stop', new AbortController().signal);
-    const { runRoll } = await import('../src/run-roll.ts');
     const hosts = await runRoll([record('i-a', { rotation: 'registered', release: 'new', touched: true })], {
       ...context,
       gate: {
@@ -163,26 +198,52 @@ describe('a roll', () => {
     expect(resultOf(hosts, 'rollback-all')).toBe('rolled-back');
   });
 
-  it('needs API calls that grow with batches, not with targets squared', async () => {
-    const ids = Array.from({ length: 100 }, (_, n) => `i-${n}`);
-    let looks = 0;
-    const s = stand({ ids, target: group() });
+  it('asks health-url during the bake time, and goes back when it fails twice in a row', async () => {
+    const blip = stand({
+      settings: { bakeTime: 30_000 },
+      unwell: (_id, now) => (now % 7_000 < 400 ? 'GET /health/ answered 503' : undefined),
+    });
+    expect(resultOf(await blip.roll(), 'rollback-all')).toBe('deployed');
+    const ill = stand({
+      settings: { bakeTime: 30_000 },
+      unwell: (id) => (id === 'i-b' ? 'GET /health/ answered 503' : undefined),
+    });
+    const hosts = await ill.roll();
+    expect(hosts[1]?.failure).toBe('no longer well during bake-time: GET /health/ answered 503');
+    expect(resultOf(hosts, 'rollback-all')).toBe('rolled-back');
+  });
+
+  /** Calls of a roll of healthy targets, with the defaults and a delay of 300 s. */
+  const callsOf = async (targets: number, size: number) => {
+    const ids = Array.from({ length: targets }, (_, n) => `i-${n}`);
+    const s = stand({ ids, target: group({ deregistrationDelay: 300_000 }) });
     const context = s.context('rollback-all', new AbortController().signal);
-    const { runRoll } = await import('../src/run-roll.ts');
+    let calls = 0;
+    const counted = <T extends unknown[], R>(call: (...args: T) => R) => {
+      return (...args: T): R => {
+        calls++;
+        return call(...args);
+      };
+    };
+    const { health, register, deregister } = context.gate;
     const hosts = await runRoll(
-      ids.map((id, n) => record(id, { batch: Math.floor(n / 10) })),
+      ids.map((id, n) => record(id, { batch: Math.floor(n / size) })),
       {
         ...context,
-        gate: {
-          ...context.gate,
-          health: (group) => {
-            looks++;
-            return context.gate.health(group);
-          },
-        },
+        gate: { health: counted(health), register: counted(register), deregister: counted(deregister) },
       },
     );
     expect(resultOf(hosts, 'rollback-all')).toBe('deployed');
-    expect(looks).toBeLessThan(10 * 20);
+    return calls;
+  };
+
+  it('needs API calls that grow with time and batches, not with targets squared', async () => {
+    const calls = await callsOf(2, 1);
+    // Recorded: 18 calls a batch.
+    expect(calls).toBeLessThan(2 * 20);
+    expect(await callsOf(10, 1)).toBe(5 * calls);
+    expect(await callsOf(100, 10)).toBe(5 * calls);
+    // Two batches are two batches, however many targets are in them.
+    expect(await callsOf(100, 50)).toBe(calls);
   });
 });

@@ -1,11 +1,12 @@
 import { memoryLog } from '@lockkeeper/action';
-import { AwsCallError, type TargetGroup, type TargetGroups, type TargetHealth } from '@lockkeeper/aws';
+import { AwsCallError, type TargetGroup, type TargetHealth } from '@lockkeeper/aws';
 import { fakeClock } from '@lockkeeper/wait';
-import { keyOf, type Required } from '../src/capacity.ts';
-import type { HostRecord, Membership, OnFailure } from '../src/roll.ts';
-import type { FleetHost, RollContext } from '../src/roll-context.ts';
-import { runRoll } from '../src/run-roll.ts';
-import { Timeline } from '../src/timeline.ts';
+import { keyOf, type Required } from '../src/plan/capacity.ts';
+import type { Minimum } from '../src/roll/minimums.ts';
+import type { HostRecord, OnFailure } from '../src/roll/roll.ts';
+import type { FleetHost, RollContext } from '../src/roll/roll-context.ts';
+import { runRoll } from '../src/roll/run-roll.ts';
+import { Timeline } from '../src/roll/timeline.ts';
 
 export const arn =
   'arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/web/0123456789abcdef';
@@ -43,6 +44,9 @@ export function record(id: string, change: Partial<HostRecord> = {}): HostRecord
   return {
     id,
     memberships: [{ group: arn, port: 8000 }],
+    scaling: '',
+    standby: false,
+    left: false,
     rotation: 'in',
     release: 'old',
     goal: 'new',
@@ -51,12 +55,13 @@ export function record(id: string, change: Partial<HostRecord> = {}): HostRecord
     changed: false,
     skipped: false,
     batch: 0,
+    cut: 0,
     failure: '',
     ...change,
   };
 }
 
-export type Effect = 'register' | 'deregister' | 'switch' | 'go-back';
+export type Effect = 'register' | 'deregister' | 'switch' | 'go-back' | 'enter' | 'exit' | 'min';
 
 /** What to do to one effect: refuse before it, do it and lose the answer, or die around it. */
 export type Fault = 'denied' | 'throttled' | 'lost' | 'kill-before' | 'kill-after' | 'sick' | 'fails';
@@ -64,9 +69,12 @@ export type Fault = 'denied' | 'throttled' | 'lost' | 'kill-before' | 'kill-afte
 /** Thrown where a real main would be killed: nothing after it runs. */
 export class Killed extends Error {}
 
+const awsCalls: readonly Effect[] = ['register', 'deregister', 'enter', 'exit', 'min'];
+
 /**
- * A target group with its machines in virtual time: draining shows for the whole delay, a new target needs one passed
- * check, a machine that runs a sick release (or nothing) fails its checks. Faults strike the n-th effect.
+ * Target groups with their machines in virtual time: draining shows for the whole delay, a new target needs one passed
+ * check, a machine that runs a sick release (or nothing) fails its checks, and an Auto Scaling group ends at once whom
+ * it finds ill or missing there. Faults strike the n-th effect.
  */
 export function stand({
   ids = ['i-a', 'i-b'],
@@ -76,7 +84,10 @@ export function stand({
   minimum = 1,
   settings = {} as Partial<RollContext['settings']>,
   connections = (_id: string, _sinceMs: number): number | undefined => 0,
+  unwell = (_id: string, _now: number): string | undefined => undefined,
   target = group(),
+  more = [] as TargetGroup[],
+  scaling = undefined as { minSize: number; maxSize: number } | undefined,
 }: {
   ids?: string[];
   faults?: Record<number, Fault>;
@@ -85,17 +96,34 @@ export function stand({
   minimum?: number;
   settings?: Partial<RollContext['settings']>;
   connections?: (id: string, sinceMs: number) => number | undefined;
+  unwell?: (id: string, now: number) => string | undefined;
   target?: TargetGroup;
+  /** Groups that every machine is in besides, on their own ports. */
+  more?: TargetGroup[];
+  /** All machines are members of one Auto Scaling group, `asg`, which registers them in `target`. */
+  scaling?: { minSize: number; maxSize: number };
 } = {}) {
   const clock = fakeClock(1_000_000);
   const log = memoryLog();
+  const groups = new Map([target, ...more].map((one) => [one.arn, one]));
   const members = new Map<string, { since: number; drainingSince?: number }>();
-  /** What each machine runs: `between` serves nothing. */
-  const runs = new Map<string, 'old' | 'new' | 'between'>();
+  const placeOf = (group: string, id: string, port: number) => `${group} ${id}:${port}`;
+  /** What each machine runs: `between` serves nothing, `ended` is gone. */
+  const runs = new Map<string, 'old' | 'new' | 'between' | 'ended'>();
   for (const id of ids) {
-    members.set(`${id}:8000`, { since: -1_000_000 });
+    for (const { arn: group, port } of groups.values())
+      members.set(placeOf(group, id, port), { since: -1_000_000 });
     runs.set(id, 'old');
   }
+  const asg = {
+    name: 'asg',
+    minSize: scaling?.minSize ?? 0,
+    maxSize: scaling?.maxSize ?? 0,
+    desired: ids.length,
+    suspended: [],
+    targetGroups: [target.arn],
+  };
+  const lifecycles = new Map(scaling ? ids.map((id) => [id, { state: 'InService', since: 0 }]) : []);
   let effects = 0;
   let dead = false;
   /** The fewest that served requests at any change because of the roll. */
@@ -103,19 +131,19 @@ export function stand({
   const journal: string[] = [];
 
   const fit = (id: string) => runs.get(id) === 'old' || (runs.get(id) === 'new' && !sick.has(id));
-  const stateOf = (key: string): TargetHealth | undefined => {
+  const stateOf = (arn: string, id: string, port: number): TargetHealth | undefined => {
+    const { deregistrationDelay, healthCheck } = groups.get(arn)!;
+    const key = placeOf(arn, id, port);
     const member = members.get(key);
-    const at = key.lastIndexOf(':');
-    const [id, port] = [key.slice(0, at), Number(key.slice(at + 1))];
     if (!member) return undefined;
     if (member.drainingSince !== undefined) {
-      if (clock.now() - member.drainingSince >= target.deregistrationDelay) {
+      if (clock.now() - member.drainingSince >= deregistrationDelay) {
         members.delete(key);
         return undefined;
       }
       return health(id, { port, state: 'draining', reason: 'Target.DeregistrationInProgress' });
     }
-    if (clock.now() - member.since < target.healthCheck.interval)
+    if (clock.now() - member.since < healthCheck.interval)
       return health(id, { port, state: 'initial', reason: 'Elb.RegistrationInProgress' });
     return fit(id)
       ? health(id, { port })
@@ -126,16 +154,57 @@ export function stand({
           description: 'Health checks failed with these codes: [502]',
         });
   };
-  const all = () => [...members.keys()].flatMap((key) => stateOf(key) ?? []);
+  const all = (arn = target.arn) =>
+    [...members.keys()].flatMap((key) => {
+      const [group, place] = key.split(' ') as [string, string];
+      const at = place.lastIndexOf(':');
+      return group === arn ? (stateOf(arn, place.slice(0, at), Number(place.slice(at + 1))) ?? []) : [];
+    });
   const served = () => {
     fewest = Math.min(fewest, all().filter(({ state }) => state === 'healthy').length);
+  };
+  const register = (arn: string, targets: ReadonlyArray<{ id: string; port: number }>) => {
+    for (const { id, port } of targets) {
+      const member = members.get(placeOf(arn, id, port));
+      const draining = stateOf(arn, id, port)?.state === 'draining';
+      if (draining && groups.get(arn)!.targetType === 'ip')
+        throw new AwsCallError('refused', 'InvalidTarget', `${id} is deregistering`);
+      if (!member || draining) members.set(placeOf(arn, id, port), { since: clock.now() });
+    }
+  };
+  const deregister = (arn: string, targets: ReadonlyArray<{ id: string; port: number }>) => {
+    for (const { id, port } of targets) {
+      const member = members.get(placeOf(arn, id, port));
+      if (member && member.drainingSince === undefined) member.drainingSince = clock.now();
+    }
+  };
+
+  /** What Auto Scaling did since somebody looked last. */
+  const letScale = () => {
+    for (const [id, member] of lifecycles) {
+      const place = stateOf(target.arn, id, target.port);
+      const waited = clock.now() - member.since >= 2_000;
+      if (member.state === 'EnteringStandby' && waited && place?.state !== 'draining')
+        Object.assign(member, { state: 'Standby', since: clock.now() });
+      if (member.state === 'Pending' && waited) {
+        register(target.arn, [{ id, port: target.port }]);
+        Object.assign(member, { state: 'InService', since: clock.now() });
+      }
+      // No mercy: no grace period, no threshold.
+      if (member.state === 'InService' && place?.state !== 'healthy' && place?.state !== 'initial') {
+        journal.push(`ended ${id}`);
+        runs.set(id, 'ended');
+        lifecycles.delete(id);
+      }
+    }
   };
 
   const effect = async (kind: Effect, what: string, act: () => void) => {
     if (dead) throw new Killed();
+    letScale();
     const fault = faultsFrom?.effect === kind ? faultsFrom.fault : faults[effects];
     effects++;
-    const call = kind === 'register' || kind === 'deregister';
+    const call = awsCalls.includes(kind);
     if (fault === 'kill-before') {
       dead = true;
       throw new Killed();
@@ -148,8 +217,8 @@ export function stand({
       if (kind === 'switch') runs.set(what, 'between');
       throw new Error(`${what} does not come up`);
     }
-    journal.push(`${kind} ${what}`);
     act();
+    journal.push(`${kind} ${what}`);
     served();
     if (fault === 'kill-after') {
       dead = true;
@@ -158,24 +227,51 @@ export function stand({
     if (fault === 'lost' && call) throw new AwsCallError('unsure', 'Timeout', `${kind} had no answer`);
   };
 
-  const gate: Pick<TargetGroups, 'health' | 'register' | 'deregister'> = {
-    health: async () => {
+  const gate: RollContext['gate'] = {
+    health: async (arn) => {
       if (dead) throw new Killed();
-      return all();
+      letScale();
+      return all(arn);
     },
-    register: (_group, targets) =>
-      effect('register', targets.map(keyOf).join(' '), () => {
-        for (const one of targets) {
-          const member = members.get(keyOf(one));
-          if (!member || member.drainingSince !== undefined) members.set(keyOf(one), { since: clock.now() });
-        }
+    register: (arn, targets) =>
+      effect('register', targets.map(keyOf).join(' '), () => register(arn, targets)),
+    deregister: (arn, targets) =>
+      effect('deregister', targets.map(keyOf).join(' '), () => deregister(arn, targets)),
+  };
+  const become = (ids: readonly string[], from: string, to: string) => {
+    for (const id of ids)
+      if (lifecycles.get(id)?.state !== from)
+        throw new AwsCallError('refused', 'ValidationError', `The instance ${id} is not in ${from}.`);
+    for (const id of ids) lifecycles.set(id, { state: to, since: clock.now() });
+  };
+  const autoScaling: RollContext['scaling'] = {
+    describe: async () => {
+      if (dead) throw new Killed();
+      letScale();
+      const list = [...lifecycles].map(([id, { state }]) => ({ id, zone: 'a', lifecycle: state }));
+      return new Map([[asg.name, { ...asg, members: list }]]);
+    },
+    enterStandby: (_name, ids) =>
+      effect('enter', ids.join(' '), () => {
+        if (asg.desired - ids.length < asg.minSize)
+          throw new AwsCallError('refused', 'ValidationError', `min-size=${asg.minSize}`);
+        become(ids, 'InService', 'EnteringStandby');
+        asg.desired -= ids.length;
+        deregister(
+          target.arn,
+          ids.map((id) => ({ id, port: target.port })),
+        );
       }),
-    deregister: (_group, targets) =>
-      effect('deregister', targets.map(keyOf).join(' '), () => {
-        for (const one of targets) {
-          const member = members.get(keyOf(one));
-          if (member && member.drainingSince === undefined) member.drainingSince = clock.now();
-        }
+    exitStandby: (_name, ids) =>
+      effect('exit', ids.join(' '), () => {
+        if (asg.desired + ids.length > asg.maxSize)
+          throw new AwsCallError('refused', 'ValidationError', `max-size=${asg.maxSize}`);
+        become(ids, 'Standby', 'Pending');
+        asg.desired += ids.length;
+      }),
+    setMinSize: (_name, minSize) =>
+      effect('min', String(minSize), () => {
+        asg.minSize = minSize;
       }),
   };
   const fleet = (id: string): FleetHost => ({
@@ -188,21 +284,29 @@ export function stand({
         runs.set(id, 'old');
       }),
     settle: async () => {},
-    connections: async () => connections(id, clock.now() - (members.get(`${id}:8000`)?.drainingSince ?? 0)),
+    unwell: async () => unwell(id, clock.now()),
+    connections: async () =>
+      connections(id, clock.now() - (members.get(placeOf(target.arn, id, target.port))?.drainingSince ?? 0)),
   });
 
   const timeline = new Timeline();
   let saved: HostRecord[] = [];
+  let minimums: Minimum[] = [];
   const context = (onFailure: OnFailure, signal: AbortSignal): RollContext => ({
-    groups: new Map([[arn, target]]),
+    groups,
     gate,
+    scaling: autoScaling,
+    minimums,
     fleet,
     settings: {
       drain: { kind: 'idle', settle: 15_000 },
       healthyTimeout: 120_000,
       bakeTime: 0,
+      standbyPatience: target.deregistrationDelay + 60_000,
       onFailure,
-      required: new Map<string, Required>([[arn, { count: minimum, because: 'min-healthy' }]]),
+      required: new Map<string, Required>(
+        [...groups.keys()].map((one) => [one, { count: minimum, because: 'min-healthy' }]),
+      ),
       ...settings,
     },
     clock,
@@ -213,7 +317,12 @@ export function stand({
     save: (hosts) => {
       if (!dead) saved = structuredClone(hosts) as HostRecord[];
     },
+    saveMinimums: (lowered) => {
+      if (!dead) minimums = [...lowered];
+    },
   });
+  const places = [...groups.values()].map(({ arn: group, port }) => ({ group, port }));
+  const member = { scaling: scaling ? 'asg' : '', memberships: places };
 
   return {
     clock,
@@ -222,20 +331,36 @@ export function stand({
     runs,
     members,
     timeline,
+    asg,
     saved: () => saved,
+    minimums: () => minimums,
     effects: () => effects,
     fewest: () => fewest,
-    /** Places registered and not draining, as at the start. */
+    /** Places registered and not draining, as at the start; with their groups where there are several. */
     membership: () =>
-      all()
-        .filter(({ state }) => state !== 'draining')
-        .map(keyOf)
+      [...groups.values()]
+        .flatMap(({ arn, name }) =>
+          all(arn)
+            .filter(({ state }) => state !== 'draining')
+            .map((one) => (groups.size > 1 ? `${name} ${keyOf(one)}` : keyOf(one))),
+        )
         .sort(),
     states: () => Object.fromEntries(all().map((one) => [one.id, one.state])),
+    lifecycles: () => {
+      letScale();
+      return Object.fromEntries([...lifecycles].map(([id, { state }]) => [id, state]));
+    },
+    /** Auto Scaling ends a member that serves, as on a scale-in. */
+    scaleIn: (id: string) => {
+      asg.desired -= 1;
+      lifecycles.set(id, { state: 'Terminating', since: clock.now() });
+      deregister(target.arn, [{ id, port: target.port }]);
+    },
+    record: (id: string, change: Partial<HostRecord> = {}) => record(id, { ...member, ...change }),
     /** main: rolls one host after another unless records are given. */
     roll: (
       onFailure: OnFailure = 'rollback-all',
-      hosts: HostRecord[] = ids.map((id, batch) => record(id, { batch })),
+      hosts: HostRecord[] = ids.map((id, batch) => record(id, { ...member, batch })),
       signal = new AbortController().signal,
     ) => {
       saved = structuredClone(hosts);
@@ -249,5 +374,3 @@ export function stand({
     },
   };
 }
-
-export const memberships = (...ports: number[]): Membership[] => ports.map((port) => ({ group: arn, port }));

@@ -1,3 +1,4 @@
+export { openScalingGroups } from './auto-scaling.ts';
 export { AwsCallError, type CallFailureKind } from './call.ts';
 export {
   type AwsConfig,
@@ -11,6 +12,7 @@ export {
 } from './credentials.ts';
 export { type Instance, type Instances, openInstances } from './instances.ts';
 export { openTargetGroups } from './load-balancing.ts';
+export type { ScalingGroup, ScalingGroups, ScalingMember } from './scaling-group.ts';
 export {
   type IngressRule,
   type Opening,

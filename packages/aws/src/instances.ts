@@ -18,6 +18,11 @@ export interface Instance {
 /** The calls on instances. Throws AwsCallError; InvalidInstanceID.NotFound names the id. */
 export interface Instances {
   describe(ids: readonly string[]): Promise<Map<string, Instance>>;
+  /**
+   * What an instance wrote to its console: as it was kept shortly after its last start, or as it is now (`latest`;
+   * newer instance types alone). At most the last 64 KB; '' where there is none.
+   */
+  console(id: string, when: 'kept' | 'latest'): Promise<string>;
   close(): void;
 }
 
@@ -26,7 +31,9 @@ export async function openInstances(
   config: EC2ClientConfig,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Instances> {
-  const { DescribeInstancesCommand, EC2Client } = await import('@aws-sdk/client-ec2');
+  const { DescribeInstancesCommand, EC2Client, GetConsoleOutputCommand } = await import(
+    '@aws-sdk/client-ec2'
+  );
   const client = new EC2Client(config);
   return {
     async describe(ids) {
@@ -51,6 +58,18 @@ export async function openInstances(
         }),
       );
       return new Map(found.map((one) => [one.id, one]));
+    },
+    async console(id, when) {
+      const { Output = '' } = await callAws(
+        'ec2:GetConsoleOutput',
+        id,
+        (abortSignal) =>
+          client.send(new GetConsoleOutputCommand({ InstanceId: id, Latest: when === 'latest' }), {
+            abortSignal,
+          }),
+        { signal },
+      );
+      return Buffer.from(Output, 'base64').toString('utf8');
     },
     close: () => client.destroy(),
   };

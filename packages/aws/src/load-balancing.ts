@@ -144,8 +144,8 @@ export async function openTargetGroups(
       );
     },
 
-    async missingPermissions(arn, port) {
-      const nobody = [{ id: noInstance, port }];
+    async missingPermissions({ arn, port, targetType }) {
+      const nobody = [{ id: targetType === 'ip' ? noAddress : noInstance, port }];
       const refusals: AwsCallError[] = [];
       for (const call of [api.deregister, api.register]) {
         try {
@@ -169,4 +169,6 @@ export async function openTargetGroups(
  * An instance id that no instance has. ELBv2 has no dry run, but IAM judges a call before the service looks at its
  * targets: whoever may register gets InvalidTarget for it, and deregistering what is not there does nothing.
  */
-const noInstance = 'i-00000000000000000';
+export const noInstance = 'i-00000000000000000';
+/** Of TEST-NET-1 (RFC 5737): ELBv2 takes private addresses only. */
+const noAddress = '192.0.2.1';

@@ -2,6 +2,7 @@ import type { AwsCallError } from './call.ts';
 
 /** One place in a target group: the same instance may be registered on several ports. */
 export interface TargetRef {
+  /** Instance id, or the address in a group of type ip. */
   id: string;
   port: number;
 }
@@ -74,7 +75,7 @@ export interface TargetGroups {
   /** AWS answers success for a place that does not exist, a wrong port included: verify with `health`. */
   deregister(arn: string, targets: readonly TargetRef[]): Promise<void>;
   /** Refusals of RegisterTargets and DeregisterTargets for want of permission, found without changing anything. */
-  missingPermissions(arn: string, port: number): Promise<AwsCallError[]>;
+  missingPermissions(group: Pick<TargetGroup, 'arn' | 'port' | 'targetType'>): Promise<AwsCallError[]>;
 }
 
 /** `name` of an ARN `arn:…:targetgroup/name/id`; the ARN itself where it is not of that form. */

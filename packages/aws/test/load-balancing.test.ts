@@ -88,9 +88,9 @@ describe('target groups through the real SDK', () => {
   });
 
   it('finds missing permissions without changing anything', async () => {
-    expect(await gate.missingPermissions(group.arn, 8000)).toEqual([]);
+    expect(await gate.missingPermissions({ ...group, port: 8000 })).toEqual([]);
     await signIn(['elasticloadbalancing:Describe*', 'elasticloadbalancing:DeregisterTargets']);
-    const refusals = await gate.missingPermissions(group.arn, 8000);
+    const refusals = await gate.missingPermissions({ ...group, port: 8000 });
     expect(refusals.map(({ message }) => message).join()).toContain('elasticloadbalancing:RegisterTargets');
     expect((await gate.health(group.arn)).map((one) => one.id)).toEqual([id]);
   });

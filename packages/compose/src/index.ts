@@ -11,6 +11,7 @@ export type {
   Verdict,
 } from './outcome.ts';
 export { openProject, type Project, type UnderWay } from './project.ts';
+export { askHealth } from './prove/health-url.ts';
 export { releaseId, releaseIdPattern, releaseNonce } from './record/release-id.ts';
 export { type Recovered, recoverHost } from './recover-host.ts';
 export type { HealthProbe, ReleaseSettings } from './settings.ts';

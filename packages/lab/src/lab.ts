@@ -8,6 +8,8 @@ import {
   type OidcEndpoint,
   OidcIssuer,
   type PolicyDocument,
+  type ScalingGroup,
+  type ScalingGroupSettings,
   serveAws,
 } from './account/index.ts';
 import { type Balancer, openBalancer, TargetGroup } from './balancer/index.ts';
@@ -33,6 +35,12 @@ export interface LabSettings {
   healthInterval?: number;
   /** Lab ms for which the balancer still sends new requests to a target just deregistered. */
   lingerMs?: number;
+  /** How targets are registered: by instance, or by the address of their host. */
+  targetType?: 'instance' | 'ip';
+  /** More ports on which every host publishes the app, each with a target group and a balancer of its own. */
+  morePorts?: number[];
+  /** The hosts are members of an Auto Scaling group of the name `web`; what it launches serves the lab's first version. */
+  autoScaling?: Pick<ScalingGroupSettings, 'minSize' | 'maxSize' | 'healthCheckType' | 'healthCheckGraceMs'>;
 }
 
 /** What an IAM policy of this account has to name. */
@@ -41,6 +49,8 @@ export interface Place {
   accountId: string;
   securityGroupId: string;
   targetGroupArn: string;
+  /** That one, and those of `morePorts`. */
+  targetGroupArns: string[];
 }
 
 /** Where a runner appears from to the world: a label on connections from loopback, no traffic goes there. */
@@ -56,7 +66,12 @@ export interface Lab {
   readonly account: Account;
   readonly group: TargetGroup;
   readonly balancer: Balancer;
-  readonly hosts: LabHost[];
+  /** All of them: that above, and those of `morePorts`. */
+  readonly groups: readonly TargetGroup[];
+  readonly balancers: readonly Balancer[];
+  readonly scaling: ScalingGroup | undefined;
+  /** Those that run now. */
+  readonly hosts: readonly LabHost[];
   readonly registry: Registry;
   readonly slack: Slack;
   /** What runs the hosts' containers, and what that proves. */
@@ -111,23 +126,29 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
     const aws: AwsEndpoint = await serveAws(account, { oidc });
     opened.push(() => aws.close());
 
-    const loadBalancer = account.addLoadBalancer({ name: 'web' });
-    const interval = (settings.healthInterval ?? 30) * 1000;
-    const group = new TargetGroup({
-      clock,
-      name: 'web',
-      port: appPort,
-      loadBalancerArns: [loadBalancer.arn],
-      healthCheck: {
-        path: '/health/',
-        intervalMs: interval,
-        timeoutMs: 5000,
-        healthyThreshold: 2,
-        unhealthyThreshold: 3,
-      },
-      attributes: { 'deregistration_delay.timeout_seconds': String(settings.deregistrationDelay ?? 300) },
+    const targetType = settings.targetType ?? 'instance';
+    const groups = [appPort, ...(settings.morePorts ?? [])].map((port) => {
+      const name = port === appPort ? 'web' : `web-${port}`;
+      const group = new TargetGroup({
+        clock,
+        name,
+        port,
+        targetType,
+        loadBalancerArns: [account.addLoadBalancer({ name }).arn],
+        healthCheck: {
+          path: '/health/',
+          intervalMs: (settings.healthInterval ?? 30) * 1000,
+          timeoutMs: 5000,
+          healthyThreshold: 2,
+          unhealthyThreshold: 3,
+        },
+        attributes: { 'deregistration_delay.timeout_seconds': String(settings.deregistrationDelay ?? 300) },
+      });
+      account.addTargetGroup(group);
+      opened.push(() => group.close());
+      return group;
     });
-    account.addTargetGroup(group);
+    const [group] = groups as [TargetGroup];
     const role = account.addRole({
       arn: `arn:aws:iam::${account.accountId}:role/deploy`,
       trust: { subjects: [`repo:${settings.repository}:*`], audience: 'sts.amazonaws.com' },
@@ -136,6 +157,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         accountId: account.accountId,
         securityGroupId: securityGroup.id,
         targetGroupArn: group.arn,
+        targetGroupArns: groups.map(({ arn }) => arn),
       }),
     });
 
@@ -147,46 +169,88 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
     const addresses = await claimAddresses(settings.hosts, opened);
     const sshPort = await freePort(addresses);
     const hosts: LabHost[] = [];
-    for (const [n, address] of addresses.entries()) {
+    let serial = 0;
+    const start = async (address: string, state: 'running' | 'pending') => {
       const instance = account.addInstance({
         publicIp: address,
         privateIp: address,
         securityGroupIds: [securityGroup.id],
+        state,
       });
+      serial += 1;
+      const name = `host-${serial}`;
       const host = await openHost({
-        name: `host-${n + 1}`,
+        name,
         address,
         sshPort,
         user: { name: 'deploy', publicKey: keys.public },
-        directory: join(directory, `host-${n + 1}`),
+        directory: join(directory, name),
         registry,
         sourceOf: (remote) => (remote.startsWith('127.') ? egress : remote),
         allows: (source) => account.allows(instance.securityGroupIds, sshPort, source),
       });
       opened.push(() => host.close());
       opened.push(account.onRulesChanged(() => void host.updateAccess()));
+      instance.consoleOutput = consoleOf(host);
       hosts.push({ instanceId: instance.id, host });
-    }
-    await Promise.all(hosts.map(({ host }) => app.install(host, { version, digest })));
+      return { host, instance };
+    };
+    const started = [];
+    for (const address of addresses) started.push(await start(address, 'running'));
+    const first = { version, digest, ports: groups.map(({ port }) => port) };
+    await Promise.all(started.map(({ host }) => app.install(host, first)));
 
-    const balancer = await openBalancer({
-      clock,
-      group,
-      lingerMs: settings.lingerMs ?? 1000 * settings.scale,
-      resolve: (id, port) => {
-        const found = hosts.find(({ instanceId }) => instanceId === id);
-        return found && { host: found.host.address, port };
-      },
-    });
-    opened.push(() => balancer.close());
-    group.register(hosts.map(({ instanceId }) => ({ id: instanceId })));
-    await allHealthy(group, hosts.length, clock);
+    const balancers = await Promise.all(
+      groups.map((one) =>
+        openBalancer({
+          clock,
+          group: one,
+          lingerMs: settings.lingerMs ?? 1000 * settings.scale,
+          resolve: (id, port) => {
+            const found = hosts.find(({ instanceId, host }) => id === instanceId || id === host.address);
+            return found && { host: found.host.address, port };
+          },
+        }),
+      ),
+    );
+    opened.push(...balancers.map((one) => () => one.close()));
+    const [balancer] = balancers as [Balancer];
+    for (const one of groups)
+      one.register(
+        started.map(({ host, instance }) => ({ id: targetType === 'ip' ? host.address : instance.id })),
+      );
+    const scaling =
+      settings.autoScaling &&
+      account.addScalingGroup({
+        name: 'web',
+        ...settings.autoScaling,
+        members: started.map(({ instance }) => instance),
+        targetGroups: groups,
+        async launch() {
+          const [address] = await claimAddresses(1, opened);
+          const { host, instance } = await start(address!, 'pending');
+          await app.install(host, first);
+          instance.state = 'running';
+          return instance;
+        },
+      });
+    if (scaling) {
+      opened.push(() => scaling.close());
+      scaling.onTerminated(({ id }) => {
+        const gone = hosts.findIndex(({ instanceId }) => instanceId === id);
+        void hosts.splice(gone, 1)[0]?.host.close();
+      });
+    }
+    await Promise.all(groups.map((one) => allHealthy(one, started.length, clock)));
 
     return {
       clock,
       account,
       group,
       balancer,
+      groups,
+      balancers,
+      scaling,
       hosts,
       registry,
       slack,
@@ -240,6 +304,18 @@ async function claimAddresses(count: number, opened: Array<() => unknown>): Prom
   if (claimed.length < count)
     throw new Error(`no ${count} free host addresses: how many labs run on this computer?`);
   return claimed.reverse();
+}
+
+/** What a host prints at its first start, as cloud-init has it on Ubuntu. */
+function consoleOf({ name, hostKey }: Host): string {
+  const lines = [
+    '#############################################################',
+    '-----BEGIN SSH HOST KEY FINGERPRINTS-----',
+    `256 ${hostKey.fingerprint} root@${name} (ED25519)`,
+    '-----END SSH HOST KEY FINGERPRINTS-----',
+    '#############################################################',
+  ];
+  return `[    0.000000] Linux version 6.8.0\r\n${lines.map((line) => `<14>Nov 26 13:31:36 cloud-init: ${line}\r\n`).join('')}\r\n${name} login: `;
 }
 
 /** A port that is free on all of them: the workflow knows one SSH port for every host. */

@@ -19,9 +19,9 @@ export function checkHostName(inputs: Inputs, name: string, host: string): void 
 
 /**
  * The SSH inputs that every deploying action shares. Problems are collected in `inputs`; the result is of
- * use only after `inputs.done()`.
+ * use only after `inputs.done()`. Without `needsTrust` the caller learns the hosts' keys by another way.
  */
-export function readSshInputs(inputs: Inputs): Omit<SshTarget, 'host'> {
+export function readSshInputs(inputs: Inputs, { needsTrust = true } = {}): Omit<SshTarget, 'host'> {
   const username = readUser(inputs, 'username', true);
   const passphrase = inputs.secret('passphrase').replace(/[\r\n]+$/, '') || undefined;
   const privateKey = readKey(inputs, 'private-key', passphrase, true);
@@ -31,7 +31,7 @@ export function readSshInputs(inputs: Inputs): Omit<SshTarget, 'host'> {
     'known-hosts': () => parseHostTrust({ knownHosts }),
     'host-fingerprint': () => parseHostTrust({ fingerprints: inputs.list('host-fingerprint') }),
   });
-  if (trust.knownHosts.length + trust.fingerprints.length === 0 && !knownHosts.trim())
+  if (needsTrust && trust.knownHosts.length + trust.fingerprints.length === 0 && !knownHosts.trim())
     if (inputs.list('host-fingerprint').length === 0)
       inputs.problem(
         'host-fingerprint',

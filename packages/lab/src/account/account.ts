@@ -5,6 +5,7 @@ import type { Call } from './calls.ts';
 import { cidrContains, parseCidr } from './cidr.ts';
 import { Faults } from './faults.ts';
 import { checkPolicy, type PolicyDocument } from './iam.ts';
+import { ScalingGroup, type ScalingGroupSettings } from './scaling-group.ts';
 
 export interface SecurityGroupRule {
   readonly id: string;
@@ -48,7 +49,8 @@ export interface Instance {
   tags: ReadonlyMap<string, string>;
   /** What GetConsoleOutput shows; undefined while the instance has not written any. */
   consoleOutput?: string;
-  autoScaling?: { group: string; lifecycleState: string };
+  /** What it shows when asked for the latest; undefined where that is the same. */
+  latestConsoleOutput?: string;
 }
 
 export interface LoadBalancer {
@@ -128,6 +130,8 @@ export class Account {
   readonly instances = new Map<string, Instance>();
   readonly targetGroups = new Map<string, TargetGroup>();
   readonly loadBalancers = new Map<string, LoadBalancer>();
+  /** By name. */
+  readonly scalingGroups = new Map<string, ScalingGroup>();
   readonly roles = new Map<string, Role>();
   readonly principals = new Map<string, Principal>();
   readLagMs: number;
@@ -306,7 +310,6 @@ export class Account {
     state = 'running',
     tags = {},
     consoleOutput,
-    autoScaling,
   }: {
     id?: string;
     zone?: string;
@@ -319,7 +322,6 @@ export class Account {
     state?: InstanceState;
     tags?: Record<string, string>;
     consoleOutput?: string;
-    autoScaling?: Instance['autoScaling'];
   }): Instance {
     const subnetId = this.#subnets.get(zone) ?? this.newId('subnet');
     this.#subnets.set(zone, subnetId);
@@ -337,7 +339,6 @@ export class Account {
       tags: new Map(Object.entries(tags)),
       ...(publicIp === undefined ? {} : { publicIp }),
       ...(consoleOutput === undefined ? {} : { consoleOutput }),
-      ...(autoScaling === undefined ? {} : { autoScaling }),
     };
     this.instances.set(id, instance);
     return instance;
@@ -384,6 +385,24 @@ export class Account {
     };
     this.loadBalancers.set(arn, balancer);
     return balancer;
+  }
+
+  /** An Auto Scaling group of instances that are in the account already; they get the tag that Auto Scaling sets. */
+  addScalingGroup(settings: ScalingGroupSettings): ScalingGroup {
+    const tagged = (instance: Instance) => {
+      instance.tags = new Map([...instance.tags, ['aws:autoscaling:groupName', settings.name]]);
+      return instance;
+    };
+    const { launch, members = [] } = settings;
+    for (const instance of members) tagged(instance);
+    const id = this.randomText(32, '0123456789abcdef');
+    const arn = this.arn('autoscaling', `autoScalingGroup:${id}:autoScalingGroupName/${settings.name}`);
+    const group = new ScalingGroup(this.clock, arn, {
+      ...settings,
+      ...(launch && { launch: async () => tagged(await launch()) }),
+    });
+    this.scalingGroups.set(group.name, group);
+    return group;
   }
 
   /** A subnet of the account in that zone. */

@@ -317,15 +317,16 @@ export const ec2: Operations = {
       { arn: account.arn('ec2', `instance/${id}`), tags: known?.tags },
     ]);
     turn.endDryRun();
-    const instance = findInstance(turn, id);
+    const { consoleOutput, latestConsoleOutput = consoleOutput } = findInstance(turn, id);
+    const output = query.boolean('Latest') ? latestConsoleOutput : consoleOutput;
     return {
       instanceId: id,
       timestamp: account.wallTime(account.clock.now()),
       output:
-        instance.consoleOutput === undefined
+        output === undefined
           ? undefined
           : // AWS keeps the last 64 KB.
-            Buffer.from(instance.consoleOutput)
+            Buffer.from(output)
               .subarray(-64 * 1024)
               .toString('base64'),
     };

@@ -194,13 +194,19 @@ function attributesXml(attributes: ReadonlyMap<string, string>): Xml {
 
 function groupXml(turn: Turn, group: TargetGroup): Xml {
   const check = group.healthCheck;
+  const place =
+    group.targetType === 'lambda'
+      ? {}
+      : {
+          Protocol: group.protocol,
+          ProtocolVersion: 'HTTP1',
+          Port: group.port,
+          VpcId: turn.account.vpcId,
+        };
   return {
     TargetGroupArn: group.arn,
     TargetGroupName: group.name,
-    Protocol: group.protocol,
-    ProtocolVersion: 'HTTP1',
-    Port: group.port,
-    VpcId: turn.account.vpcId,
+    ...place,
     TargetType: group.targetType,
     IpAddressType: 'ipv4',
     HealthCheckProtocol: group.protocol,

@@ -20,4 +20,10 @@ export {
   type PolicyStatement,
 } from './iam.ts';
 export { type OidcEndpoint, OidcIssuer, type TokenGrant, type TokenRequest } from './oidc.ts';
+export {
+  type LifecycleState,
+  ScalingGroup,
+  type ScalingGroupSettings,
+  type ScalingMember,
+} from './scaling-group.ts';
 export { type AwsEndpoint, serveAws } from './server.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isIPv4, isIPv6 } from 'node:net';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import type { LabClock } from '../clock.ts';
 import { attributeProblem, defaultAttributes } from './attributes.ts';
 import { parseMatcher } from './matcher.ts';
@@ -32,7 +32,8 @@ export interface TargetGroupSettings {
   port: number;
   arn?: string;
   protocol?: 'HTTP' | 'HTTPS';
-  targetType?: 'instance' | 'ip';
+  /** `lambda` is described, and has no targets here. */
+  targetType?: 'instance' | 'ip' | 'lambda';
   healthCheck?: Partial<HealthCheckSettings>;
   attributes?: Record<string, string>;
   loadBalancerArns?: string[];
@@ -71,7 +72,7 @@ export class TargetGroup {
   readonly name: string;
   readonly port: number;
   readonly protocol: 'HTTP' | 'HTTPS';
-  readonly targetType: 'instance' | 'ip';
+  readonly targetType: 'instance' | 'ip' | 'lambda';
   readonly healthCheck: HealthCheckSettings;
   readonly attributes: Map<string, string>;
   /** Load balancers that forward to this group; empty means Target.NotInUse. */
@@ -162,6 +163,12 @@ export class TargetGroup {
     }
     if (this.targetType === 'ip' && !isIPv4(id) && !isIPv6(id)) {
       throw new TargetGroupError('ValidationError', `The IP address '${id}' is not valid`);
+    }
+    if (this.targetType === 'ip' && isIPv4(id) && !registrable.check(id)) {
+      throw new TargetGroupError(
+        'ValidationError',
+        `The IP address '${id}' is not within a range specified by VPC or the private ranges`,
+      );
     }
     const condition = this.condition(id, port);
     if (this.targetType === 'instance' && condition !== 'usable') {
@@ -304,6 +311,17 @@ export class TargetGroup {
     this.#listeners.clear();
   }
 }
+
+/** Private addresses (RFC 1918, RFC 6598; API reference, RegisterTargets), and loopback, which is the lab's VPC. */
+const registrable = new BlockList();
+for (const [net, prefix] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+] as const)
+  registrable.addSubnet(net, prefix);
 
 /** `i-0abc:8000`: how a target is named in counts and messages. */
 export function keyOf(target: { id: string; port: number }): string {

@@ -43,9 +43,20 @@ export function backgroundImage(role: 'worker' | 'database', version: string): I
   };
 }
 
-/** Files of the project directory on a host: the Compose file and the `.env` that names registry and tag. */
-export function sampleProject(registry: Pick<Registry, 'url'>, tag: string): Record<string, string> {
-  return { 'compose.yaml': read('compose.yaml'), '.env': `REGISTRY=${registry.url}\nTAG=${tag}\n` };
+/**
+ * Files of the project directory on a host: the Compose file and the `.env` that names registry and tag. `ports` are
+ * those of the host on which web is published.
+ */
+export function sampleProject(
+  registry: Pick<Registry, 'url'>,
+  tag: string,
+  ports: readonly number[] = [8000],
+): Record<string, string> {
+  const published = ports.map((port) => `      - "${port}:8000"`).join('\n');
+  return {
+    'compose.yaml': read('compose.yaml').replace('      - "8000:8000"', published),
+    '.env': `REGISTRY=${registry.url}\nTAG=${tag}\n`,
+  };
 }
 
 /** The sample app in one registry. */
@@ -55,19 +66,19 @@ export interface SampleApp {
   /** Builds and pushes a version of the web image; answers its digest. */
   push(version: string, environment?: Record<string, string>): Promise<string>;
   /** Lays the project into `~/app` of a host and starts it; resolves when web is healthy. */
-  install(host: Host, release: { version: string; digest: string }): Promise<void>;
+  install(host: Host, release: { version: string; digest: string; ports?: readonly number[] }): Promise<void>;
 }
 
 export function sampleApp(registry: Registry): SampleApp {
   return {
     repository: 'app',
     push: (version, environment) => registry.push(webImage(version, environment)),
-    async install(host, { version, digest }) {
+    async install(host, { version, digest, ports }) {
       await registry.push(backgroundImage('worker', '1'));
       await registry.push(backgroundImage('database', '15'));
       const directory = join(host.home, 'app');
       await mkdir(directory, { recursive: true });
-      for (const [name, content] of Object.entries(sampleProject(registry, version))) {
+      for (const [name, content] of Object.entries(sampleProject(registry, version, ports))) {
         await writeFile(join(directory, name), content, { mode: name === '.env' ? 0o600 : 0o644 });
       }
       const reference = `${registry.url}/app@${digest}`;

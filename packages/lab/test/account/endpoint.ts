@@ -1,3 +1,4 @@
+import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import {
@@ -62,6 +63,7 @@ export interface Served {
   /** Real SDK clients. One attempt unless told otherwise, so that a refusal is seen and not retried away. */
   ec2(options?: ClientOptions): EC2Client;
   elb(options?: ClientOptions): ElasticLoadBalancingV2Client;
+  scaling(options?: ClientOptions): AutoScalingClient;
   close(): Promise<void>;
 }
 
@@ -102,6 +104,11 @@ export async function serveAccount(
     },
     elb(options) {
       const client = new ElasticLoadBalancingV2Client(config(options));
+      clients.push(client);
+      return client;
+    },
+    scaling(options) {
+      const client = new AutoScalingClient(config(options));
       clients.push(client);
       return client;
     },

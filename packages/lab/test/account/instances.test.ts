@@ -1,7 +1,6 @@
 import { DescribeInstancesCommand, type EC2Client, GetConsoleOutputCommand } from '@aws-sdk/client-ec2';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Instance } from '../../src/account/index.ts';
-import { signatureOf } from '../../src/account/signature.ts';
 import { refusal, type Served, serveAccount } from './endpoint.ts';
 
 describe('the instances of the lab account', () => {
@@ -86,42 +85,10 @@ describe('the instances of the lab account', () => {
     const written = await client.send(new GetConsoleOutputCommand({ InstanceId: web.id }));
     expect(Buffer.from(written.Output!, 'base64').toString()).toBe(web.consoleOutput);
     expect(written.Timestamp).toBeInstanceOf(Date);
+    web.latestConsoleOutput = 'login: ';
+    const latest = await client.send(new GetConsoleOutputCommand({ InstanceId: web.id, Latest: true }));
+    expect(Buffer.from(latest.Output!, 'base64').toString()).toBe('login: ');
     const silent = await client.send(new GetConsoleOutputCommand({ InstanceId: spare.id }));
     expect(silent.Output).toBeUndefined();
-  });
-
-  it('tell which Auto Scaling group they are in', async () => {
-    web.autoScaling = { group: 'web', lifecycleState: 'InService' };
-    const body = `Action=DescribeAutoScalingInstances&Version=2011-01-01&InstanceIds.member.1=${web.id}&InstanceIds.member.2=${spare.id}`;
-    const amzDate = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-    const host = new URL(served.url).host;
-    const header = {
-      accessKeyId: served.user.accessKeyId,
-      date: amzDate.slice(0, 8),
-      region: 'ap-northeast-2',
-      service: 'autoscaling',
-      signedHeaders: ['host', 'x-amz-date'],
-    };
-    const signature = signatureOf(served.user.secretAccessKey, header, {
-      method: 'POST',
-      path: '/',
-      headers: { host, 'x-amz-date': amzDate },
-      body,
-    });
-    const response = await fetch(served.url, {
-      method: 'POST',
-      body,
-      headers: {
-        'content-type': 'application/x-www-form-urlencoded',
-        'x-amz-date': amzDate,
-        authorization: `AWS4-HMAC-SHA256 Credential=${header.accessKeyId}/${header.date}/${header.region}/autoscaling/aws4_request, SignedHeaders=host;x-amz-date, Signature=${signature}`,
-      },
-    });
-    const xml = await response.text();
-    expect(response.status).toBe(200);
-    expect(xml).toContain(
-      `<member><InstanceId>${web.id}</InstanceId><AutoScalingGroupName>web</AutoScalingGroupName>`,
-    );
-    expect(xml).not.toContain(spare.id);
   });
 });

@@ -1,12 +1,13 @@
 import { UserError } from '@lockkeeper/action';
 import { AwsCallError, type TargetHealth } from '@lockkeeper/aws';
 import { Deadline, formatDuration } from '@lockkeeper/wait';
-import { capacityWithout, keyOf } from './capacity.ts';
+import { capacityWithout, keyOf } from '../plan/capacity.ts';
 import { judgeHealth, likelyCause, stateText } from './health.ts';
 import type { Ledger } from './ledger.ts';
 import { byGroup, describeCommand, isOut, placeKey, places, registerCommands } from './place.ts';
 import type { HostRecord, Membership } from './roll.ts';
 import type { Failures, RollContext } from './roll-context.ts';
+import type { Standby } from './standby.ts';
 import type { Look, Watch } from './watch.ts';
 
 /** How long AWS gets to show `draining` after it took the request. */
@@ -21,43 +22,47 @@ export class Rotation {
   readonly #context: RollContext;
   readonly #ledger: Ledger;
   readonly #watch: Watch;
+  readonly #standby: Standby;
 
-  constructor(context: RollContext, ledger: Ledger, watch: Watch) {
+  constructor(context: RollContext, ledger: Ledger, watch: Watch, standby: Standby) {
     this.#context = context;
     this.#ledger = ledger;
     this.#watch = watch;
+    this.#standby = standby;
   }
 
-  async takeOut(hosts: HostRecord[]): Promise<Failures> {
+  async takeOut(leaving: HostRecord[]): Promise<Failures> {
+    await this.#awaitCapacity(leaving);
+    const members = leaving.filter(({ scaling }) => scaling !== '');
+    this.#ledger.set(leaving, { rotation: 'leaving', touched: true });
+    this.#ledger.set(members, { standby: true });
+    const failed = await this.#standby.enter(members);
+    const hosts = leaving.filter(({ id }) => !failed.has(id) && !this.#ledger.one(id).left);
+    if (hosts.length > 0) await this.#deregister(hosts, failed);
+    return failed;
+  }
+
+  async #deregister(hosts: HostRecord[], failed: Failures): Promise<void> {
     const { gate, clock, log } = this.#context;
-    await this.#awaitCapacity(hosts);
-    this.#ledger.set(hosts, { rotation: 'leaving', touched: true });
     log.info(`taking out ${places(hosts)}`);
-    const stillIn = (look: Look) =>
-      hosts.filter((host) => host.memberships.some((m) => !isOut(targetAt(look, host, m))));
     const deregister = async (remaining: HostRecord[]) => {
       let sure = true;
-      for (const [group, targets] of byGroup(remaining)) {
+      for (const [group, targets] of byGroup(remaining))
         sure = (await this.#watch.change(() => gate.deregister(group, targets))) && sure;
-      }
       return sure;
     };
     let sure = await deregister(hosts);
     for await (const look of this.#watch.looks(new Deadline(clock, leaveDeadline))) {
-      const remaining = stillIn(look);
-      if (remaining.length === 0) {
-        this.#ledger.set(hosts, { rotation: 'draining' });
-        return new Map();
-      }
+      const stillIn = hosts.filter((host) => host.memberships.some((m) => !isOut(targetAt(look, host, m))));
+      if (stillIn.length === 0) return this.#ledger.set(hosts, { rotation: 'draining' });
       // The answer was lost and AWS shows no sign of the request: asking again is harmless.
-      if (!sure) sure = await deregister(remaining);
+      if (!sure) sure = await deregister(stillIn);
     }
-    return new Map(
-      hosts.map(({ id }) => [
+    for (const { id } of hosts)
+      failed.set(
         id,
         `AWS took DeregisterTargets, but ${places(hosts)} did not start draining within ${formatDuration(leaveDeadline)}`,
-      ]),
-    );
+      );
   }
 
   /** Waits until taking these hosts out leaves enough in service; somebody else may be taking out too. */
@@ -87,26 +92,42 @@ export class Rotation {
   }
 
   async putBack(hosts: HostRecord[]): Promise<Failures> {
-    const { clock } = this.#context;
+    const { clock, groups, log } = this.#context;
     this.#ledger.set(hosts, { rotation: 'joining' });
-    for await (const look of this.#watch.looks(new Deadline(clock, unsureDeadline))) {
+    await this.#standby.settled(hosts);
+    const isAddress = ({ group }: Membership) => groups.get(group)!.targetType === 'ip';
+    const delays = hosts.flatMap(({ memberships }) =>
+      memberships.filter(isAddress).map(({ group }) => groups.get(group)!.deregistrationDelay),
+    );
+    const deadline = new Deadline(clock, Math.max(0, ...delays) + unsureDeadline);
+    for await (const look of this.#watch.looks(deadline)) {
+      // AWS refuses an address until its delay is over (ALB guide, "Deregistration delay").
+      const barred = hosts.filter((host) =>
+        host.memberships.some((m) => isAddress(m) && targetAt(look, host, m)?.state === 'draining'),
+      );
       const missing = hosts
+        .filter((host) => !barred.includes(host))
         .map((host) => ({
           ...host,
           memberships: host.memberships.filter((m) => isOut(targetAt(look, host, m))),
         }))
         .filter(({ memberships }) => memberships.length > 0);
       const { sure, failed } = await this.#register(missing);
-      if (sure) {
-        this.#ledger.set(
-          hosts.filter(({ id }) => !failed.has(id)),
-          { rotation: 'registered' },
+      if (barred.length > 0)
+        this.#watch.say(
+          'barred',
+          `${places(barred)}: an address may return only when its deregistration delay is over`,
+          (line) => log.info(line),
         );
-        return failed;
-      }
+      if (failed.size === 0 && (!sure || barred.length > 0)) continue;
+      this.#ledger.set(
+        hosts.filter((host) => !failed.has(host.id) && !barred.includes(host)),
+        { rotation: 'registered' },
+      );
+      return failed;
     }
     throw new UserError(
-      `${places(hosts)} could not be registered within ${formatDuration(unsureDeadline)}: AWS gave no clear answer`,
+      `${places(hosts)} could not be registered within ${formatDuration(deadline.ms)}: AWS gave no clear answer`,
       { next: hosts.flatMap((host) => registerCommands(host)).join('\n') },
     );
   }
@@ -198,16 +219,29 @@ export class Rotation {
     return failed;
   }
 
-  /** Watches hosts that are in service for a time, in milliseconds; ends early with those that fall ill. */
+  /**
+   * Watches hosts that are in service for a time, in milliseconds: in their target groups, and by health-url. Ends
+   * early with those that fall ill; one answer of health-url that was not good may be chance, two in a row are not.
+   */
   async stayHealthy(hosts: HostRecord[], time: number): Promise<Failures> {
+    const { clock, fleet } = this.#context;
     const failed: Failures = new Map();
-    for await (const look of this.#watch.looks(new Deadline(this.#context.clock, time))) {
+    const doubted = new Set<string>();
+    for await (const look of this.#watch.looks(new Deadline(clock, time))) {
       for (const host of hosts)
         for (const m of host.memberships) {
           const target = targetAt(look, host, m);
           if (target?.state !== 'healthy')
             this.#fail(failed, host, `no longer healthy during bake-time: ${this.#explained({ m, target })}`);
         }
+      const ills = await this.#watch.abortable(
+        Promise.all(hosts.map(async (host) => [host, await fleet(host.id).unwell()] as const)),
+      );
+      for (const [host, ill] of ills) {
+        if (ill === undefined) doubted.delete(host.id);
+        else if (doubted.has(host.id)) this.#fail(failed, host, `no longer well during bake-time: ${ill}`);
+        else doubted.add(host.id);
+      }
       if (failed.size > 0) break;
     }
     return failed;
@@ -231,7 +265,7 @@ export class Rotation {
     const results = await Promise.race([attempts, clock.sleep(cancelBudget).then(() => undefined)]);
     if (results?.every(({ status }) => status === 'fulfilled'))
       this.#ledger.set(unchanged, { rotation: 'registered' });
-    else log.info('not all of it was answered in time; the post step goes on with it');
+    else log.info('not all of it was taken in time; the post step goes on with it');
   }
 
   #fail(failed: Failures, host: HostRecord, why: string): void {

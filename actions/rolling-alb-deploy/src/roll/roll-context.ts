@@ -1,8 +1,9 @@
 import type { Log, UserError } from '@lockkeeper/action';
-import type { TargetGroup, TargetGroups } from '@lockkeeper/aws';
+import type { ScalingGroups, TargetGroup, TargetGroups } from '@lockkeeper/aws';
 import type { Clock } from '@lockkeeper/wait';
-import type { Required } from './capacity.ts';
+import type { Required } from '../plan/capacity.ts';
 import type { DrainSettings } from './drain.ts';
+import type { Minimum } from './minimums.ts';
 import type { HostRecord, OnFailure } from './roll.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -16,12 +17,16 @@ export interface FleetHost {
   connections(port: number): Promise<number | undefined>;
   /** Healthy in its groups and watched: from now on the host counts the new release as the one that serves. */
   settle(): Promise<void>;
+  /** Asks health-url once: what is wrong with the app; undefined when it is well, or nothing is to be asked. */
+  unwell(): Promise<string | undefined>;
 }
 
 export interface RollSettings {
   drain: DrainSettings;
   healthyTimeout: number;
   bakeTime: number;
+  /** Milliseconds that a host waits for its way into standby to end before it is registered again all the same. */
+  standbyPatience: number;
   onFailure: OnFailure;
   /** By ARN of the target group. */
   required: ReadonlyMap<string, Required>;
@@ -31,6 +36,10 @@ export interface RollSettings {
 export interface RollContext {
   groups: ReadonlyMap<string, TargetGroup>;
   gate: Pick<TargetGroups, 'health' | 'register' | 'deregister'>;
+  /** Asked only where a host is a member of an Auto Scaling group. */
+  scaling: Pick<ScalingGroups, 'describe' | 'enterStandby' | 'exitStandby' | 'setMinSize'>;
+  /** Minimum sizes that were lowered, or are about to be, by Auto Scaling group. */
+  minimums: Minimum[];
   fleet: (id: string) => FleetHost;
   settings: RollSettings;
   clock: Clock;
@@ -41,6 +50,7 @@ export interface RollContext {
   evidence(id: string, failure: Pick<UserError, 'details' | 'next'>): void;
   /** Writes the records down; called before each effect that they cover. */
   save(hosts: readonly HostRecord[]): void;
+  saveMinimums(minimums: readonly Minimum[]): void;
 }
 
 /** Why, by instance id, in one line. */

@@ -7,6 +7,9 @@ import type { HostRecord } from './roll.ts';
 import type { Failures, RollContext } from './roll-context.ts';
 import type { Look, Watch } from './watch.ts';
 
+/** Milliseconds between two counts of connections where nothing but the report depends on them. */
+const rareCount = 5_000;
+
 /** Waits until hosts that are on their way out may be touched. */
 export class Draining {
   readonly #context: RollContext;
@@ -17,6 +20,7 @@ export class Draining {
   /** When no connection was first seen; Infinity while there are some; undefined where it cannot be told. */
   readonly #quietSince = new Map<string, number | undefined>();
   readonly #open = new Map<string, number>();
+  readonly #countedAt = new Map<string, number>();
 
   constructor(context: RollContext, ledger: Ledger, watch: Watch) {
     this.#context = context;
@@ -46,8 +50,8 @@ export class Draining {
     );
     while (left.length > 0) {
       signal.throwIfAborted();
-      if (settings.drain.kind === 'idle')
-        await this.#watch.abortable(Promise.all(left.map((host) => this.#count(host))));
+      const due = left.filter((host) => this.#countDue(host));
+      await this.#watch.abortable(Promise.all(due.map((host) => this.#count(host))));
       if (clock.now() >= nextLook.at) {
         look = await this.#watch.look();
         nextLook.at = clock.now() + interval(nextLook.attempt++);
@@ -59,13 +63,24 @@ export class Draining {
     return failed;
   }
 
+  /** Whether it ends early depends on every count; where it does not, what is cut at the end is told all the same. */
+  #countDue(host: HostRecord): boolean {
+    const { settings, clock } = this.#context;
+    if (settings.drain.kind === 'idle') return true;
+    const now = clock.now();
+    const left = this.#delayOf(host) - (now - this.#drainingFrom(host));
+    return left <= rareCount || now - (this.#countedAt.get(host.id) ?? 0) >= rareCount;
+  }
+
   async #count(host: HostRecord): Promise<void> {
-    const { fleet, clock, log } = this.#context;
+    const { settings, fleet, clock, log } = this.#context;
+    this.#countedAt.set(host.id, clock.now());
     const ports = [...new Set(host.memberships.map(({ port }) => port))];
     const counts = await Promise.all(ports.map((port) => counted(() => fleet(host.id).connections(port))));
     const now = clock.now();
     if (counts.some((one) => one === undefined)) {
       this.#quietSince.set(host.id, undefined);
+      if (settings.drain.kind === 'full') return;
       this.#watch.say(
         `${host.id} count`,
         `${host.id}: the connections cannot be counted, so the whole delay of ${formatDuration(this.#delayOf(host))} is waited out`,
@@ -103,10 +118,11 @@ export class Draining {
       gone: look !== undefined && targets.every((target) => target?.state !== 'draining'),
     });
     if (!verdict.done) return;
-    this.#ledger.set([host], { rotation: 'out' });
-    if (verdict.why === 'cut')
+    const cut = verdict.why === 'cut' ? verdict.open : 0;
+    this.#ledger.set([host], { rotation: 'out', cut: host.cut + cut });
+    if (cut > 0)
       log.warning(
-        `${host.id}: ${verdict.open} ${verdict.open === 1 ? 'connection was' : 'connections were'} still open when the time to drain was over and will be cut`,
+        `${host.id}: ${cut} ${cut === 1 ? 'connection was' : 'connections were'} still open when the time to drain was over and will be cut`,
       );
     else
       log.info(

@@ -1,7 +1,8 @@
 import type { Step } from './roll.ts';
 
 /** What a host went through, as people name it. */
-export type Phase = 'drain' | 'deploy' | 'health' | 'bake' | 'rollback';
+export const phases = ['drain', 'deploy', 'health', 'bake', 'rejoin', 'rollback'] as const;
+export type Phase = (typeof phases)[number];
 
 export const phaseOf: Record<Step, Phase> = {
   'take-out': 'drain',
@@ -10,6 +11,7 @@ export const phaseOf: Record<Step, Phase> = {
   'put-back': 'health',
   'wait-healthy': 'health',
   bake: 'bake',
+  rejoin: 'rejoin',
   'go-back': 'rollback',
 };
 

@@ -2,10 +2,13 @@ import { messageOf, UserError } from '@lockkeeper/action';
 import { formatDuration } from '@lockkeeper/wait';
 import { Draining } from './draining.ts';
 import { Ledger } from './ledger.ts';
+import { Minimums } from './minimums.ts';
 import { names, ofHost } from './place.ts';
+import { Progress } from './progress.ts';
 import { afterFailure, decide, type HostRecord, type Round, type Step } from './roll.ts';
 import type { Failures, RollContext } from './roll-context.ts';
 import { Rotation } from './rotation.ts';
+import { Standby } from './standby.ts';
 import { phaseOf } from './timeline.ts';
 import { Watch } from './watch.ts';
 
@@ -30,20 +33,25 @@ class Roll {
   readonly #context: RollContext;
   readonly #watch: Watch;
   readonly #draining: Draining;
+  readonly #standby: Standby;
 
   constructor(start: readonly HostRecord[], context: RollContext) {
     this.#context = context;
     this.ledger = new Ledger(start, (hosts) => context.save(hosts));
     this.#watch = new Watch(context);
-    this.rotation = new Rotation(context, this.ledger, this.#watch);
+    this.#standby = new Standby(context, this.ledger, this.#watch, new Minimums(context, this.#watch));
+    this.rotation = new Rotation(context, this.ledger, this.#watch, this.#standby);
     this.#draining = new Draining(context, this.ledger, this.#watch);
   }
 
   async run(): Promise<void> {
     const { signal, clock, timeline, settings, log } = this.#context;
+    const progress = new Progress(this.ledger.hosts, clock.now());
     for (let round = decide(this.ledger.hosts); round; round = decide(this.ledger.hosts)) {
       signal.throwIfAborted();
       const from = clock.now();
+      const line = progress.line(this.ledger.hosts, round, from);
+      if (line) log.info(line);
       const failed = await this.#perform(round);
       for (const host of round.hosts)
         if (clock.now() > from && (round.step !== 'bake' || settings.bakeTime > 0))
@@ -52,6 +60,7 @@ class Roll {
       for (const [id, why] of failed) log.error(ofHost(id, why), `${id} failed`);
       this.ledger.replace(afterFailure(this.ledger.hosts, failed, round.step, settings.onFailure));
     }
+    await this.#standby.finish();
   }
 
   async #perform(round: Round): Promise<Failures> {
@@ -64,6 +73,7 @@ class Roll {
       'put-back': () => this.rotation.putBack(hosts),
       'wait-healthy': () => this.rotation.waitHealthy(hosts),
       bake: () => this.#bake(hosts),
+      rejoin: () => this.#standby.rejoin(hosts),
     };
     try {
       return await perform[round.step]();
@@ -110,9 +120,15 @@ class Roll {
       failed = await this.rotation.stayHealthy(forward, settings.bakeTime);
     }
     if (failed.size === 0) await this.#settle(forward);
-    this.ledger.set(failed.size === 0 ? hosts : hosts.filter((host) => !forward.includes(host)), {
-      finished: true,
-    });
+    const over = failed.size === 0 ? hosts : hosts.filter((host) => !forward.includes(host));
+    this.ledger.set(
+      over.filter(({ standby }) => standby),
+      { rotation: 'watched' },
+    );
+    this.ledger.set(
+      over.filter(({ standby }) => !standby),
+      { finished: true },
+    );
     return failed;
   }
 

@@ -1,5 +1,5 @@
 import type { TargetHealth } from '@lockkeeper/aws';
-import { keyOf } from './capacity.ts';
+import { keyOf } from '../plan/capacity.ts';
 import type { HostRecord, Membership } from './roll.ts';
 
 type Placed = Pick<HostRecord, 'id' | 'memberships'>;
@@ -39,6 +39,16 @@ export function registerCommands({ id, memberships }: Placed): string[] {
     ({ group, port }) =>
       `aws elbv2 register-targets ${groupArguments(group)} --targets Id=${id},Port=${port}`,
   );
+}
+
+/** What to type to bring members of Auto Scaling groups back from standby by hand. */
+export function exitStandbyCommands(
+  hosts: ReadonlyArray<Pick<HostRecord, 'id' | 'scaling' | 'memberships'>>,
+): string[] {
+  return hosts.map(({ id, scaling, memberships }) => {
+    const region = memberships[0]?.group.split(':')[3];
+    return `aws autoscaling exit-standby ${region ? `--region ${region} ` : ''}--auto-scaling-group-name '${scaling.replaceAll("'", "'\\''")}' --instance-ids ${id}`;
+  });
 }
 
 /** What to type to see how all targets of a group are, and why. */

@@ -1,6 +1,6 @@
 import { AwsCallError, type TargetHealth } from '@lockkeeper/aws';
 import { backoff, type Deadline } from '@lockkeeper/wait';
-import { keyOf } from './capacity.ts';
+import { keyOf } from '../plan/capacity.ts';
 import type { RollContext } from './roll-context.ts';
 
 /** Health by group and place. */
@@ -15,35 +15,47 @@ export class Watch {
     this.#context = context;
   }
 
-  /** One look after another, 1 s apart at first and backing off to 5 s, until the deadline; always at least one. */
+  /** One look after another, as `answers` has it. */
   async *looks(deadline: Deadline): AsyncGenerator<Look> {
+    yield* this.answers(deadline, () => this.#lookAtGroups());
+  }
+
+  /** Asks again and again, 1 s apart at first and backing off to 5 s, until the deadline; always at least once. */
+  async *answers<T>(deadline: Deadline, ask: () => Promise<T>): AsyncGenerator<T> {
     const { clock, signal } = this.#context;
     const interval = backoff({ first: 1_000, max: 5_000, factor: 1.3 });
     for (let attempt = 0; ; attempt++) {
-      const look = await this.look();
-      if (look) yield look;
+      const answer = await this.#answer(ask);
+      if (answer !== undefined) yield answer;
       if (deadline.passed()) return;
       await clock.sleep(Math.min(interval(attempt), Math.max(1, deadline.remaining())), signal);
     }
   }
 
   /** One describe a group, for all its targets. Undefined when AWS gave no answer this time; a refusal is thrown. */
-  async look(): Promise<Look | undefined> {
-    const { groups, gate, log } = this.#context;
+  look(): Promise<Look | undefined> {
+    return this.#answer(() => this.#lookAtGroups());
+  }
+
+  async #lookAtGroups(): Promise<Look> {
+    const { groups, gate } = this.#context;
+    const entries = await Promise.all(
+      [...groups.keys()].map(async (arn) => {
+        const health = await gate.health(arn);
+        return [arn, new Map(health.map((target) => [keyOf(target), target]))] as const;
+      }),
+    );
+    return new Map(entries);
+  }
+
+  async #answer<T>(ask: () => Promise<T>): Promise<T | undefined> {
     try {
-      const entries = await this.abortable(
-        Promise.all(
-          [...groups.keys()].map(async (arn) => {
-            const health = await gate.health(arn);
-            return [arn, new Map(health.map((target) => [keyOf(target), target]))] as const;
-          }),
-        ),
-      );
-      this.#said.delete('look');
-      return new Map(entries);
+      const answer = await this.abortable(ask());
+      this.#said.delete('answer');
+      return answer;
     } catch (error) {
       if (!(error instanceof AwsCallError) || error.kind !== 'unsure') throw error;
-      this.say('look', `${error.message}; asking again`, (line) => log.info(line));
+      this.say('answer', `${error.message}; asking again`, (line) => this.#context.log.info(line));
       return undefined;
     }
   }

@@ -7,9 +7,10 @@ export interface Membership {
 
 /**
  * Where the host is towards the load balancer. `leaving` and `joining` are written down before the call, so after a
- * crash they mean: perhaps. `out` includes hosts that were missing when we came.
+ * crash they mean: perhaps. `out` includes hosts that were missing when we came. `watched`: in service and proven, but
+ * its Auto Scaling group still has it in standby.
  */
-export type Rotation = 'in' | 'leaving' | 'draining' | 'out' | 'joining' | 'registered';
+export type Rotation = 'in' | 'leaving' | 'draining' | 'out' | 'joining' | 'registered' | 'watched';
 
 /**
  * What the host runs. `switching` and `reverting` are written down before the effect. `unfit`: nothing more is tried,
@@ -21,9 +22,15 @@ export type OnFailure = 'rollback-all' | 'rollback-failed' | 'stop';
 
 /** One host of the roll; the list of these is the state from which post and decisions work. */
 export interface HostRecord {
-  /** Instance id. */
+  /** Instance id; the address of an `ip` target. */
   id: string;
   memberships: Membership[];
+  /** The Auto Scaling group that it is a member of; '' when none. */
+  scaling: string;
+  /** This run (or a lost one) put it in standby, or was about to, and has not seen it back in service. */
+  standby: boolean;
+  /** Its Auto Scaling group ended it meanwhile: nothing more is done about it. */
+  left: boolean;
   rotation: Rotation;
   release: Release;
   goal: 'old' | 'new';
@@ -37,11 +44,21 @@ export interface HostRecord {
   skipped: boolean;
   /** Index of the batch, from 0; hosts of one batch move together. */
   batch: number;
+  /** Connections that were still open when its drains ended. */
+  cut: number;
   /** Why it failed, one line; '' when it did not. */
   failure: string;
 }
 
-export type Step = 'put-back' | 'go-back' | 'switch' | 'drain' | 'take-out' | 'wait-healthy' | 'bake';
+export type Step =
+  | 'put-back'
+  | 'go-back'
+  | 'switch'
+  | 'drain'
+  | 'take-out'
+  | 'wait-healthy'
+  | 'bake'
+  | 'rejoin';
 
 /** The next thing to do, for these hosts together. */
 export interface Round {
@@ -56,6 +73,8 @@ export function nextStep(host: HostRecord): Step | undefined {
     switch (host.rotation) {
       case 'in':
         return 'bake';
+      case 'watched':
+        return 'rejoin';
       case 'registered':
         return 'wait-healthy';
       default:
@@ -73,7 +92,16 @@ export function nextStep(host: HostRecord): Step | undefined {
 }
 
 /** In this order: what gives capacity back comes first, what takes it away last. */
-const order: readonly Step[] = ['put-back', 'go-back', 'switch', 'drain', 'take-out', 'wait-healthy', 'bake'];
+const order: readonly Step[] = [
+  'put-back',
+  'go-back',
+  'switch',
+  'drain',
+  'take-out',
+  'wait-healthy',
+  'bake',
+  'rejoin',
+];
 
 /** Whether work on the host has begun and is not over, so that no other host may start. */
 export function underWay(host: HostRecord): boolean {
@@ -121,6 +149,7 @@ export function afterFailure(
 }
 
 function failedGoingForward(host: HostRecord, onFailure: OnFailure): HostRecord {
+  if (host.skipped) return { ...host, finished: true };
   if (onFailure !== 'stop') return { ...host, goal: 'old' };
   if (host.release === 'new') return { ...host, finished: true };
   return { ...host, goal: 'old', release: host.release === 'old' ? 'old' : 'unfit' };
@@ -142,7 +171,7 @@ function failedGoingBack(host: HostRecord, step: Step): HostRecord {
 }
 
 function withTheOthers(host: HostRecord, onFailure: OnFailure): HostRecord {
-  if (host.skipped || host.goal === 'old') return host;
+  if (host.left || host.skipped || host.goal === 'old') return host;
   if (host.release === 'old' && host.rotation === 'in') return { ...host, goal: 'old', finished: true };
   // Otherwise the others of the batch end what they began.
   return onFailure === 'rollback-all' ? { ...host, goal: 'old', finished: false } : host;
@@ -151,7 +180,9 @@ function withTheOthers(host: HostRecord, onFailure: OnFailure): HostRecord {
 export type RollResult = 'deployed' | 'unchanged' | 'rolled-back' | 'rollback-failed' | 'failed';
 
 /** How the roll ended, from where every host ended. */
-export function resultOf(hosts: readonly HostRecord[], onFailure: OnFailure): RollResult {
+export function resultOf(all: readonly HostRecord[], onFailure: OnFailure): RollResult {
+  const hosts = all.filter(({ left }) => !left);
+  if (hosts.length === 0) return 'failed';
   if (hosts.every((host) => host.skipped)) return 'unchanged';
   const atGoal = (host: HostRecord) => host.finished && host.rotation === 'in';
   if (hosts.every((host) => atGoal(host) && host.release === 'new' && host.failure === '')) return 'deployed';
@@ -166,7 +197,14 @@ export function resultOf(hosts: readonly HostRecord[], onFailure: OnFailure): Ro
 
 /** Hosts that this run took out (or found out) and that are, or may be, not registered now. */
 export function leftOut(hosts: readonly HostRecord[]): HostRecord[] {
-  return hosts.filter(({ touched, rotation }) => touched && rotation !== 'in' && rotation !== 'registered');
+  return hosts.filter(({ left, touched, rotation }) => !left && touched && !serves.has(rotation));
+}
+
+const serves = new Set<Rotation>(['in', 'registered', 'watched']);
+
+/** Hosts that are, or may be, in standby still: they may serve, but their Auto Scaling group does not count them. */
+export function inStandby(hosts: readonly HostRecord[]): HostRecord[] {
+  return hosts.filter(({ left, standby }) => !left && standby);
 }
 
 /**
@@ -178,8 +216,12 @@ export function afterInterruption(
   { canDrain }: { canDrain: boolean },
 ): HostRecord[] {
   return hosts.map((host): HostRecord => {
-    if (host.release === 'old' && host.rotation === 'in') return { ...host, goal: 'old', finished: true };
-    if (host.finished && leftOut([host]).length === 0) return host;
+    if (host.left) return host;
+    if (host.release === 'old' && host.rotation === 'in' && !host.standby)
+      return { ...host, goal: 'old', finished: true };
+    if (host.finished && leftOut([host]).length === 0 && !host.standby) return host;
+    if (host.rotation === 'watched')
+      return { ...host, goal: host.release === 'new' ? 'new' : 'old', finished: false };
     const takesRequests = host.release === 'new' && host.rotation !== 'out';
     const goal =
       host.finished || (takesRequests && !canDrain) ? (host.release === 'new' ? 'new' : 'old') : 'old';

@@ -1,6 +1,7 @@
 import { UserError } from '@lockkeeper/action';
 import { drainLimit } from './drain.ts';
-import { afterInterruption, type HostRecord, leftOut, registerOnly } from './roll.ts';
+import type { Minimum } from './minimums.ts';
+import { afterInterruption, type HostRecord, inStandby, leftOut, registerOnly } from './roll.ts';
 import type { RollContext } from './roll-context.ts';
 import { runRoll } from './run-roll.ts';
 
@@ -11,8 +12,11 @@ const registerBudget = 35_000;
 const longestDrain = 40_000;
 
 /** Whether anything is left to do after main. */
-export function isUnfinished(hosts: readonly HostRecord[]): boolean {
-  return hosts.some((host) => !host.finished && (host.touched || host.changed)) || leftOut(hosts).length > 0;
+export function isUnfinished(hosts: readonly HostRecord[], minimums: readonly Minimum[] = []): boolean {
+  return (
+    hosts.some((host) => !host.finished && (host.touched || host.changed)) ||
+    leftOut(hosts).length + inStandby(hosts).length + minimums.length > 0
+  );
 }
 
 /**
@@ -23,7 +27,11 @@ export async function finishRoll(start: readonly HostRecord[], context: RollCont
   const { settings, groups, clock, log } = context;
   const delay = Math.max(0, ...[...groups.values()].map(({ deregistrationDelay }) => deregistrationDelay));
   const drain = { ...settings.drain, timeout: Math.min(settings.drain.timeout ?? delay, longestDrain) };
-  const canDrain = drainLimit(drain, delay, drain.kind === 'idle') <= longestDrain;
+  // An address that leaves may not return before its delay is over.
+  const barred = [...groups.values()].some(
+    ({ targetType, deregistrationDelay }) => targetType === 'ip' && deregistrationDelay > longestDrain,
+  );
+  const canDrain = !barred && drainLimit(drain, delay, drain.kind === 'idle') <= longestDrain;
 
   let latest = afterInterruption(start, { canDrain });
   const save = (hosts: readonly HostRecord[]) => {
@@ -46,7 +54,7 @@ export async function finishRoll(start: readonly HostRecord[], context: RollCont
       ...context,
       save,
       signal: work.signal,
-      settings: { ...settings, drain, bakeTime: 0, onFailure: 'rollback-failed' },
+      settings: { ...settings, drain, bakeTime: 0, standbyPatience: 0, onFailure: 'rollback-failed' },
     });
   } catch (error) {
     if (!work.signal.aborted) throw error;
@@ -65,6 +73,7 @@ export async function finishRoll(start: readonly HostRecord[], context: RollCont
         ...settings,
         drain,
         bakeTime: 0,
+        standbyPatience: 0,
         onFailure: 'stop',
         healthyTimeout: registerBudget - 5_000,
       },

@@ -1,5 +1,6 @@
 import { Cancelled, type Log, messageOf, UserError } from '@lockkeeper/action';
 import {
+  askHealth,
   Locked,
   openProject,
   type Project,
@@ -10,10 +11,10 @@ import {
 import { connect, type Shell, type SshTarget } from '@lockkeeper/ssh';
 import type { Clock } from '@lockkeeper/wait';
 import limited from 'p-limit';
+import type { SshAddress } from '../plan/members.ts';
+import type { HostRecord, OnFailure } from '../roll/roll.ts';
+import type { FleetHost } from '../roll/roll-context.ts';
 import { atHost, type Door } from './host-error.ts';
-import type { SshAddress } from './plan.ts';
-import type { HostRecord, OnFailure } from './roll.ts';
-import type { FleetHost } from './roll-context.ts';
 
 export interface FleetSettings {
   ssh: Omit<SshTarget, 'host'>;
@@ -31,11 +32,17 @@ export interface FleetSettings {
 
 /** How many hosts are worked on side by side while nothing is out of rotation. */
 export const atOnce = 10;
+/** Milliseconds that health-url may take to answer while a host is watched. */
+const healthPatience = 5_000;
 
 /** The hosts of the roll over SSH, each with its Compose project, locked for this run. */
 export class Fleet {
   readonly #settings: FleetSettings;
   readonly #machines = new Map<string, Machine>();
+  /** What the first host found tags and branches to be. */
+  #resolved: { pins: Record<string, string>; commit: string | undefined } | undefined;
+  /** The release that `rollback-to` stands for, as the first host knows it. */
+  #goal: string | undefined;
 
   constructor(settings: FleetSettings) {
     this.#settings = settings;
@@ -78,39 +85,44 @@ export class Fleet {
   }
 
   /**
-   * Stages the release on every host, or finds the one to go back to. The first host resolves what tags stand for;
-   * the others take exactly those images, and the commit that it found a branch to be.
+   * Stages the release on these hosts, or finds the one to go back to. The first host of all resolves what tags stand
+   * for; the others take exactly those images, and the commit that it found a branch to be.
    */
-  async stage(): Promise<Map<string, StagedRelease>> {
+  async stage(ids: readonly string[]): Promise<Map<string, StagedRelease>> {
     const { rollbackTo } = this.#settings.release;
-    const [first, ...others] = this.machines;
     const limit = limited(atOnce);
-    if (!first) return new Map();
-    const one =
-      rollbackTo === undefined ? await first.ready.stage() : await first.ready.resolveRelease(rollbackTo);
-    const resolved = { pins: pinsOf(one), commit: one.commit };
-    const rest = await settle(
-      others.map((machine) => ({
-        machine,
-        work: limit(() =>
-          rollbackTo === undefined ? machine.ready.stage(resolved) : machine.ready.resolveRelease(one.id),
-        ),
-      })),
+    const machines = ids.map((id) => this.machine(id));
+    const staged = new Map<string, StagedRelease>();
+    const stageOn = async ({ ready }: Machine) =>
+      rollbackTo === undefined ? ready.stage(this.#resolved) : ready.resolveRelease(this.#goal ?? rollbackTo);
+    const [first] = machines;
+    if (first && this.#resolved === undefined) {
+      const one = await stageOn(first);
+      this.#resolved = { pins: pinsOf(one), commit: one.commit };
+      this.#goal = one.id;
+      staged.set(first.id, one);
+    }
+    const others = await settle(
+      machines
+        .filter(({ id }) => !staged.has(id))
+        .map((machine) => ({ machine, work: limit(() => stageOn(machine)) })),
     );
-    for (const machine of this.machines) machine.before = machine.ready.serving;
-    return new Map([[first.id, one] as const, ...rest]);
+    for (const [id, one] of others) staged.set(id, one);
+    for (const machine of machines) machine.before = machine.ready.serving;
+    return staged;
   }
 
   /** Whether hosts that need no change are also well: a deploy that changes nothing still proves it. */
   async verifyUnchanged(staged: ReadonlyMap<string, StagedRelease>): Promise<Map<string, boolean>> {
     const limit = limited(atOnce);
     const verdicts = await settle(
-      this.machines.map((machine) => ({
-        machine,
+      [...staged].map(([id, { unchanged, plan, ...one }]) => ({
+        machine: this.machine(id),
         work: limit(async () => {
-          const { id, unchanged, plan } = staged.get(machine.id)!;
+          const machine = this.machine(id);
           const serving = machine.ready.serving;
-          const same = unchanged || (serving === id && plan.every(isUnchanged) && !machine.ready.interrupted);
+          const same =
+            unchanged || (serving === one.id && plan.every(isUnchanged) && !machine.ready.interrupted);
           if (!same || serving === undefined) return false;
           const verdict = await machine.ready.verify(serving);
           if (!verdict.good) this.#settings.log.warning(`${machine.id}: ${verdict.reason}`);
@@ -135,6 +147,7 @@ export class Fleet {
           machine.settled = false;
         },
         connections: (port) => project.connections(port),
+        unwell: () => this.#unwell(machine),
         async settle() {
           await project.settle(release);
           machine.settled = true;
@@ -152,6 +165,16 @@ export class Fleet {
         work: limit(() => machine.ready.writeNote('fleet', record)),
       })),
     );
+  }
+
+  /** Hosts that are gone for good: nothing is asked of them any more. */
+  async forget(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      const gone = this.#machines.get(id);
+      this.#machines.delete(id);
+      gone?.project?.leave();
+      await gone?.shell.close().catch(() => {});
+    }
   }
 
   /** Gives the locks back (unless post goes on with them) and ends the connections. Only warns. */
@@ -201,14 +224,25 @@ export class Fleet {
     }
   }
 
+  async #unwell({ shell }: Machine): Promise<string | undefined> {
+    const { release, clock, signal } = this.#settings;
+    if (!release.health) return undefined;
+    try {
+      return await askHealth(shell, release.health, { timeout: healthPatience, clock, signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      return messageOf(error);
+    }
+  }
+
   #doorOf(id: string, { host, port }: SshAddress): Door {
     const { ssh, release } = this.#settings;
     return { ...ssh, id, host, port: port ?? ssh.port, directory: release.projectDirectory };
   }
 
-  #connect({ host, port }: SshAddress): Promise<Shell> {
+  #connect(address: SshAddress): Promise<Shell> {
     const { ssh, log, clock, signal } = this.#settings;
-    return connect({ ...ssh, host, ...(port !== undefined && { port }) }, { log, clock, signal });
+    return connect(targetAt(ssh, address), { log, clock, signal });
   }
 
   #context() {
@@ -216,6 +250,15 @@ export class Fleet {
     // singleton-services is refused by this action: every target runs what its file says.
     return { ...run, settings: release, release: releaseId, runsSingletons: true };
   }
+}
+
+/** What is connected to: the inputs' door at the host's own address, and the keys that its console showed. */
+export function targetAt(
+  ssh: Omit<SshTarget, 'host'>,
+  { host, port = ssh.port, fingerprints = [] }: SshAddress,
+): SshTarget {
+  const trust = { ...ssh.trust, fingerprints: [...ssh.trust.fingerprints, ...fingerprints] };
+  return { ...ssh, host, port, trust };
 }
 
 class Machine {

@@ -2,12 +2,13 @@ import { messageOf, UserError } from '@lockkeeper/action';
 import { recoverHost } from '@lockkeeper/compose';
 import { connect } from '@lockkeeper/ssh';
 import limited from 'p-limit';
-import type { Outside } from './deploy.ts';
-import { atOnce, Fleet, type FleetSettings, goBack } from './fleet.ts';
-import type { RollingInputs } from './inputs.ts';
-import type { SshAddress } from './plan.ts';
-import type { FleetHost } from './roll-context.ts';
-import type { RollState } from './state.ts';
+import type { RollingInputs } from '../inputs.ts';
+import type { Outside } from '../outside.ts';
+import type { SshAddress } from '../plan/members.ts';
+import type { FleetHost } from '../roll/roll-context.ts';
+import type { RollState } from '../state.ts';
+import { atOnce, Fleet, type FleetSettings, goBack, targetAt } from './fleet.ts';
+import type { FleetRecord } from './fleet-record.ts';
 
 /**
  * The hosts as post works on them: each is reached only when there is something to do on it, and one that cannot be
@@ -44,7 +45,10 @@ export class Recovery {
       clock,
     };
     const addresses = new Map(
-      state.addresses.map(({ id, host, port }) => [id, { host, ...(port !== undefined && { port }) }]),
+      state.addresses.map(({ id, host, port, fingerprints }): [string, SshAddress] => [
+        id,
+        { host, ...(port !== undefined && { port }), ...(fingerprints && { fingerprints }) },
+      ]),
     );
     return new Recovery(settings, addresses, new Map(Object.entries(state.previous)));
   }
@@ -73,12 +77,13 @@ export class Recovery {
         },
         connections: async (port) => (await this.#open(id)).machine(id).ready.connections(port),
         settle: async () => {},
+        unwell: async () => undefined,
       };
     };
   }
 
-  /** What main left on hosts that need nothing else: a record that is still open, a lock, a placed release. */
-  async tidy(record: unknown): Promise<void> {
+  /** What main left on hosts that need nothing else: its record, a lock, a placed release. */
+  async tidy(record: FleetRecord): Promise<void> {
     const limit = limited(atOnce);
     await Promise.all(
       [...this.#addresses].map(([id, { host }]) =>
@@ -86,7 +91,8 @@ export class Recovery {
           try {
             const fleet = await this.#open(id);
             const { ready } = fleet.machine(id);
-            if (!ready.interrupted && (await ready.needsRollBack()))
+            // Where it could not be put right in time, the next run does it.
+            if (!record.open && !ready.interrupted && (await ready.needsRollBack()))
               await ready.rollBack('the roll was interrupted');
             await ready.writeNote('fleet', record);
             await fleet.close();
@@ -112,13 +118,10 @@ export class Recovery {
     return opened;
   }
 
-  async #recover({ host, port }: SshAddress, budget: number): Promise<void> {
+  async #recover(address: SshAddress, budget: number): Promise<void> {
     const { ssh, log, clock, signal, releaseId: release, release: settings } = this.#settings;
     const { commit, repository, owner, lockToken } = this.#settings;
-    const shell = await connect(
-      { ...ssh, host, ...(port !== undefined && { port }) },
-      { log, clock, signal },
-    );
+    const shell = await connect(targetAt(ssh, address), { log, clock, signal });
     try {
       const { good, message } = await recoverHost(
         {
