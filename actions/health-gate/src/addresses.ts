@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import type { Observation } from '@lockkeeper/probe';
+import { noRoute, type Observation } from '@lockkeeper/probe';
 
 /** One address of a host, and how it fared. */
 export interface AddressRow {
@@ -42,8 +42,6 @@ export function addressRows(observations: readonly Observation[]): AddressRow[] 
   }
   return [...rows.values()];
 }
-
-const noRoute = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
 
 /** Whether the machine that asks cannot reach this kind of address, which tells nothing of the app. */
 export const outOfReach = ({ family, answered, code }: AddressRow): boolean =>

@@ -85,6 +85,11 @@ describe('until it is settled', () => {
     }));
 });
 
+it('is not red for IPv6 that only this machine has not, but proves nothing either', async () =>
+  expect(
+    await judgeScene({ answer: () => ({ ...refused, kind: 'no-route', message: 'no route to IPv6' }) }),
+  ).toMatchObject({ verdict: 'inconclusive', reason: 'the app was never reached: no route to IPv6' }));
+
 describe('the soak', () => {
   const soak = { soak: '30s', 'min-rps': '10' };
 

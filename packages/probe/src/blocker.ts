@@ -55,7 +55,10 @@ const known: Array<(seen: Seen) => Blocker | undefined> = [
       : undefined,
   ({ status }) =>
     status === 429
-      ? { words: 'it limits how often it may be asked; lengthen interval, or let the runner through' }
+      ? {
+          words: 'it limits how often it may be asked; lengthen interval, or let the runner through',
+          inFront: true,
+        }
       : undefined,
   redirect,
   ({ status, headers }) =>

@@ -10,7 +10,7 @@ export {
   sameVersion,
   type VersionSource,
 } from './expectation.ts';
-export { explainNoAnswer } from './no-answer.ts';
+export { explainNoAnswer, noRoute } from './no-answer.ts';
 export { type ProbeTarget, probe } from './probe.ts';
 export { type Answer, endpoint, type NoAnswer, type PassedOver, type Sample } from './sample.ts';
 export {

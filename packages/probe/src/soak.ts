@@ -26,6 +26,9 @@ export interface SoakTally {
   good: number;
   bad: number;
   unanswered: number;
+  /** Answers of something in front of the app: neither good nor bad. */
+  unmeasured: number;
+  lastUnmeasured?: string;
   /** Good ones that took longer than the limit of the 95th percentile. */
   slow: number;
   /** Milliseconds of each good answer, in order of arrival. */
@@ -45,6 +48,7 @@ export const emptySoak = (connectionErrorsBefore = 0): SoakTally => ({
   good: 0,
   bad: 0,
   unanswered: 0,
+  unmeasured: 0,
   slow: 0,
   times: [],
   connectTimes: [],
@@ -56,11 +60,14 @@ export const emptySoak = (connectionErrorsBefore = 0): SoakTally => ({
 
 /** Counts one more observation in. */
 export function addToSoak(tally: SoakTally, seen: Observation, { maxP95 }: Pick<SoakLimits, 'maxP95'>): void {
-  const { outcome, ms, connectMs, problem, version, rightVersion, servedBy } = seen;
+  const { outcome, ms, connectMs, problem, version, rightVersion, unmeasured, servedBy } = seen;
   if (outcome === 'no-answer') {
     tally.unanswered++;
     tally.connectionErrorsAfterGood++;
     tally.lastConnectionError = problem;
+  } else if (unmeasured) {
+    tally.unmeasured++;
+    tally.lastUnmeasured = problem;
   } else if (outcome === 'bad') {
     tally.bad++;
     tally.lastProblem = problem;
@@ -169,6 +176,12 @@ export function soakVerdict(
   // Bad answers are measurements, too, though they prove nothing good.
   if (!held.errors && best.good + best.bad >= limits.minSamples)
     return { verdict: 'unhealthy', reason: `${sayRow(row('errors'))}${rest}; last: ${tally.lastProblem}` };
+  const { unmeasured } = tally;
+  if (unmeasured > limits.maxErrorRate * (best.good + best.bad + unmeasured) + 1e-9)
+    return {
+      verdict: 'inconclusive',
+      reason: `${unmeasured} of ${tally.good + tally.bad + unmeasured} answers were not the app's${rest}; last: ${tally.lastUnmeasured}`,
+    };
   if (!held.samples) {
     const last = tally.lastProblem ?? tally.lastConnectionError;
     return {

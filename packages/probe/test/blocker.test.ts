@@ -40,7 +40,7 @@ describe('what stands in front of the app', () => {
       answer(302, { location: 'http://169.254.169.254/latest/' }),
       'redirected to http://169.254.169.254/latest/; redirects are not followed',
     ],
-    ['a rate limit', answer(429), 'limits how often'],
+    ['a rate limit', answer(429), 'limits how often', true],
     ['a login prompt', answer(401, { 'www-authenticate': 'Basic' }), 'asks for a login'],
     [
       'plain HTTP at a TLS port',

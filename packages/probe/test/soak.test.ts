@@ -115,6 +115,16 @@ describe('a soak that is over', () => {
       '4 probes were not answered after the first good one (3 allowed): the connection was reset',
     ],
     [
+      'proves nothing when a firewall began to answer in place of the app',
+      [
+        ...times(200, good(70)),
+        ...times(50, { ...bad, unmeasured: true, problem: 'Cloudflare challenges this client' }),
+      ],
+      30,
+      'inconclusive',
+      "50 of 250 answers were not the app's; last: Cloudflare challenges this client",
+    ],
+    [
       'does not tolerate one stale host of a thousand answers',
       [
         ...times(999, good(70, { version: 'v2', rightVersion: true })),
