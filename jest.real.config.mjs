@@ -6,5 +6,8 @@ export default {
   testMatch: ['<rootDir>/test/real/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/'],
   globalSetup: '<rootDir>/test/real/setup.ts',
-  testTimeout: 120_000,
+  // They wait on conditions; how long that takes depends on what else the machine does.
+  testTimeout: 300_000,
+  // Each has hosts of its own and mostly waits for them.
+  maxWorkers: 3,
 };

@@ -44,15 +44,20 @@ export class ArgumentWatch {
 
 function watch(secrets: readonly string[]): void {
   const found = new Set<string>();
+  const known = new Set<string>();
   let samples = 0;
   const look = () => {
     samples++;
-    for (const { argv, command } of allProcesses())
+    for (const { argv, command } of allProcesses()) {
+      if (known.has(command)) continue;
+      known.add(command);
       for (const { canary } of leaksIn('', command, secrets)) found.add(`secret ${canary} in ${argv[0]}`);
+    }
   };
   look();
   process.send!('watching');
   const timer = setInterval(look, 5);
+  process.once('disconnect', () => process.exit());
   process.once('message', () => {
     clearInterval(timer);
     process.send!({ samples, found: [...found] }, () => process.exit());

@@ -22,29 +22,31 @@ export const badReleases: BadRelease[] = [
     name: 'that crashes at its start',
     inputs: { environment: 'TAG=v2-crash' },
     result: 'rolled-back',
-    reason: /^web .*(crash-looping|exited|unhealthy)/,
+    reason: /^web is crash-looping on [\d.]+: it died \d+ times/,
   },
   {
     name: 'that never becomes healthy',
-    inputs: { environment: 'TAG=v2-unhealthy' },
+    // Its failures count soon, or nothing would be certain for a minute.
+    inputs: { environment: 'TAG=v2-unhealthy\nSTART_PERIOD=1s' },
     result: 'rolled-back',
-    reason: /^web is unhealthy on [\d.]+: .*500/,
+    reason: /^web is unhealthy on [\d.]+: /,
   },
   {
     name: 'that is healthy and dies in the stability window',
     inputs: { environment: 'TAG=v2-dies', 'stability-window': '10s' },
     result: 'rolled-back',
-    reason: /^(web restarted on [\d.]+: it died within the stability window|the app fell ill on)/,
+    reason:
+      /^(web restarted on [\d.]+: it died (with code 4 )?within the stability window|the app fell ill on)/,
   },
   {
     name: 'whose health-url answers 503',
-    inputs: { environment: 'TAG=v2-503', 'health-timeout': '6s' },
+    inputs: { environment: 'TAG=v2-503', 'health-timeout': '15s' },
     result: 'rolled-back',
     reason: /GET \/health\/ answered 503.*health-timeout/,
   },
   {
     name: 'that has no database, at 200',
-    inputs: { environment: 'TAG=v2-database', 'health-timeout': '6s' },
+    inputs: { environment: 'TAG=v2-database', 'health-timeout': '15s' },
     result: 'rolled-back',
     reason: /database.*false/,
   },

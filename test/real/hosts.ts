@@ -3,10 +3,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { baseImages } from './network/base-images.ts';
 import type { ComposeChoice } from './network/compose-versions.ts';
 import { directoryOf, openNetwork, sweep } from './network/network.ts';
 import { prepareMachine } from './network/prerequisites.ts';
-import { registries } from './network/services.ts';
+import { names, registries } from './network/services.ts';
+import { appVersions, openWarehouse } from './warehouse.ts';
 
 const usage = `Usage: pnpm real:hosts up [--hosts N] [--compose stable|newest|v1|none]
        pnpm real:hosts down
@@ -15,7 +17,8 @@ Makes this machine several: hosts with their own OpenSSH, Docker and Compose, an
 until ctrl-C, or until this process ends in any other way. \`down\` takes away what nobody holds any more.`;
 
 async function up({ hosts = '1', compose = 'stable' }: { hosts?: string; compose?: string }): Promise<void> {
-  const network = await openNetwork();
+  const { dockerRoot, registry } = await openWarehouse();
+  const network = await openNetwork({ registry });
   const ended = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
   });
@@ -25,7 +28,7 @@ async function up({ hosts = '1', compose = 'stable' }: { hosts?: string; compose
     writeFileSync(key, network.key.private, { mode: 0o600 });
     let known = '';
     for (let index = 1; index <= Number(hosts); index++) {
-      const host = await network.host(`web-${index}`, { compose: compose as ComposeChoice });
+      const host = await network.host(`web-${index}`, { compose: compose as ComposeChoice, dockerRoot });
       known += host.knownHosts;
       writeFileSync(knownHosts, known);
       console.log(`ssh -i ${key} -o UserKnownHostsFile=${knownHosts} ${host.user}@${host.address}`);
@@ -34,7 +37,10 @@ async function up({ hosts = '1', compose = 'stable' }: { hosts?: string; compose
     console.log(
       `registries, as the hosts call them: ${registries.open}; ${registries.locked} (${username}, ${password})`,
     );
-    console.log(`images are pushed from a host; bare repositories in ${network.services.repositories}`);
+    console.log(
+      `images there: ${baseImages.map(({ reference }) => reference).join(', ')}, web:${Object.keys(appVersions).join(', web:')}`,
+    );
+    console.log(`bare repositories in ${network.services.repositories} are at git://${names.git}/`);
     console.log('ctrl-C takes them down');
     const alive = setInterval(() => {}, 60_000);
     await ended;

@@ -44,7 +44,7 @@ describe('deploys that meet or are cut short', () => {
       const hooks = { 'pre-deploy': `sleep 1; ${migrate}`, 'post-deploy': 'sleep 1' };
       const lost = await shop.deploy({ environment: `TAG=${tag}`, ...hooks }, { loseAt: { line } });
       expect(lost.post).toBeUndefined();
-      expect(lost.main?.log.slice(-3).join('\n')).toMatch(new RegExp(line, 'm'));
+      expect(lost.main?.log.some((text) => line.test(text))).toBe(true);
       await shop.ageLocks();
       const { postgres } = await shop.containers();
       const next = await shop.deploy({ environment: 'TAG=v3', ...hooks });

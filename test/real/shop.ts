@@ -114,7 +114,7 @@ export class Shop {
       'project-directory': this.directory,
       'health-url': 'http://localhost/health/',
       'health-json': 'database=true',
-      'health-timeout': '30s',
+      'health-timeout': '2m',
       'stability-window': '2s',
       ...values,
     };

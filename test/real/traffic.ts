@@ -20,6 +20,9 @@ export interface Seen {
   downtime: number;
 }
 
+/** Milliseconds between a user's answer and their next request. */
+const pause = 100;
+
 /** Asks again and again, as users do, until it is ended. */
 export class Traffic {
   readonly #url: string;
@@ -36,7 +39,7 @@ export class Traffic {
     while (!this.#ended) {
       const at = performance.now();
       this.#requests.push({ at, ...(await request(this.#url)) });
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 

@@ -130,6 +130,10 @@ describe('the verdict', () => {
       // Not with which code: Docker forgets it when the container runs again.
       reason: 'web restarted on h: it died within the stability window',
     });
+    expect(judge([container({ status: 'restarting', exitCode: 4 })], web, 'h', before)).toMatchObject({
+      state: 'failed',
+      reason: 'web restarted on h: it died with code 4 within the stability window',
+    });
     expect(judge([container({ startedAt: '2026-11-21T03:12:05Z' })], web, 'h', before).state).toBe('failed');
     expect(judge([], web, 'h', before).state).toBe('failed');
   });

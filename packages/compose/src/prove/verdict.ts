@@ -101,10 +101,12 @@ function stateOf(container: Container, reference?: Reference): Pick<ServiceState
       detail: health.failingStreak > 0 ? `starting, ${lastCheck(container)} ${streak}` : 'starting',
     };
   }
-  if (status === 'restarting')
-    return restartCount >= crashLoop || before
-      ? crashLooping(container, ` with ${code}`)
-      : { state: 'starting', detail: `restarting after ${code}` };
+  if (status === 'restarting') {
+    if (restartCount >= crashLoop) return crashLooping(container, ` with ${code}`);
+    if (before)
+      return { state: 'failed', detail: `restarted: it died with ${code} within the stability window` };
+    return { state: 'starting', detail: `restarting after ${code}` };
+  }
   if (status === 'exited' || status === 'dead') {
     if (container.error) return { state: 'failed', detail: `did not start: ${oneLine(container.error)}` };
     // A job that ran to its end. What has a health check, a published port or a standing restart policy is none.

@@ -60,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
         asked = urlparse(self.path)
         time.sleep(float(parse_qs(asked.query).get("ms", ["0"])[0]) / 1000)
         if asked.path == "/alive/":
+            if SICK == "dies":
+                # Healthy first: it is seen, and then it goes.
+                threading.Timer(4, lambda: (say("out of luck"), os._exit(4))).start()
             return self.answer(500 if SICK == "unhealthy" else 200, {"alive": SICK != "unhealthy"})
         if asked.path == "/health/":
             # Like TeamMoa's: "healthy" and 200 whatever the database says.
@@ -93,8 +96,6 @@ def serve():
         threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, stop)
-    if SICK == "dies":
-        threading.Timer(4, lambda: (say("out of luck"), os._exit(4))).start()
     say("listening")
     server.serve_forever()
     server.server_close()
