@@ -80,20 +80,17 @@ describe('a deploy whose connection', () => {
     expect(await runsOfMigration()).toBe(String(Number(migrations) + 1));
   });
 
-  it.each<[Moment, RegExp]>([
-    [
-      'a migration',
-      /^pre-deploy failed on \S+: the host restarted while it ran, so it did not end; it is not run again$/,
-    ],
-    ['an up', /^docker compose up on \S+: the host restarted while it ran|has exited|is not running/],
+  it.each<[Moment, string]>([
+    ['a migration', 'pre-deploy failed'],
+    ['an up', 'docker compose up'],
   ])(
     'ends because the host restarts in the middle of %s goes back and says so, and migrates once',
-    async (moment, reason) => {
+    async (moment, what) => {
       const serving = tag;
       const { main } = await deploy(moment, () => shop.host.reboot());
       expect({ ...main?.outputs, log: main?.log }).toMatchObject({
         result: 'rolled-back',
-        reason: expect.stringMatching(reason),
+        reason: `${what} on ${shop.host.address}: the host restarted while it ran, so it did not end; it is not run again`,
       });
       tag = serving;
       expect(await shop.version()).toBe(serving);
