@@ -131,6 +131,32 @@ describe('the bundle', () => {
     expect(existsSync(lock())).toBe(false);
   }, 60_000);
 
+  it('runs lines instead, and when it is killed in the middle leaves neither command nor lock', async () => {
+    const ran = await run({ 'env-file': '', run: 'docker compose config --images | sort' });
+    expect(ran.main).toMatchObject({ code: 0, doubts: [] });
+    expect(ran.main!.outputs).toMatchObject({ result: 'ran', reason: '', images: '{}' });
+    expect(ran.main!.summary).toContain('### ✅ compose-deploy: ran');
+    const { main, post } = await run(
+      { 'env-file': '', run: 'echo begun >&2\necho half a dump\nsleep 74.5', 'run-output': 'backup.sql' },
+      { signalAt: { line: /begun$/, signal: 'SIGKILL' } },
+    );
+    expect(main?.signal).toBe('SIGKILL');
+    expect(post!.annotations.map(({ message }) => message).join()).toMatch(
+      /: the run was interrupted(, its command was ended)?; what it had done stays\. Serving now: /,
+    );
+    const left = readdirSync('/proc').filter((entry) => {
+      try {
+        return (
+          /^\d+$/.test(entry) && readFileSync(`/proc/${entry}/cmdline`, 'utf8').includes('sleep\u000074.5')
+        );
+      } catch {
+        return false;
+      }
+    });
+    expect(left).toEqual([]);
+    expect(existsSync(lock())).toBe(false);
+  }, 60_000);
+
   it('trusts no other host key, and gives the line to paste when the key is right after all', async () => {
     const stranger = generateKeyPair().public.split(' ').slice(0, 2).join(' ');
     const name = `[${stack.address}]:${stack.host.sshPort}`;

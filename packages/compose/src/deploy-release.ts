@@ -112,7 +112,7 @@ async function explain(project: Project, staged: StagedRelease, error: unknown) 
       error instanceof UserError ? (error.details ?? '') : error instanceof Error ? (error.stack ?? '') : '',
     next: error instanceof UserError ? (error.next ?? '') : '',
   };
-  if (!own.reason.startsWith('docker compose up')) return own;
+  if (!/^docker compose up on \S+ \(exit code/.test(own.reason)) return own;
   try {
     const verdict = await project.verify(staged.id, 1);
     if (verdict.services.some(({ state }) => state === 'failed')) return verdict;

@@ -13,6 +13,7 @@ export async function runLines(site: Site, lines: string, stdout?: Writable): Pr
   try {
     const release = site.serving ? await served(site, site.serving) : await asTheyLie(site, scratch);
     await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
+    await state.audit(`runs lines of the user ${context.owner.runUrl}`);
     if (stdout) await docker.hookInto(stdout, release, file, 'run');
     else await docker.hook(release, file, 'run');
   } finally {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +34,8 @@ export interface LocalHost extends Shell {
   put(name: string, content: string): void;
   /** A command that the host has. */
   command(name: string, script: string): void;
+  /** From now on the host has its own commands alone, and this one not. */
+  forget(command: string): void;
   /** Processes whose command line holds a word. */
   running(word: string): number[];
 }
@@ -47,6 +49,7 @@ export async function localHost(kind: (typeof shells)[number] = 'sh'): Promise<L
   mkdirSync(bin);
   if (kind === 'busybox') execFileSync('/bin/busybox', ['--install', '-s', bin]);
   const open = new Set<{ child: ChildProcess; lose: () => void }>();
+  let elsewhere = `:${process.env.PATH}`;
   let cutAt = Number.POSITIVE_INFINITY;
   let losses = 0;
 
@@ -59,6 +62,10 @@ export async function localHost(kind: (typeof shells)[number] = 'sh'): Promise<L
       return losses;
     },
     lock: (token) => writeFileSync(join(state, 'lock'), `${token}\nsomebody\n`),
+    forget: (command) => {
+      elsewhere = '';
+      rmSync(join(bin, command));
+    },
     put: (name, content) => writeFileSync(join(scratch, name), content),
     command: (name, script) => writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 }),
     runner: () => Number(readFileSync(join(state, 'steps', host.steps()[0]!, 'run'), 'utf8').split(' ')[0]),
@@ -100,7 +107,7 @@ export async function localHost(kind: (typeof shells)[number] = 'sh'): Promise<L
         if (host.away) return reject(new Unreachable('host:22 does not answer'));
         const child = spawn('sh', ['-euc', script, 'lockkeeper', ...args], {
           detached: true,
-          env: { HOME: scratch, PATH: `${bin}:${process.env.PATH}` },
+          env: { HOME: scratch, PATH: `${bin}${elsewhere}` },
         });
         const said = { stdout: '', stderr: '' };
         let done = false;

@@ -191,6 +191,17 @@ describe.each(shells)('a step, where the host has %s', (kind) => {
   });
 });
 
+(shells.includes('busybox') ? it : it.skip)(
+  'a step on a host that has no setsid is stopped with all that it started, too',
+  async () => {
+    const { host, run } = await begin('busybox');
+    host.forget('setsid');
+    const { end } = await run('sh -c "sleep 68.5; sleep 68.5" & sleep 68.5', { timeout: 500 });
+    expect(end).toEqual({ how: 'overdue', stopped: true });
+    expect(host.running('sleep\u000068.5')).toEqual([]);
+  },
+);
+
 describe('the steps of a run', () => {
   it.concurrent('go one after another, and what one left goes with the next', async () => {
     const { host, run } = await begin();

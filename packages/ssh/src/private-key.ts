@@ -1,5 +1,6 @@
 import { UserError } from '@lockkeeper/action';
 import ssh2 from 'ssh2';
+import { fromPkcs8, isPkcs8 } from './pkcs8.ts';
 
 /**
  * Makes of a key as people paste it (CRLF, literal `\n`, base64 of the file, no last newline, lines joined
@@ -7,7 +8,7 @@ import ssh2 from 'ssh2';
  * wrong; no byte of the key is in it.
  */
 export function parsePrivateKey(text: string, passphrase?: string): string {
-  const key = normalised(text);
+  let key = normalised(text);
   if (/^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-)/.test(key))
     throw new UserError('is a public key; expected the private one, the file without .pub');
   if (key.startsWith('PuTTY-User-Key-File'))
@@ -16,6 +17,7 @@ export function parsePrivateKey(text: string, passphrase?: string): string {
     throw new UserError('is not a private key; expected text that starts with -----BEGIN … PRIVATE KEY-----');
   if (!/-----END [A-Z0-9 ]*PRIVATE KEY-----/.test(key))
     throw new UserError('is cut: its END line is missing');
+  if (isPkcs8(key)) key = fromPkcs8(key, passphrase);
   const parsed = ssh2.utils.parseKey(key, passphrase);
   if (!(parsed instanceof Error)) return key;
   const message = parsed.message.toLowerCase();
@@ -23,10 +25,6 @@ export function parsePrivateKey(text: string, passphrase?: string): string {
     throw new UserError('is encrypted; give its passphrase, or a key without one for this deploy only');
   if (passphrase !== undefined && /bad decrypt|bad passphrase|integrity|malformed|decrypt/.test(message))
     throw new UserError('cannot be opened with this passphrase');
-  if (key.includes('-----BEGIN PRIVATE KEY-----') || key.includes('BEGIN ENCRYPTED PRIVATE KEY'))
-    throw new UserError('is in PKCS#8 form, which is not supported for this kind of key', {
-      next: 'ssh-keygen -p -N "" -f key   (rewrites it in OpenSSH form)',
-    });
   throw new UserError('cannot be read: it is damaged or of an unsupported kind', {
     next: 'ssh-keygen -y -f key   (prints the public key when the file is whole)',
   });

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyExportOptions, type KeyObject } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { generateKeyPair } from '@lockkeeper/lab';
 import ssh2 from 'ssh2';
@@ -16,7 +16,17 @@ const pem = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.expor
   type: 'pkcs1',
   format: 'pem',
 }) as string;
-const pkcs8 = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+/** As openssl genpkey writes keys, and as ssh-keygen -m PEM encrypts them. */
+const pairs = {
+  ed25519: generateKeyPairSync('ed25519'),
+  rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  ecdsa: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+};
+const passphrase = 'open sesame';
+const aes = { cipher: 'aes-256-cbc', passphrase } as const;
+const exported = (key: KeyObject, type: 'pkcs8' | 'pkcs1', encryption: object = {}) =>
+  String(key.export({ type, format: 'pem', ...encryption } as KeyExportOptions<'pem'>));
+const x25519 = exported(generateKeyPairSync('x25519').privateKey, 'pkcs8');
 
 function publicOf(text: string, passphrase?: string): string {
   const key = ssh2.utils.parseKey(parsePrivateKey(text, passphrase), passphrase);
@@ -44,6 +54,26 @@ describe('a private key', () => {
     expect(publicOf(encrypted.private, 'open sesame')).toBe(encrypted.public.split(' ')[1]);
   });
 
+  it.each(Object.entries(pairs))('is read in PKCS#8 form: %s', (_kind, { privateKey, publicKey }) => {
+    const signed = Buffer.from('a challenge');
+    for (const [text, secret] of [
+      [exported(privateKey, 'pkcs8'), undefined],
+      [exported(privateKey, 'pkcs8').trim().replaceAll('\n', '\\n'), undefined],
+      [exported(privateKey, 'pkcs8', aes), passphrase],
+    ] as const) {
+      const key = ssh2.utils.parseKey(parsePrivateKey(text, secret), secret);
+      if (key instanceof Error || Array.isArray(key)) throw new Error('not one key');
+      expect(key.verify(signed, key.sign(signed) as Buffer)).toBe(true);
+      expect(createPublicKey(key.getPublicPEM()).equals(publicKey)).toBe(true);
+    }
+  });
+
+  it('is read in PEM form with a passphrase', () => {
+    const text = exported(pairs.rsa.privateKey, 'pkcs1', aes);
+    expect(text).toContain('Proc-Type: 4,ENCRYPTED');
+    expect(publicOf(text, passphrase)).toBe(publicOf(exported(pairs.rsa.privateKey, 'pkcs1')));
+  });
+
   it.each([
     ['no key at all', 'hunter2', undefined, /is not a private key/],
     ['the public key', openssh.public, undefined, /is a public key/],
@@ -51,7 +81,20 @@ describe('a private key', () => {
     ['half a key', openssh.private.slice(0, 200), undefined, /END line is missing/],
     ['an encrypted key without passphrase', encrypted.private, undefined, /is encrypted/],
     ['an encrypted key with another passphrase', encrypted.private, 'wrong', /cannot be opened/],
-    ['PKCS#8', pkcs8, undefined, /PKCS#8/],
+    [
+      'encrypted PKCS#8 without passphrase',
+      exported(pairs.rsa.privateKey, 'pkcs8', aes),
+      undefined,
+      /is encrypted/,
+    ],
+    [
+      'encrypted PKCS#8 with another',
+      exported(pairs.rsa.privateKey, 'pkcs8', aes),
+      'wrong',
+      /cannot be opened/,
+    ],
+    ['of no use to SSH', x25519, undefined, /of the kind x25519/],
+    ['damaged PKCS#8', x25519.replace(/\n.{20}/, '\nAAAA'), undefined, /damaged/],
     ['a damaged key', openssh.private.replace(/\n.{20}/, '\nAAAA'), undefined, /damaged/],
   ])('that is %s is refused by name, without a byte of it', (_what, text, passphrase, problem) => {
     let message = '';

@@ -31,6 +31,9 @@ pivot_root . mnt
 cd /
 umount -l /mnt
 hostname "$name"
+# Each boot is another one to whoever asks the kernel, as on a machine of its own.
+cat /proc/sys/kernel/random/uuid >/run/boot_id
+mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
 mkdir -p /run/sshd
 insecure=
 for registry; do insecure="$insecure --insecure-registry $registry"; done

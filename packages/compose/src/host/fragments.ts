@@ -27,8 +27,12 @@ lives() {
   { read -r pid born start limit <"$1/run"; } 2>/dev/null || return 1
   [ "$born" = "$boot" ] && start_of "$pid" && [ "$started" = "$start" ]
 }
-# To a runner and all that it started.
-signal() { kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null || true; }
+# To a runner and all that it started: its session, or, where the host knows none, its children's children.
+signal() {
+  if kill -s "$1" -- "-$2" 2>/dev/null; then return 0; fi
+  for child in $(cat "/proc/$2/task/$2/children" 2>/dev/null); do signal "$1" "$child"; done
+  kill -s "$1" "$2" 2>/dev/null || true
+}
 # What \`docker compose run\` started for step $1; it may outlive the command that waits for it.
 containers_of() { docker ps -q --filter "label=lockkeeper.step=\${1##*/}" 2>/dev/null || true; }
 kill_containers_of() {
