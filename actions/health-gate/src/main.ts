@@ -12,6 +12,7 @@ import { summaryOf } from './summary.ts';
 export const run = defineAction({
   async main({ inputs: given, clock, log, signal, output, summary, context }) {
     const inputs = parseInputs(given);
+    if (!inputs.tls.verify) log.info('tls-verify is false: whoever answers is believed');
     const outside = networkOutside(inputs, { clock, log, signal });
     const report = await judge(inputs, outside);
 

@@ -2,7 +2,7 @@ import { probe } from '@lockkeeper/probe';
 import { holdWebSocket, probeWebSocket } from '@lockkeeper/probe/websocket';
 import type { Outside } from './gate.ts';
 import { type GateInputs, isWebSocket } from './inputs.ts';
-import { shownUrl, withoutSecrets } from './redaction.ts';
+import { redact, shownUrl, withoutSecrets } from './redaction.ts';
 import { ShunnedAddresses } from './shunned-addresses.ts';
 
 /** The gate's outside as it is: probes over the network, of which nothing secret comes back. */
@@ -21,7 +21,12 @@ export function networkOutside(inputs: GateInputs, step: Pick<Outside, 'clock' |
     },
     hold: async (url, ms, signal) => {
       const held = await holdWebSocket({ ...target, url, timeout: probeTimeout }, ms, { clock, signal });
-      return { ...held, opened: withoutSecrets(held.opened, secrets) };
+      const { cut } = held;
+      return {
+        ...held,
+        opened: withoutSecrets(held.opened, secrets),
+        ...(cut ? { cut: { ...cut, reason: redact(cut.reason, secrets) } } : {}),
+      };
     },
     show: (url) => shownUrl(url, secrets),
   };

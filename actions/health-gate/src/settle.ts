@@ -84,7 +84,8 @@ export async function settle(watch: Watch, inputs: GateInputs): Promise<Settled>
 
 /** What is waited for, for the log. */
 export function sayPlan(inputs: GateInputs, expectation: Expectation): string {
-  const { interval, timeout, criteria } = inputs;
+  const { interval, timeout, criteria, dryRun } = inputs;
+  if (dryRun) return 'asking once, because this is a dry run';
   const needed = neededInARow(criteria, expectation);
   const version = expectation.version === undefined ? '' : ` with version ${expectation.version}`;
   return `asking every ${formatDuration(interval)} until ${needed} good answers${version} came in a row, at most ${formatDuration(timeout)}`;
