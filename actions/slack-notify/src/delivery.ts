@@ -63,7 +63,7 @@ export async function deliver(
     say,
     signal,
     tryMs = 10_000,
-    totalMs = 45_000,
+    totalMs = 42_000,
   }: { clock: Clock; say: (line: string) => void; signal?: AbortSignal; tryMs?: number; totalMs?: number },
 ): Promise<Delivery> {
   const deadline = new Deadline(clock, totalMs);

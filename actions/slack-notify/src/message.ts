@@ -51,6 +51,7 @@ const fieldsPerSection = 10;
 const mostOfAllBlocks = 12_000;
 /** Enough of a field to see that not all of it can be shown; not all of it is looked through for every room. */
 const moreThanShown = 3_000;
+
 interface Room {
   /** Characters of the reason, and of a field's value. */
   reason: number;
@@ -131,16 +132,7 @@ function runText({ status, ended, durationMs }: Outcome, place: Place): string {
   // With several jobs, each line of the list is the way to its log.
   const listed = more.length === 0 ? [] : ended.slice(0, 5);
   const rest = ended.length - listed.length;
-  const next = {
-    failure: () =>
-      !first
-        ? runLink(place.runUrl, 'open the run to see where')
-        : more.length === 0 &&
-          runLink(first.url ?? place.runUrl, `open the log of that ${first.step ? 'step' : 'job'}`),
-    cancelled: () => runLink(place.runUrl, 'open the run to start it again'),
-    success: () => '',
-    skipped: () => '',
-  }[status]();
+  const next = nextStep(status, ended, place);
   return [
     `${told}${where}${took}`,
     ...listed.map(
@@ -150,6 +142,14 @@ function runText({ status, ended, durationMs }: Outcome, place: Place): string {
     ...(listed.length > 0 && rest > 0 ? [`• and ${rest} more`] : []),
     ...(next ? [`Next: ${next}`] : []),
   ].join('\n');
+}
+
+/** Where a reader goes from here; '' where there is nothing to do, or a list of logs to choose from. */
+function nextStep(status: Status, [first, ...more]: EndedJob[], { runUrl }: Place): string {
+  if (status === 'cancelled') return runLink(runUrl, 'open the run to start it again');
+  if (status !== 'failure' || more.length > 0) return '';
+  if (!first) return runLink(runUrl, 'open the run to see where');
+  return runLink(first.url ?? runUrl, `open the log of that ${first.step ? 'step' : 'job'}`);
 }
 
 /** A page of the run. Six of them, labels and all, fit into a section. */

@@ -44,7 +44,7 @@ describe('what comes after a try', () => {
     ['an error that calls itself 200', answer(200, '{"ok":false,"error":"not_authed"}'), 1, { sent: false }],
     ['another service’s way to say yes', answer(204), 1, { sent: true }],
   ])('%s', (_, met, tries, next) =>
-    expect(decideNext(met, { tries, remainingMs: 45_000 })).toMatchObject(next as object),
+    expect(decideNext(met, { tries, remainingMs: 42_000 })).toMatchObject(next as object),
   );
 
   it.each<[Try, string]>([
@@ -72,7 +72,7 @@ describe('what comes after a try', () => {
       'HTTP 429, rate_limited: too many messages at once through this webhook; trying again in 1 h would be too late',
     ],
   ])('%j gives its reason', (met, reason) =>
-    expect(decideNext(met, { tries: 1, remainingMs: 45_000 })).toEqual({ sent: false, reason }),
+    expect(decideNext(met, { tries: 1, remainingMs: 42_000 })).toEqual({ sent: false, reason }),
   );
 
   it('says what a service that is not Slack answered', () =>
@@ -140,14 +140,14 @@ describe('a delivery', () => {
     ['a server that is silent', silence, 60_000],
     ['a 429 for ever', limited(20), 0],
     ['a 429 for ever, slowly', limited(5), 9_000],
-  ])('has ended after 45 s, whatever it meets: %s', async (_, met, ms) => {
+  ])('has ended after 42 s, whatever it meets: %s', async (_, met, ms) => {
     const { delivery, took } = await delivered([met], { ms });
     expect(delivery.sent).toBe(false);
-    expect(took).toBeLessThanOrEqual(45_000);
+    expect(took).toBeLessThanOrEqual(42_000);
   });
 
   it('gives no try more time than is left', async () =>
-    expect((await delivered([silence], { ms: 60_000 })).limits).toEqual([10_000, 10_000, 10_000, 8_000]));
+    expect((await delivered([silence], { ms: 60_000 })).limits).toEqual([10_000, 10_000, 10_000, 5_000]));
 
   it('says how often it tried', async () =>
     expect((await delivered([answer(500, 'rollup_error')])).delivery).toEqual({

@@ -108,6 +108,11 @@ describe('our own job, which still runs', () => {
   it('is not, because of a step that was allowed to fail', () =>
     expect(told({ jobs: [own('Lint')] })).toMatchObject({ status: 'success', ended: [] }));
 
+  it('is not named beside one that failed, because of a step that was allowed to', () =>
+    expect(
+      told({ jobs: [job('deploy', 'failure', 'Roll'), own('Lint')] }).ended.map(({ name }) => name),
+    ).toEqual(['deploy']));
+
   it('is known by its runner, whatever its name', () =>
     expect(
       told({
