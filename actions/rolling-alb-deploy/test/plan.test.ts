@@ -163,6 +163,25 @@ describe('the plan', () => {
     );
   });
 
+  it('refuses more hosts than the state of a step can hold, and lets the most through', () => {
+    const fleet = (count: number) =>
+      Array.from({ length: count }, (_, n) => health(`10.0.${n >> 7}.${n & 127}`));
+    const surveyOf = (count: number) =>
+      fleetMembers(
+        { groups: facts(fleet(count), { targetType: 'ip' }), instances: new Map(), scaling: new Map() },
+        settings(),
+      );
+    expect(surveyOf(151).problems).toEqual([expect.stringMatching(/^151 hosts are more than/)]);
+    const { members, problems } = surveyOf(150);
+    expect(problems).toEqual([]);
+    const { hosts } = planRoll(facts(fleet(150), { targetType: 'ip' }), members, new Map(), settings());
+    const failed = hosts.map((host) => ({ ...host, failure: 'x'.repeat(200) }));
+    const previous = members.map(({ id }) => [id, '20261121-031200-a1b2c3d-k3f9']);
+    expect(
+      JSON.stringify([failed, members.map(({ id, address }) => ({ id, ...address })), previous]).length,
+    ).toBeLessThan(120 * 1024);
+  });
+
   it('refuses one machine under two names', () => {
     const groups = [
       ...facts([health('i-a')]),
