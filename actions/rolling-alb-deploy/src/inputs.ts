@@ -54,6 +54,7 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
     bakeTime: inputs.duration('bake-time'),
     onFailure,
     stabilityWindow: release.stabilityWindow,
+    preDeploy: release.preDeploy.trim() !== '',
     ssh: readSshInputs(inputs, { needsTrust: hostKeys === 'inputs' }),
     release,
   };

@@ -34,6 +34,11 @@ describe('fingerprints in a console output', () => {
       block('', key('a')).replace('-----\r\n256', '-----\r\n[   12.3] eth0: up\r\n256'),
       [key('a')],
     ],
+    [
+      'a block that was broken off, and one after it',
+      `-----BEGIN SSH HOST KEY FINGERPRINTS-----\n256 ${key('b')} x (RSA)\nreset\n${block('', key('a'))}`,
+      [key('a')],
+    ],
     ['MD5 alone', block('', '2048 aa:bb:cc:dd'), []],
     ['nothing', '', []],
   ])('%s', (_, console, found) => expect(fingerprintsIn(console)).toEqual(found));

@@ -30,6 +30,7 @@ const settings = (change: Partial<PlanSettings> = {}): PlanSettings => ({
   healthyTimeout: 300_000,
   bakeTime: 0,
   stabilityWindow: 10_000,
+  preDeploy: false,
   ...change,
 });
 const facts = (targets: TargetHealth[], change: Partial<TargetGroup> = {}) => [
@@ -141,9 +142,56 @@ describe('the plan', () => {
     expect(estimate.least).toBe(2 * (15_000 + 20_000));
     expect(estimate.most).toBe(2 * (60_000 + 20_000 + 50_000));
     expect(notes.join('\n')).toMatch(/stickiness \(app_cookie, 24 h\).*[\s\S]*quiet for 1 min/);
+    expect(notes.join('\n')).toContain('migrations in its entrypoint');
     expect(warnings.join('\n')).toMatch(
       /set bake-time to 1 min[\s\S]*i-b:8000 is unhealthy .*security group/,
     );
+  });
+
+  it('counts the delay where hosts may not return before it is over', () => {
+    const ip = { targetType: 'ip', deregistrationDelay: 300_000 };
+    const targets = [health('10.0.0.5'), health('10.0.0.6')];
+    const { members } = fleetMembers(
+      { groups: facts(targets, ip), instances: new Map(), scaling: new Map() },
+      settings(),
+    );
+    const { estimate, notes } = planRoll(facts(targets, ip), members, new Map(), settings());
+    expect(members.map(({ address }) => address)).toEqual([{ host: '10.0.0.5' }, { host: '10.0.0.6' }]);
+    expect(estimate.least).toBe(2 * 300_000);
+    expect(notes.join('\n')).toContain(
+      'an address returns to web only when the deregistration delay of 5 min is over',
+    );
+  });
+
+  it('refuses more hosts than the state of a step can hold, and lets the most through', () => {
+    const fleet = (count: number) =>
+      Array.from({ length: count }, (_, n) => health(`10.0.${n >> 7}.${n & 127}`));
+    const surveyOf = (count: number) =>
+      fleetMembers(
+        { groups: facts(fleet(count), { targetType: 'ip' }), instances: new Map(), scaling: new Map() },
+        settings(),
+      );
+    expect(surveyOf(151).problems).toEqual([expect.stringMatching(/^151 hosts are more than/)]);
+    const { members, problems } = surveyOf(150);
+    expect(problems).toEqual([]);
+    const { hosts } = planRoll(facts(fleet(150), { targetType: 'ip' }), members, new Map(), settings());
+    const failed = hosts.map((host) => ({ ...host, failure: 'x'.repeat(200) }));
+    const previous = members.map(({ id }) => [id, '20261121-031200-a1b2c3d-k3f9']);
+    expect(
+      JSON.stringify([failed, members.map(({ id, address }) => ({ id, ...address })), previous]).length,
+    ).toBeLessThan(120 * 1024);
+  });
+
+  it('refuses one machine under two names', () => {
+    const groups = [
+      ...facts([health('i-a')]),
+      { group: group({ arn: 'arn:ip', name: 'ip', targetType: 'ip' }), health: [health('10.0.0.5')] },
+    ];
+    const { problems } = fleetMembers(
+      { groups, instances: instancesOf(instance('i-a')), scaling: new Map() },
+      settings(),
+    );
+    expect(problems).toEqual([expect.stringMatching(/^i-a and 10\.0\.0\.5 are the same machine/)]);
   });
 
   it.each([

@@ -2,7 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import { UserError } from '@lockkeeper/action';
 import { atHost, type Door, sshCommand } from '../src/hosts/host-error.ts';
 import { interruptionLine } from '../src/report/interruption-line.ts';
+import { leftovers, resultLine } from '../src/report/result-line.ts';
+import { rollSummary } from '../src/report/summary.ts';
+import { targetReports } from '../src/report/target-report.ts';
 import type { HostRecord } from '../src/roll/roll.ts';
+import { Timeline } from '../src/roll/timeline.ts';
 import type { RollState } from '../src/state.ts';
 import { record } from './stand.ts';
 
@@ -103,6 +107,48 @@ describe('what post says of an interrupted roll', () => {
     const done = record('i-b', { release: 'new', touched: true, changed: true, finished: true });
     expect(say([record('i-a', { touched: true, rotation: 'draining' }), done], [back, done])).toContain(
       'i-b runs new-1, the others what they ran before',
+    );
+  });
+});
+
+describe('what is said of a roll', () => {
+  const releases = { release: 'new-1', previous: new Map([['i-b', 'old-1']]) };
+  const done = record('i-a', { release: 'new', finished: true, touched: true, changed: true });
+
+  it('names who left meanwhile, and does not count them', () => {
+    const left = record('i-b', { left: true, finished: true, scaling: 'web' });
+    expect(resultLine('deployed', [done, left], releases, 61_000)).toBe(
+      'Deployed new-1 to 1 target in 1 min 1 s, one batch after another. i-b left meanwhile: Auto Scaling ended it.',
+    );
+  });
+
+  it('names what could not be put right', () => {
+    const stuck = record('i-b', { ...done, id: 'i-b', rotation: 'watched', standby: true, scaling: 'web' });
+    const out = record('i-c', { touched: true, rotation: 'joining' });
+    expect(leftovers([done, stuck, out], [{ group: 'web', minSize: 2 }])).toEqual([
+      'Still out of rotation: i-c.',
+      'i-b is in service, but still in standby in web.',
+      'The minimum size of web is still lowered; it was 2.',
+    ]);
+  });
+
+  it('shows the phases that there were, and connections that were cut where there were some', () => {
+    const timeline = new Timeline();
+    timeline.add({ host: 'i-a', phase: 'drain', from: 0, to: 15_000 });
+    timeline.add({ host: 'i-a', phase: 'rejoin', from: 15_000, to: 16_500 });
+    const reports = targetReports([{ ...done, cut: 3 }], {
+      addresses: new Map([['i-a', '10.0.0.5']]),
+      states: new Map([['i-a', 'healthy']]),
+      names: releases,
+      timeline,
+    });
+    expect(reports[0]).toMatchObject({ seconds: { drain: 15, rejoin: 1.5 }, cut: 3 });
+    expect(rollSummary('Roll', true, 'done', reports, timeline.spans)).toContain(
+      [
+        '| Target | Result | State | Release | Drain | Rejoin | Cut |',
+        '| --- | --- | --- | --- | --- | --- | --- |',
+        '| `i-a` 10.0.0.5 | deployed | healthy | `new-1` | 15 s | 1.5 s | 3 |',
+      ].join('\n'),
     );
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { finishRoll, isUnfinished } from '../src/roll/post-roll.ts';
 import { inStandby, type OnFailure, resultOf } from '../src/roll/roll.ts';
+import { runRoll } from '../src/roll/run-roll.ts';
 import { type Fault, group, stand } from './stand.ts';
 
 // The Auto Scaling group of the stand ends at once whom it finds ill or missing in its target group: every test here
@@ -111,6 +112,25 @@ describe('members of an Auto Scaling group', () => {
     ]);
     expect(s.journal).not.toContain('go-back i-a');
     expect(resultOf(hosts, 'rollback-all')).toBe('rolled-back');
+  });
+
+  it('do not step aside any more when their group shrinks under their feet', async () => {
+    const s = stand({ scaling: { minSize: 2, maxSize: 2 } });
+    const context = s.context('rollback-all', idle);
+    const hosts = await runRoll([s.record('i-a'), s.record('i-b', { batch: 1 })], {
+      ...context,
+      scaling: {
+        ...context.scaling,
+        // An alarm strikes as soon as the minimum allows it.
+        setMinSize: async (name, minSize) => {
+          await context.scaling.setMinSize(name, minSize);
+          if (minSize === 1) s.asg.desired = 1;
+        },
+      },
+    });
+    expect(hosts[0]?.failure).toContain('asg was scaled in while i-a stepped aside');
+    expect(s.lifecycles()).toEqual(allInService);
+    expect(s.asg.minSize).toBe(2);
   });
 
   it('wait for the deregistration delay, however soon they are idle', async () => {

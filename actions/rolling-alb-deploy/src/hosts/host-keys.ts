@@ -8,18 +8,17 @@ const atOnce = 5;
 
 /**
  * Fingerprints (`SHA256:…`) that cloud-init printed to a console, of the last start that printed them whole: at an
- * earlier one the instance may have had other keys. Pure.
+ * earlier one the instance may have had other keys. Who writes there is root on the instance. Pure.
  */
 export function fingerprintsIn(console: string): string[] {
-  const [, block] =
-    [
-      ...console.matchAll(
-        /BEGIN SSH HOST KEY FINGERPRINTS-----([\s\S]*?)-----END SSH HOST KEY FINGERPRINTS/g,
-      ),
-    ].at(-1) ?? [];
+  const [, ...begun] = console.split('-----BEGIN SSH HOST KEY FINGERPRINTS-----');
+  const [block = ''] =
+    begun
+      .map((text) => text.split('-----END SSH HOST KEY FINGERPRINTS-----'))
+      .findLast((parts) => parts.length > 1) ?? [];
   // `ec2: 256 SHA256:… root@ip-10-0-0-5 (ED25519)`, behind whatever the console puts before a line.
   const line = /(?:^|\s)\d{3,5} (SHA256:[A-Za-z0-9+/]{43}) .*\([A-Z0-9-]+\)\s*$/;
-  return (block ?? '').split(/[\r\n]+/).flatMap((text) => line.exec(text)?.[1] ?? []);
+  return block.split(/[\r\n]+/).flatMap((text) => line.exec(text)?.[1] ?? []);
 }
 
 /** Members with the host keys that their consoles show; what cannot be known so is a problem, one line each. */

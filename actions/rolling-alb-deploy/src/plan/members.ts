@@ -67,6 +67,9 @@ export interface Lost {
   ids: ReadonlySet<string>;
 }
 
+/** The runner hands post its state in one environment variable, and Linux allows 128 KiB in one (MAX_ARG_STRLEN). */
+const mostHosts = 150;
+
 export const nothingLost: Lost = { places: [], ids: new Set() };
 
 /** Ids that the roll is about: those named, or all that are registered. */
@@ -129,6 +132,10 @@ export function fleetMembers(
       standby: member.standby,
     });
   }
+  if (members.length > mostHosts)
+    problems.push(
+      `${members.length} hosts are more than one step can keep in mind for its post step (${mostHosts}); name some of them in targets, and the others in another step`,
+    );
   for (const id of settings.hosts.keys())
     if (!ids.includes(id)) problems.push(`hosts: ${id} is not among the targets: ${ids.join(', ')}`);
   return { members, problems: [...problems, ...twice(members, around.instances)], warnings };

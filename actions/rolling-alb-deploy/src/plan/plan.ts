@@ -16,6 +16,8 @@ export interface PlanSettings extends MemberSettings {
   healthyTimeout: number;
   bakeTime: number;
   stabilityWindow: number;
+  /** Whether something is done once, before the first host drains. */
+  preDeploy: boolean;
 }
 
 /** What a staged host said of itself. */

@@ -78,5 +78,9 @@ export function remarks(
       }
     }
   }
+  if (members.length > 1 && !settings.preDeploy)
+    notes.push(
+      'there is no pre-deploy: what an image does when it starts, such as migrations in its entrypoint, is done on one host while the others serve the release before, and both must bear it',
+    );
   return { warnings, notes };
 }

@@ -48,12 +48,18 @@ export class Standby {
   async #enterGroup(name: string, members: HostRecord[]): Promise<void> {
     const { scaling, clock, log } = this.#context;
     let refusals = 0;
+    let least: number | undefined;
     for await (const group of this.#looks(name, new Deadline(clock, enterDeadline))) {
       const present = this.#present(group, members);
       const inService = present.filter(({ id }) => lifecycleOf(group, id) === 'InService');
       if (present.every(({ id }) => standingBy.has(lifecycleOf(group, id)))) return;
       // Being launched just now: it can step aside once it is in service.
       if (inService.length === 0) continue;
+      const desired = group.desired - inService.length;
+      least ??= desired;
+      // It was planned with those that served then; with fewer, too few might stay.
+      if (desired < least)
+        throw new UserError(`${name} was scaled in while ${names(inService)} stepped aside`);
       if (!(await this.#minimums.makeRoom(group, inService.length))) continue;
       log.info(`putting ${names(inService)} in standby in ${name}`);
       const ids = inService.map(({ id }) => id);
