@@ -16,7 +16,7 @@ export interface ComposeFiles {
   path: string;
 }
 
-const releases = ['bookworm', 'trixie', 'forky', 'sid'];
+export const releases = ['bookworm', 'trixie', 'forky', 'sid'];
 
 /** Downloads it, or finds what was downloaded before. */
 export async function findCompose(choice: Exclude<ComposeChoice, 'none'>): Promise<ComposeFiles> {
