@@ -253,6 +253,15 @@ describe('what is refused', () => {
     expect(() => group.register([{ id: 'i-a' }])).toThrow(TargetGroupError);
   });
 
+  it('an address of the internet, and takes private ones', () => {
+    const { group } = lab({ targetType: 'ip' });
+    expect(() => group.register([{ id: '192.0.2.1' }])).toThrow(
+      expect.objectContaining({ code: 'ValidationError' }),
+    );
+    group.register([{ id: '10.0.0.5' }, { id: '100.64.0.1' }, { id: 'fd00::5' }]);
+    expect(group.health()).toHaveLength(3);
+  });
+
   it('the thousand-and-first target', () => {
     const { group } = lab();
     group.register(Array.from({ length: 1000 }, (_, index) => ({ id: `i-${index}` })));
