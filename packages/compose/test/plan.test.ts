@@ -85,9 +85,11 @@ describe("Compose's answers", () => {
             { type: 'volume', source: 'data', target: '/data' },
           ],
         },
-        db: { image: 'db:15' },
+        db: { image: 'db:15', secrets: [{ source: 'password' }], configs: [{ source: 'tuning' }] },
         mail: { build: { context: '.' } },
       },
+      secrets: { password: { name: 'shop_password', file: '/srv/shop/password' } },
+      configs: { tuning: { name: 'shop_tuning', content: 'x' } },
     }),
   );
 
@@ -104,6 +106,7 @@ describe("Compose's answers", () => {
       healthCheck: false,
       mounts: ['/srv/shop/nginx.conf'],
     });
+    expect(config.services.db?.mounts).toEqual(['/srv/shop/password']);
     expect(config.services.mail).toMatchObject({
       image: `${config.name}-mail`,
       namesImage: false,

@@ -57,7 +57,8 @@ export async function placeFiles(
     inPlace.push((await state.release(id!).catch(() => undefined))?.files ?? 'host');
   const { upload, commit } = placementOf(target, inPlace, pending?.head);
   const mixed = back || (pending?.placed ?? []).length > 0;
-  const aside = `${state.releasePath(pending?.to ?? target?.id ?? '')}/changed-by-hand`;
+  // Not below the release: it would go with that.
+  const aside = `${state.path}/changed-by-hand/${pending?.to ?? target?.id}`;
   // First what lies over the work tree of git, then that.
   if (upload)
     await docker.change(

@@ -55,6 +55,10 @@ export async function buildImages(site: Site, build: Build): Promise<Map<string,
         timeout: deadline.remaining(),
       });
     }
+  } catch (error) {
+    // No record will know of what was built before one failed.
+    await docker.untag(services.map(tagOf)).catch(() => {});
+    throw error;
   } finally {
     await state.remove(file, copies);
   }

@@ -1,8 +1,14 @@
 import { UserError } from '@lockkeeper/action';
 import * as v from 'valibot';
 
+/** Top-level configs and secrets, and a service's use of them. */
+const sources = v.nullish(v.record(v.string(), v.nullish(v.object({ file: v.optional(v.string()) }))));
+const used = v.nullish(v.array(v.object({ source: v.optional(v.string(), '') })));
+
 const schema = v.object({
   name: v.string(),
+  configs: sources,
+  secrets: sources,
   services: v.record(
     v.string(),
     v.object({
@@ -39,6 +45,8 @@ const schema = v.object({
       deploy: v.nullish(v.object({ replicas: v.optional(v.number()) })),
       scale: v.optional(v.number()),
       volumes: v.nullish(v.array(v.object({ type: v.optional(v.string()), source: v.optional(v.string()) }))),
+      configs: used,
+      secrets: used,
     }),
   ),
 });
@@ -71,7 +79,7 @@ export interface ServiceConfig {
   fixedAddress: boolean;
   /** Whether the file gives it a health check; its image may too. */
   healthCheck: boolean;
-  /** Absolute paths of what is mounted from the host. */
+  /** Absolute paths of what is mounted from the host; files of configs and secrets are mounted too. */
   mounts: string[];
 }
 
@@ -83,7 +91,7 @@ export interface ComposeConfig {
 
 /** Throws when the text is not Compose's JSON. */
 export function parseConfig(json: string): ComposeConfig {
-  const { name, services } = v.parse(schema, JSON.parse(json));
+  const { name, services, configs, secrets } = v.parse(schema, JSON.parse(json));
   return {
     name,
     services: Object.fromEntries(
@@ -112,9 +120,11 @@ export function parseConfig(json: string): ComposeConfig {
             (network) => network?.ipv4_address !== undefined || network?.ipv6_address !== undefined,
           ),
           healthCheck: data.healthcheck != null && data.healthcheck.disable !== true,
-          mounts: (data.volumes ?? []).flatMap(({ type, source }) =>
-            type === 'bind' && source?.startsWith('/') ? [source] : [],
-          ),
+          mounts: [
+            ...(data.volumes ?? []).map(({ type, source }) => (type === 'bind' ? source : undefined)),
+            ...(data.configs ?? []).map(({ source }) => configs?.[source]?.file),
+            ...(data.secrets ?? []).map(({ source }) => secrets?.[source]?.file),
+          ].filter((source) => source?.startsWith('/')) as string[],
         },
       ]),
     ),

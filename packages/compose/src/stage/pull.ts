@@ -74,11 +74,13 @@ export async function bringImages(
   return images;
 }
 
-/** For a dry run: what is known without pulling. */
+/** For a dry run: what is known without pulling and building. */
 export async function imagesAtHand(
-  { docker }: Site,
+  { docker, settings }: Site,
   { config, services, pins }: Pick<Staging, 'config' | 'services' | 'pins'>,
 ): Promise<Record<string, ReleaseImage>> {
+  const builds = (service: string) =>
+    settings.images.from === 'build' && config.services[service]?.build !== undefined && !pins[service];
   const wanted = services.flatMap((service) => {
     const reference = pins[service] ?? config.services[service]?.image;
     return reference ? [[service, reference] as const] : [];
@@ -89,7 +91,7 @@ export async function imagesAtHand(
       service,
       {
         reference: config.services[service]?.image ?? reference,
-        id: present.get(reference)?.id ?? 'not pulled yet',
+        id: builds(service) ? 'built anew' : (present.get(reference)?.id ?? 'not pulled yet'),
       },
     ]),
   );
