@@ -1,8 +1,10 @@
 import type { Log } from '@lockkeeper/action';
 import type { Shell } from '@lockkeeper/ssh';
 import type { Clock } from '@lockkeeper/wait';
+import type { Container } from './host/containers.ts';
 import type { DockerHost } from './host/docker.ts';
 import type { Lock } from './host/lock.ts';
+import { type Memories, meet } from './prove/left-behind.ts';
 import type { HostState } from './record/host-state.ts';
 import type { PendingRecord } from './record/release-record.ts';
 import type { ReleaseSettings } from './settings.ts';
@@ -68,9 +70,12 @@ export class Site {
   remounted: string[] = [];
   /** What this host does with the singleton services. */
   singletons: SingletonRole;
+  /** What containers that stay may remember of those that are replaced. */
+  readonly memories: Memories = new Map();
   /** Milliseconds in which replaced services were not proven yet. */
   downtime = 0;
   #replacedAt: number | undefined;
+  readonly #tookOver: boolean;
 
   constructor(context: ProjectContext, found: Found) {
     this.context = context;
@@ -82,6 +87,7 @@ export class Site {
     this.lock = found.lock;
     this.serving = found.serving;
     this.pending = found.pending;
+    this.#tookOver = found.pending !== undefined;
     this.singletons = context.runsSingletons ? 'runs' : 'leaves';
   }
 
@@ -97,6 +103,11 @@ export class Site {
   /** Service → containers that this host is to have of a release. */
   replicasOf(record: Parameters<typeof replicasFor>[0]): Record<string, number> {
     return replicasFor(record, this.settings.singletonServices, this.singletons);
+  }
+
+  /** Before containers are replaced: after a run that was cut short nobody knows who remembers what. */
+  remember(containers: readonly Container[]): void {
+    meet(this.memories, containers, !this.#tookOver);
   }
 
   /** Services are being replaced: users may be without them until `proven`. */

@@ -14,6 +14,7 @@ function container(changes: Partial<Container> = {}): Container {
     configHash: '',
     workingDirectory: '/srv/shop',
     configFiles: [],
+    dependsOn: [],
     project: 'shop',
     status: 'running',
     exitCode: 0,

@@ -78,6 +78,8 @@ export interface Container {
   /** The Compose files that it was started from, absolute. */
   configFiles: string[];
   project: string;
+  /** Services that its own depends on, as its Compose file says; not what those depend on. */
+  dependsOn: string[];
   status: string;
   exitCode: number;
   outOfMemory: boolean;
@@ -123,6 +125,10 @@ export function parseContainers(json: string): Container[] {
       workingDirectory: label('project.working_dir'),
       configFiles: label('project.config_files').split(',').filter(Boolean),
       project: label('project'),
+      // `web:service_started:false,db:service_healthy:true`
+      dependsOn: label('depends_on')
+        .split(',')
+        .flatMap((entry) => entry.split(':')[0] || []),
       status: data.State.Status,
       exitCode: data.State.ExitCode,
       outOfMemory: data.State.OOMKilled,

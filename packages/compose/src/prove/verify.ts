@@ -3,6 +3,7 @@ import type { Container } from '../host/containers.ts';
 import type { Verdict } from '../outcome.ts';
 import type { ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
+import { leftBehind, meet } from './left-behind.ts';
 import type { Expectation } from './verdict.ts';
 import { watch } from './watch.ts';
 
@@ -20,12 +21,29 @@ export async function verify(
     ask: true,
     timeout,
     window: settings.stabilityWindow,
+    ready: (containers) => lookAgain(site, containers),
     well(containers) {
       site.proven();
       for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
         context.log.warning(`${host}: ${doubt}`);
     },
   });
+}
+
+/** Restarts what still sends users to where a service was before; whether there was any. */
+async function lookAgain(site: Site, containers: readonly Container[]): Promise<boolean> {
+  const { docker, host, context, settings, pending, memories } = site;
+  const swapped = settings.strategy === 'blue-green' ? settings.blueGreenServices : [];
+  const stale = leftBehind(memories, containers, [
+    ...swapped,
+    ...Object.keys(pending?.swaps?.services ?? {}),
+  ]);
+  if (stale.length === 0) return false;
+  const names = [...new Set(stale.map(({ service }) => service))].join(', ');
+  context.log.info(`${host}: restarting ${names}: what it sends users to has moved to another address`);
+  await docker.docker(['restart', ...stale.map(({ id }) => id)], `cannot restart ${names}`);
+  meet(memories, await docker.containersOf(site.name), true);
+  return true;
 }
 
 /** What must run of a release: of each service so many replicas of its image. Pure. */

@@ -20,6 +20,8 @@ export interface Watched {
   timeout: number;
   /** Milliseconds in which nothing may restart or fall ill once all is well. */
   window: number;
+  /** Called once, when the containers are well and before the app is asked; true: they have to be looked at again. */
+  ready?(containers: readonly Container[]): Promise<boolean>;
   /** Called once, when all is well and the window begins. */
   well?(containers: readonly Container[]): void;
 }
@@ -36,6 +38,7 @@ export async function watch(site: Site, watched: Watched): Promise<Verdict> {
     if (what !== told) log.info(`${host}: ${what} (${formatDuration(deadline.elapsed())})`);
     told = what;
   };
+  let ready = false;
   let window: { deadline: Deadline; reference: Reference } | undefined;
   for (;;) {
     signal?.throwIfAborted();
@@ -45,6 +48,10 @@ export async function watch(site: Site, watched: Watched): Promise<Verdict> {
     let { reason } = judgement;
     if (judgement.state === 'failed') return failed(judgement, reason);
     if (judgement.state === 'good') {
+      if (!ready) {
+        ready = true;
+        if (await watched.ready?.(containers)) continue;
+      }
       const ill = watched.ask ? await askApp(site, deadline, window !== undefined) : undefined;
       if (ill === undefined) {
         if (!window) {

@@ -76,6 +76,7 @@ export async function bringUp(
 ): Promise<void> {
   const { docker, settings, host, context } = site;
   site.lock?.check();
+  site.remember(before);
   await repair(site, before);
   const directory = site.state.releasePath(record.id);
   const replicas = site.replicasOf(record);
