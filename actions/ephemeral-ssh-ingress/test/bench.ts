@@ -50,7 +50,7 @@ export class Bench {
       trust: { subjects: [], audience: '' },
       policy: shippedPolicy('*'),
     });
-    const { accessKeyId, secretAccessKey, sessionToken } = account.openSession(role, 'bench', 30 * 86_400);
+    const { accessKeyId, secretAccessKey, sessionToken } = account.openSession(role, 'bench', 3_650 * 86_400);
     const config = awsConfig({
       region,
       idToken: async () => '',
