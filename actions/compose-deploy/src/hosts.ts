@@ -1,5 +1,11 @@
 import { type Log, messageOf } from '@lockkeeper/action';
-import { openProject, type Project, type ReleaseSettings, type Repository } from '@lockkeeper/compose';
+import {
+  openProject,
+  type Project,
+  type ReleaseSettings,
+  type Repository,
+  type RunnerImages,
+} from '@lockkeeper/compose';
 import type { Shell } from '@lockkeeper/ssh';
 import type { Clock } from '@lockkeeper/wait';
 
@@ -13,6 +19,8 @@ export interface Opening {
   lockToken: string;
   owner: { repository: string; runUrl: string };
   connect(host: string): Promise<Shell>;
+  /** For `images: transfer`. */
+  runnerImages?: RunnerImages;
   log: Log;
   clock: Clock;
   signal?: AbortSignal;

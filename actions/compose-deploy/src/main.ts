@@ -9,6 +9,7 @@ import {
   releaseIdPattern,
   releaseNonce,
   roleOnWayBack,
+  runnerDocker,
   secretValues,
 } from '@lockkeeper/compose';
 import { connect } from '@lockkeeper/ssh';
@@ -69,6 +70,7 @@ export const run = defineAction<State>({
       lockToken: record.lockToken,
       owner: { repository: context.repository, runUrl: context.runUrl },
       connect: (host: string) => connect({ ...ssh, host }, { log, clock, signal }),
+      runnerImages: runnerDocker({ env: step.env, log }),
       log,
       clock,
       signal,

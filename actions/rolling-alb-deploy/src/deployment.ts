@@ -66,6 +66,7 @@ export class Deployment {
       repository: outside.repository,
       owner: run,
       lockToken,
+      runnerImages: outside.runnerImages,
       log,
       clock,
       signal,

@@ -1,6 +1,6 @@
 import { defineAction, messageOf, type Step } from '@lockkeeper/action';
 import { awsConfig, awsRoute, takeRoute } from '@lockkeeper/aws';
-import { secretValues } from '@lockkeeper/compose';
+import { runnerDocker, secretValues } from '@lockkeeper/compose';
 import { type Account, openAccount } from './account.ts';
 import { deploy } from './deploy.ts';
 import { parseInputs } from './inputs.ts';
@@ -74,6 +74,7 @@ function outsideOf(step: Step<RollState>, { gate, instances, scaling }: Account)
     scaling,
     run: { repository, runUrl, commit: sha, route: awsRoute(step.env) },
     repository: { url: `${serverUrl}/${repository}`, workspace },
+    runnerImages: runnerDocker({ env: step.env, log: step.log }),
     log: step.log,
     clock: step.clock,
     signal: step.signal,

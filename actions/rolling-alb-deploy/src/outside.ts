@@ -1,6 +1,6 @@
 import type { Log } from '@lockkeeper/action';
 import type { AwsRoute } from '@lockkeeper/aws';
-import type { Repository } from '@lockkeeper/compose';
+import type { Repository, RunnerImages } from '@lockkeeper/compose';
 import type { Clock } from '@lockkeeper/wait';
 import type { Account } from './account.ts';
 import type { RollState } from './state.ts';
@@ -9,6 +9,8 @@ import type { RollState } from './state.ts';
 export interface Outside extends Pick<Account, 'gate' | 'instances' | 'scaling'> {
   run: { repository: string; runUrl: string; commit: string; route: AwsRoute };
   repository: Repository;
+  /** For `images: transfer`. */
+  runnerImages?: RunnerImages;
   log: Log;
   clock: Clock;
   signal: AbortSignal;

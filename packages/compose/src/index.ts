@@ -18,3 +18,5 @@ export type { HealthProbe, ReleaseSettings } from './settings.ts';
 export { roleOnWayBack, type SingletonRole } from './singletons.ts';
 export type { ProjectContext, Repository } from './site.ts';
 export { secretValues } from './stage/env-file.ts';
+export { runnerDocker } from './transfer/runner-docker.ts';
+export type { RunnerImages } from './transfer/runner-images.ts';

@@ -9,6 +9,7 @@ import type { HostState } from './record/host-state.ts';
 import type { PendingRecord } from './record/release-record.ts';
 import type { ReleaseSettings } from './settings.ts';
 import { replicasFor, type SingletonRole } from './singletons.ts';
+import type { RunnerImages } from './transfer/runner-images.ts';
 
 /** The repository of the run. */
 export interface Repository {
@@ -33,6 +34,8 @@ export interface ProjectContext {
   runsSingletons: boolean;
   /** Milliseconds that a lost connection may stay away; some minutes unless given. */
   reconnectWithin?: number;
+  /** The runner's own images; needed for `images: transfer` alone. */
+  runnerImages?: RunnerImages;
   log: Log;
   clock: Clock;
   signal?: AbortSignal;

@@ -38,7 +38,15 @@ describe('the inputs of images', () => {
       { from: 'build', parallel: true, args: { VERSION: '1=2', EMPTY: '' }, noCache: true },
     ],
     [{ images: 'push' }, [expect.stringMatching(/^images: "push" is not valid/)]],
-    [{ images: 'transfer' }, [expect.stringMatching(/^images: transfer is not supported/)]],
+    [{ images: 'transfer' }, { from: 'transfer' }],
+    [
+      { images: 'transfer', image: `web=app@sha256:${'0'.repeat(64)}`, registry: 'ghcr.io' },
+      [
+        expect.stringMatching(/^image: names what a registry has/),
+        'registry: is of no use with images: transfer, which asks no registry',
+      ],
+    ],
+    [{ images: 'transfer', build: 'parallel' }, ['build: is of use only with images: build']],
     [{ build: 'parallel' }, ['build: is of use only with images: build']],
     [{ 'build-args': 'A=1' }, ['build-args: is of use only with images: build']],
     [{ 'no-cache': 'true' }, ['no-cache: is of use only with images: build']],

@@ -87,6 +87,33 @@ describe('release inputs', () => {
     expect(all.join('\n')).not.toContain('hunter22');
   });
 
+  it.each([
+    [{ strategy: 'blue-green', 'blue-green-services': 'web' }, []],
+    [
+      { strategy: 'blue-green', 'blue-green-reload': 'nginx -s reload' },
+      [
+        'blue-green-services: is required with strategy: blue-green; expected the services that get a second container, such as web',
+      ],
+    ],
+    [
+      { 'blue-green-services': 'web', 'blue-green-reload': 'nginx -s reload' },
+      [
+        'blue-green-services: is of use only with strategy: blue-green',
+        'blue-green-reload: is of use only with strategy: blue-green',
+      ],
+    ],
+    [
+      { strategy: 'blue-green', 'blue-green-services': 'web, beat', 'singleton-services': 'beat' },
+      ['blue-green-services: names beat, which singleton-services forbids to run twice'],
+    ],
+    [
+      { strategy: 'blue-green', 'blue-green-services': '-x' },
+      [expect.stringMatching(/^blue-green-services: "-x" is not valid/)],
+    ],
+  ])('%j leave the problems %j', (values, expected) =>
+    expect(problems(values as Record<string, string>)).toEqual(expected),
+  );
+
   it.each(['/', '~', 'srv/shop', '~root/x', '/srv/../etc', '/srv/a\nb', '$HOME/shop'])(
     'refuse %j as a directory',
     (directory) => {

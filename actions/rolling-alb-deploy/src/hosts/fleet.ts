@@ -6,6 +6,7 @@ import {
   type Project,
   type ReleaseSettings,
   type Repository,
+  type RunnerImages,
   type StagedRelease,
 } from '@lockkeeper/compose';
 import { connect, type Shell, type SshTarget } from '@lockkeeper/ssh';
@@ -25,6 +26,8 @@ export interface FleetSettings {
   repository: Repository;
   owner: { repository: string; runUrl: string };
   lockToken: string;
+  /** For `images: transfer`. */
+  runnerImages?: RunnerImages;
   log: Log;
   clock: Clock;
   signal?: AbortSignal;

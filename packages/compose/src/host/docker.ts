@@ -1,7 +1,8 @@
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { type Log, UserError } from '@lockkeeper/action';
-import { Tail } from '@lockkeeper/ssh';
+import { CommandTimedOut, Tail } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
+import { type ImageFacts, parseImageFacts } from '../transfer/image-facts.ts';
 import { lastLine, must } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
 import type { Lock } from './lock.ts';
@@ -10,7 +11,7 @@ import { type HostName, onHost } from './next-command.ts';
 import type { Pins } from './pins.ts';
 import type { ComposeKind } from './preflight.ts';
 import * as scripts from './scripts.ts';
-import type { SteadyShell } from './steady-shell.ts';
+import { isOutage, type SteadyShell } from './steady-shell.ts';
 import { type StepEnd, Steps } from './step.ts';
 
 /** An image that is on the host. */
@@ -81,6 +82,44 @@ export class DockerHost {
     return (
       imagesByReference(args, stdout, stderr) ?? parseImages((await ask(scripts.inspectEachImage)).stdout)
     );
+  }
+
+  /** All images that are here, and the platform of the daemon (`linux/amd64`). */
+  async imageFacts(): Promise<{ platform: string; images: ImageFacts[] }> {
+    const { stdout } = await must(
+      this.#shell,
+      scripts.inspectAllImages,
+      { timeout: 120_000 },
+      'docker image inspect failed',
+    );
+    const end = stdout.indexOf('\n');
+    return { platform: stdout.slice(0, end).trim(), images: parseImageFacts(stdout.slice(end)) };
+  }
+
+  /** docker load of what `docker save` wrote. `cut`: the connection was lost under it, and is there again. */
+  async load(
+    image: Readable,
+    { name, timeout }: { name: string; timeout: number },
+  ): Promise<ImageFacts | 'cut'> {
+    const { lock, signal } = this.#settings;
+    lock?.check();
+    const at = `docker load of ${name} on ${this.#shell.name}`;
+    try {
+      const { code, stdout, stderr } = await this.#shell.raw.run(scripts.loadImage, {
+        stdin: image,
+        timeout: Math.max(1, timeout),
+        signal,
+      });
+      const [facts] = code === 0 ? parseImageFacts(stdout) : [];
+      if (!facts) throw new UserError(`${at} (exit code ${code}): ${lastLine(stderr)}`);
+      return facts;
+    } catch (error) {
+      if (error instanceof CommandTimedOut)
+        throw new UserError(`${at}: no end within stage-timeout`, { next: 'raise stage-timeout' });
+      if (!isOutage(error)) throw error;
+      await this.#shell.reconnect(signal);
+      return 'cut';
+    }
   }
 
   /** Makes references stand for images: pairs of id and reference, one after another. */

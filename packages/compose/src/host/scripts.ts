@@ -333,6 +333,22 @@ for reference; do
 done
 `;
 
+/** The platform of the daemon, then all images, as docker image inspect prints them. */
+export const inspectAllImages = `${path}
+docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
+ids=$(docker images -q --no-trunc | sort -u)
+# One may go between the two questions.
+[ -z "$ids" ] || docker image inspect $ids || true
+`;
+
+/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
+export const loadImage = `${path}
+said=$(docker load)
+id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
+if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
+docker image inspect "$id"
+`;
+
 /**
  * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
  * reference stand for its image: pairs $3 $4, … of id and reference.

@@ -1,7 +1,7 @@
 import type { Inputs } from '@lockkeeper/action';
 
 /** Where a release's images come from. */
-export type ImageSource = { from: 'pull' } | ({ from: 'build' } & BuildSettings);
+export type ImageSource = { from: 'pull' } | { from: 'transfer' } | ({ from: 'build' } & BuildSettings);
 
 export interface BuildSettings {
   /** All images at once; else one after another. */
@@ -13,8 +13,6 @@ export interface BuildSettings {
 /** `images` and the inputs that go with it. Problems are collected in `inputs`. */
 export function readImageSource(inputs: Inputs): ImageSource {
   const from = inputs.choice('images', ['pull', 'build', 'transfer']);
-  if (from === 'transfer')
-    inputs.problem('images', 'transfer is not supported by this version yet; use pull or build');
   const build: BuildSettings = {
     parallel: inputs.choice('build', ['sequential', 'parallel']) === 'parallel',
     args: Object.fromEntries(inputs.pairs('build-args', { key: /^[A-Za-z_][A-Za-z0-9_]*$/ })),
@@ -23,5 +21,15 @@ export function readImageSource(inputs: Inputs): ImageSource {
   if (from === 'build') return { from, ...build };
   for (const name of ['build', 'build-args', 'no-cache'])
     if (inputs.isSet(name)) inputs.problem(name, 'is of use only with images: build');
-  return { from: 'pull' };
+  if (from === 'transfer') {
+    if (inputs.isSet('image'))
+      inputs.problem(
+        'image',
+        "names what a registry has; with images: transfer it is the runner's own image of that name",
+      );
+    for (const name of ['registry', 'registry-username', 'registry-password'])
+      if (inputs.isSet(name))
+        inputs.problem(name, 'is of no use with images: transfer, which asks no registry');
+  }
+  return { from };
 }

@@ -5,6 +5,8 @@ import type { PresentImage } from '../host/docker.ts';
 import { logIn } from '../host/registry-login.ts';
 import type { ReleaseImage } from '../outcome.ts';
 import type { Site } from '../site.ts';
+import { imagesToTransfer, transferImages } from '../transfer/transfer.ts';
+import { referencesToBring } from '../transfer/what-to-send.ts';
 import { buildImages } from './build.ts';
 import { whatToBuild } from './build-plan.ts';
 import type { ComposeConfig } from './compose-config.ts';
@@ -40,10 +42,31 @@ export async function bringImages(
   const named = settings.services.length > 0 ? settings.services : services;
   const question: ImageQuestion = { config, services, named, pins, containers, host };
   const here = new Set(before.keys());
+  const made =
+    settings.images.from === 'transfer'
+      ? await transferImages(site, referencesToBring(question, here), {
+          deadline,
+          preferred: idsInUse(containers, before),
+        })
+      : await pullAndBuild(site, question, here, { directory, files, deadline });
+  const wanted = wantedImages(question, made);
+  const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
+  await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
+  return images;
+}
+
+/** From the registries, and from what the release brings along; answers by what built images are found. */
+async function pullAndBuild(
+  site: Site,
+  question: ImageQuestion,
+  here: ReadonlySet<string>,
+  { directory, files, deadline }: Pick<Staging, 'directory' | 'files' | 'deadline'>,
+): Promise<Map<string, string>> {
+  const { docker, settings, host, context } = site;
+  const { config } = question;
   const building = settings.images.from === 'build' ? whatToBuild(question, here) : [];
   const builds = new Set(building.flatMap((service) => config.services[service]?.image ?? []));
   const pulls = whatToPull(question, here, builds);
-  let built = new Map<string, string>();
   const login = settings.registry
     ? await logIn(context.shell, settings.registry, {
         directory: site.directory,
@@ -61,24 +84,26 @@ export async function bringImages(
         timeout: deadline.remaining(),
       });
     }
-    if (settings.images.from === 'build')
-      built = await buildImages(site, {
-        ...{ directory, config, services: building, settings: settings.images, files, login, deadline },
-      });
+    if (settings.images.from !== 'build') return new Map();
+    return await buildImages(site, {
+      ...{ directory, config, services: building, settings: settings.images, files, login, deadline },
+    });
   } finally {
     if (login) await site.state.remove(login);
   }
-  const wanted = wantedImages(question, built);
-  const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
-  await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
-  return images;
 }
 
-/** For a dry run: what is known without pulling and building. */
+/** What runs, or is named here: of two copies of an image those that change nothing. */
+function idsInUse(containers: readonly Container[], before: ReadonlyMap<string, PresentImage>): string[] {
+  return [...containers.map(({ image }) => image), ...[...before.values()].map(({ id }) => id)];
+}
+
+/** For a dry run: what is known without bringing anything. */
 export async function imagesAtHand(
-  { docker, settings }: Site,
-  { config, services, pins }: Pick<Staging, 'config' | 'services' | 'pins'>,
+  site: Site,
+  { config, services, pins, containers }: Pick<Staging, 'config' | 'services' | 'pins' | 'containers'>,
 ): Promise<Record<string, ReleaseImage>> {
+  const { docker, settings, host } = site;
   const builds = (service: string) =>
     settings.images.from === 'build' && config.services[service]?.build !== undefined && !pins[service];
   const wanted = services.flatMap((service) => {
@@ -86,12 +111,24 @@ export async function imagesAtHand(
     return reference ? [[service, reference] as const] : [];
   });
   const present = await docker.images(wanted.map(([, reference]) => reference));
+  const named = settings.services.length > 0 ? settings.services : services;
+  const question = { config, services, named, pins, containers, host };
+  const sent =
+    settings.images.from === 'transfer'
+      ? await imagesToTransfer(
+          site,
+          referencesToBring(question, new Set(present.keys())),
+          idsInUse(containers, present),
+        )
+      : new Map<string, string>();
   return Object.fromEntries(
     wanted.map(([service, reference]) => [
       service,
       {
         reference: config.services[service]?.image ?? reference,
-        id: builds(service) ? 'built anew' : (present.get(reference)?.id ?? 'not pulled yet'),
+        id: builds(service)
+          ? 'built anew'
+          : (sent.get(reference) ?? present.get(reference)?.id ?? 'not pulled yet'),
       },
     ]),
   );

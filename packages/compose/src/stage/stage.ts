@@ -202,7 +202,7 @@ async function planOnly(site: Site, directory: string, { own, pins }: Staging): 
   const { laid, services } = await readProject(site, directory, sources, own);
   const containers = await containersOf(site, laid.config, sources.files);
   await checkBlueGreen(site, { config: laid.config, services, files: sources.files, containers });
-  const images = await imagesAtHand(site, { config: laid.config, services, pins });
+  const images = await imagesAtHand(site, { config: laid.config, services, pins, containers });
   const plan = planFor(site, { laid, services, images, containers, own });
   return { id: site.context.release, images, plan, unchanged: false, commit: own?.commit };
 }
