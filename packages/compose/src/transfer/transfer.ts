@@ -62,6 +62,7 @@ async function compare(
 
 async function sendImage(site: Site, facts: ImageFacts, name: string, deadline: Deadline): Promise<string> {
   const { context, docker, host } = site;
+  context.log.info(`${host}: ${name}: sending ${megabytes(facts.size)} MB`);
   const saved = await context.runnerImages!.save(facts.id);
   try {
     for (let attempt = 1; ; attempt++) {
