@@ -286,7 +286,7 @@ describe('where a commit serves', () => {
       expect(report.hosts[0]?.services).toContainEqual({
         service: 'web',
         change: 'recreate',
-        why: 'configuration changed',
+        why: 'configuration changed, mounted conf/app.conf changed',
       });
     });
     await expect(there('cat-file', '-e', next)).rejects.toThrow();
