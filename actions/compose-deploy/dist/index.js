@@ -718,6 +718,206 @@ module.exports = {
 
 /***/ }),
 
+/***/ 9593:
+/***/ ((module) => {
+
+function isBuffer(value) {
+  return Buffer.isBuffer(value) || value instanceof Uint8Array
+}
+
+function isEncoding(encoding) {
+  return Buffer.isEncoding(encoding)
+}
+
+function alloc(size, fill, encoding) {
+  return Buffer.alloc(size, fill, encoding)
+}
+
+function allocUnsafe(size) {
+  return Buffer.allocUnsafe(size)
+}
+
+function allocUnsafeSlow(size) {
+  return Buffer.allocUnsafeSlow(size)
+}
+
+function byteLength(string, encoding) {
+  return Buffer.byteLength(string, encoding)
+}
+
+function compare(a, b) {
+  return Buffer.compare(a, b)
+}
+
+function concat(buffers, totalLength) {
+  return Buffer.concat(buffers, totalLength)
+}
+
+function copy(source, target, targetStart, start, end) {
+  return toBuffer(source).copy(target, targetStart, start, end)
+}
+
+function equals(a, b) {
+  return toBuffer(a).equals(b)
+}
+
+function fill(buffer, value, offset, end, encoding) {
+  return toBuffer(buffer).fill(value, offset, end, encoding)
+}
+
+function from(value, encodingOrOffset, length) {
+  return Buffer.from(value, encodingOrOffset, length)
+}
+
+function includes(buffer, value, byteOffset, encoding) {
+  return toBuffer(buffer).includes(value, byteOffset, encoding)
+}
+
+function indexOf(buffer, value, byfeOffset, encoding) {
+  return toBuffer(buffer).indexOf(value, byfeOffset, encoding)
+}
+
+function lastIndexOf(buffer, value, byteOffset, encoding) {
+  return toBuffer(buffer).lastIndexOf(value, byteOffset, encoding)
+}
+
+function swap16(buffer) {
+  return toBuffer(buffer).swap16()
+}
+
+function swap32(buffer) {
+  return toBuffer(buffer).swap32()
+}
+
+function swap64(buffer) {
+  return toBuffer(buffer).swap64()
+}
+
+function toBuffer(buffer) {
+  if (Buffer.isBuffer(buffer)) return buffer
+  return Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+}
+
+function toString(buffer, encoding, start, end) {
+  return toBuffer(buffer).toString(encoding, start, end)
+}
+
+function toHex(buffer, start, end) {
+  return toBuffer(buffer).toString('hex', start, end)
+}
+
+function write(buffer, string, offset, length, encoding) {
+  return toBuffer(buffer).write(string, offset, length, encoding)
+}
+
+function readDoubleBE(buffer, offset) {
+  return toBuffer(buffer).readDoubleBE(offset)
+}
+
+function readDoubleLE(buffer, offset) {
+  return toBuffer(buffer).readDoubleLE(offset)
+}
+
+function readFloatBE(buffer, offset) {
+  return toBuffer(buffer).readFloatBE(offset)
+}
+
+function readFloatLE(buffer, offset) {
+  return toBuffer(buffer).readFloatLE(offset)
+}
+
+function readInt32BE(buffer, offset) {
+  return toBuffer(buffer).readInt32BE(offset)
+}
+
+function readInt32LE(buffer, offset) {
+  return toBuffer(buffer).readInt32LE(offset)
+}
+
+function readUInt32BE(buffer, offset) {
+  return toBuffer(buffer).readUInt32BE(offset)
+}
+
+function readUInt32LE(buffer, offset) {
+  return toBuffer(buffer).readUInt32LE(offset)
+}
+
+function writeDoubleBE(buffer, value, offset) {
+  return toBuffer(buffer).writeDoubleBE(value, offset)
+}
+
+function writeDoubleLE(buffer, value, offset) {
+  return toBuffer(buffer).writeDoubleLE(value, offset)
+}
+
+function writeFloatBE(buffer, value, offset) {
+  return toBuffer(buffer).writeFloatBE(value, offset)
+}
+
+function writeFloatLE(buffer, value, offset) {
+  return toBuffer(buffer).writeFloatLE(value, offset)
+}
+
+function writeInt32BE(buffer, value, offset) {
+  return toBuffer(buffer).writeInt32BE(value, offset)
+}
+
+function writeInt32LE(buffer, value, offset) {
+  return toBuffer(buffer).writeInt32LE(value, offset)
+}
+
+function writeUInt32BE(buffer, value, offset) {
+  return toBuffer(buffer).writeUInt32BE(value, offset)
+}
+
+function writeUInt32LE(buffer, value, offset) {
+  return toBuffer(buffer).writeUInt32LE(value, offset)
+}
+
+module.exports = {
+  isBuffer,
+  isEncoding,
+  alloc,
+  allocUnsafe,
+  allocUnsafeSlow,
+  byteLength,
+  compare,
+  concat,
+  copy,
+  equals,
+  fill,
+  from,
+  includes,
+  indexOf,
+  lastIndexOf,
+  swap16,
+  swap32,
+  swap64,
+  toBuffer,
+  toString,
+  toHex,
+  write,
+  readDoubleBE,
+  readDoubleLE,
+  readFloatBE,
+  readFloatLE,
+  readInt32BE,
+  readInt32LE,
+  readUInt32BE,
+  readUInt32LE,
+  writeDoubleBE,
+  writeDoubleLE,
+  writeFloatBE,
+  writeFloatLE,
+  writeInt32BE,
+  writeInt32LE,
+  writeUInt32BE,
+  writeUInt32LE
+}
+
+
+/***/ }),
+
 /***/ 4086:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
@@ -1277,6 +1477,115 @@ module.exports = {
       hash: bcrypt_hash,
       pbkdf: bcrypt_pbkdf
 };
+
+
+/***/ }),
+
+/***/ 7582:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+module.exports = __nccwpck_require__(4434)
+
+
+/***/ }),
+
+/***/ 2441:
+/***/ ((module) => {
+
+module.exports = class FixedFIFO {
+  constructor (hwm) {
+    if (!(hwm > 0) || ((hwm - 1) & hwm) !== 0) throw new Error('Max size for a FixedFIFO should be a power of two')
+    this.buffer = new Array(hwm)
+    this.mask = hwm - 1
+    this.top = 0
+    this.btm = 0
+    this.next = null
+  }
+
+  clear () {
+    this.top = this.btm = 0
+    this.next = null
+    this.buffer.fill(undefined)
+  }
+
+  push (data) {
+    if (this.buffer[this.top] !== undefined) return false
+    this.buffer[this.top] = data
+    this.top = (this.top + 1) & this.mask
+    return true
+  }
+
+  shift () {
+    const last = this.buffer[this.btm]
+    if (last === undefined) return undefined
+    this.buffer[this.btm] = undefined
+    this.btm = (this.btm + 1) & this.mask
+    return last
+  }
+
+  peek () {
+    return this.buffer[this.btm]
+  }
+
+  isEmpty () {
+    return this.buffer[this.btm] === undefined
+  }
+}
+
+
+/***/ }),
+
+/***/ 6277:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const FixedFIFO = __nccwpck_require__(2441)
+
+module.exports = class FastFIFO {
+  constructor (hwm) {
+    this.hwm = hwm || 16
+    this.head = new FixedFIFO(this.hwm)
+    this.tail = this.head
+    this.length = 0
+  }
+
+  clear () {
+    this.head = this.tail
+    this.head.clear()
+    this.length = 0
+  }
+
+  push (val) {
+    this.length++
+    if (!this.head.push(val)) {
+      const prev = this.head
+      this.head = prev.next = new FixedFIFO(2 * this.head.buffer.length)
+      this.head.push(val)
+    }
+  }
+
+  shift () {
+    if (this.length !== 0) this.length--
+    const val = this.tail.shift()
+    if (val === undefined && this.tail.next) {
+      const next = this.tail.next
+      this.tail.next = null
+      this.tail = next
+      return this.tail.shift()
+    }
+
+    return val
+  }
+
+  peek () {
+    const val = this.tail.peek()
+    if (val === undefined && this.tail.next) return this.tail.next.peek()
+    return val
+  }
+
+  isEmpty () {
+    return this.length === 0
+  }
+}
 
 
 /***/ }),
@@ -21126,6 +21435,2748 @@ module.exports = {
             && stream._readableState.ended === false);
   },
 };
+
+
+/***/ }),
+
+/***/ 9156:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const { EventEmitter } = __nccwpck_require__(7582)
+const FIFO = __nccwpck_require__(6277)
+const TextDecoder = __nccwpck_require__(3739)
+
+const StreamError = __nccwpck_require__(1489)
+
+// if we do a future major, expect queue microtask to be there always, for now a bit defensive
+const qmt =
+  typeof queueMicrotask === 'undefined' ? (fn) => global.process.nextTick(fn) : queueMicrotask
+
+// 29 bits used total (4 from shared, 14 from read, and 11 from write)
+const MAX = (1 << 29) - 1
+
+// Shared state
+const OPENING = 0b0001
+const PREDESTROYING = 0b0010
+const DESTROYING = 0b0100
+const DESTROYED = 0b1000
+
+const NOT_OPENING = MAX ^ OPENING
+const NOT_PREDESTROYING = MAX ^ PREDESTROYING
+
+// Read state (4 bit offset from shared state)
+const READ_ACTIVE = 0b00000000000001 << 4
+const READ_UPDATING = 0b00000000000010 << 4
+const READ_PRIMARY = 0b00000000000100 << 4
+const READ_QUEUED = 0b00000000001000 << 4
+const READ_RESUMED = 0b00000000010000 << 4
+const READ_PIPE_DRAINED = 0b00000000100000 << 4
+const READ_ENDING = 0b00000001000000 << 4
+const READ_EMIT_DATA = 0b00000010000000 << 4
+const READ_EMIT_READABLE = 0b00000100000000 << 4
+const READ_EMITTED_READABLE = 0b00001000000000 << 4
+const READ_DONE = 0b00010000000000 << 4
+const READ_NEXT_TICK = 0b00100000000000 << 4
+const READ_NEEDS_PUSH = 0b01000000000000 << 4
+const READ_READ_AHEAD = 0b10000000000000 << 4
+
+// Combined read state
+const READ_FLOWING = READ_RESUMED | READ_PIPE_DRAINED
+const READ_ACTIVE_AND_NEEDS_PUSH = READ_ACTIVE | READ_NEEDS_PUSH
+const READ_PRIMARY_AND_ACTIVE = READ_PRIMARY | READ_ACTIVE
+const READ_EMIT_READABLE_AND_QUEUED = READ_EMIT_READABLE | READ_QUEUED
+const READ_RESUMED_READ_AHEAD = READ_RESUMED | READ_READ_AHEAD
+
+const READ_NOT_ACTIVE = MAX ^ READ_ACTIVE
+const READ_NON_PRIMARY = MAX ^ READ_PRIMARY
+const READ_NON_PRIMARY_AND_PUSHED = MAX ^ (READ_PRIMARY | READ_NEEDS_PUSH)
+const READ_PUSHED = MAX ^ READ_NEEDS_PUSH
+const READ_PAUSED = MAX ^ READ_RESUMED
+const READ_NOT_QUEUED = MAX ^ (READ_QUEUED | READ_EMITTED_READABLE)
+const READ_NOT_ENDING = MAX ^ READ_ENDING
+const READ_PIPE_NOT_DRAINED = MAX ^ READ_FLOWING
+const READ_NOT_NEXT_TICK = MAX ^ READ_NEXT_TICK
+const READ_NOT_UPDATING = MAX ^ READ_UPDATING
+const READ_NO_READ_AHEAD = MAX ^ READ_READ_AHEAD
+const READ_PAUSED_NO_READ_AHEAD = MAX ^ READ_RESUMED_READ_AHEAD
+
+// Write state (18 bit offset, 4 bit offset from shared state and 14 from read state)
+const WRITE_ACTIVE = 0b00000000001 << 18
+const WRITE_UPDATING = 0b00000000010 << 18
+const WRITE_PRIMARY = 0b00000000100 << 18
+const WRITE_QUEUED = 0b00000001000 << 18
+const WRITE_UNDRAINED = 0b00000010000 << 18
+const WRITE_DONE = 0b00000100000 << 18
+const WRITE_EMIT_DRAIN = 0b00001000000 << 18
+const WRITE_NEXT_TICK = 0b00010000000 << 18
+const WRITE_WRITING = 0b00100000000 << 18
+const WRITE_FINISHING = 0b01000000000 << 18
+const WRITE_CORKED = 0b10000000000 << 18
+
+const WRITE_NOT_ACTIVE = MAX ^ (WRITE_ACTIVE | WRITE_WRITING)
+const WRITE_NON_PRIMARY = MAX ^ WRITE_PRIMARY
+const WRITE_NOT_FINISHING = MAX ^ (WRITE_ACTIVE | WRITE_FINISHING)
+const WRITE_DRAINED = MAX ^ WRITE_UNDRAINED
+const WRITE_NOT_QUEUED = MAX ^ WRITE_QUEUED
+const WRITE_NOT_NEXT_TICK = MAX ^ WRITE_NEXT_TICK
+const WRITE_NOT_UPDATING = MAX ^ WRITE_UPDATING
+const WRITE_NOT_CORKED = MAX ^ WRITE_CORKED
+
+// Combined shared state
+const ACTIVE = READ_ACTIVE | WRITE_ACTIVE
+const NOT_ACTIVE = MAX ^ ACTIVE
+const DONE = READ_DONE | WRITE_DONE
+const DESTROY_STATUS = DESTROYING | DESTROYED | PREDESTROYING
+const OPEN_STATUS = DESTROY_STATUS | OPENING
+const AUTO_DESTROY = DESTROY_STATUS | DONE
+const NON_PRIMARY = WRITE_NON_PRIMARY & READ_NON_PRIMARY
+const ACTIVE_OR_TICKING = WRITE_NEXT_TICK | READ_NEXT_TICK
+const TICKING = ACTIVE_OR_TICKING & NOT_ACTIVE
+const IS_OPENING = OPEN_STATUS | TICKING
+
+// Combined shared state and read state
+const READ_PRIMARY_STATUS = OPEN_STATUS | READ_ENDING | READ_DONE
+const READ_STATUS = OPEN_STATUS | READ_DONE | READ_QUEUED
+const READ_ENDING_STATUS = OPEN_STATUS | READ_ENDING | READ_QUEUED
+const READ_READABLE_STATUS = OPEN_STATUS | READ_EMIT_READABLE | READ_QUEUED | READ_EMITTED_READABLE
+const SHOULD_NOT_READ =
+  OPEN_STATUS | READ_ACTIVE | READ_ENDING | READ_DONE | READ_NEEDS_PUSH | READ_READ_AHEAD
+const READ_BACKPRESSURE_STATUS = DESTROY_STATUS | READ_ENDING | READ_DONE
+const READ_UPDATE_SYNC_STATUS = READ_UPDATING | OPEN_STATUS | READ_NEXT_TICK | READ_PRIMARY
+const READ_NEXT_TICK_OR_OPENING = READ_NEXT_TICK | OPENING
+
+// Combined write state
+const WRITE_PRIMARY_STATUS = OPEN_STATUS | WRITE_FINISHING | WRITE_DONE
+const WRITE_QUEUED_AND_UNDRAINED = WRITE_QUEUED | WRITE_UNDRAINED
+const WRITE_QUEUED_AND_ACTIVE = WRITE_QUEUED | WRITE_ACTIVE
+const WRITE_DRAIN_STATUS = WRITE_QUEUED | WRITE_UNDRAINED | OPEN_STATUS | WRITE_ACTIVE
+const WRITE_STATUS = OPEN_STATUS | WRITE_ACTIVE | WRITE_QUEUED | WRITE_CORKED
+const WRITE_PRIMARY_AND_ACTIVE = WRITE_PRIMARY | WRITE_ACTIVE
+const WRITE_ACTIVE_AND_WRITING = WRITE_ACTIVE | WRITE_WRITING
+const WRITE_FINISHING_STATUS = OPEN_STATUS | WRITE_FINISHING | WRITE_QUEUED_AND_ACTIVE | WRITE_DONE
+const WRITE_BACKPRESSURE_STATUS = WRITE_UNDRAINED | DESTROY_STATUS | WRITE_FINISHING | WRITE_DONE
+const WRITE_UPDATE_SYNC_STATUS = WRITE_UPDATING | OPEN_STATUS | WRITE_NEXT_TICK | WRITE_PRIMARY
+const WRITE_DROP_DATA = WRITE_FINISHING | WRITE_DONE | DESTROY_STATUS
+
+const asyncIterator = Symbol.asyncIterator || Symbol('asyncIterator')
+
+class WritableState {
+  constructor(
+    stream,
+    { highWaterMark = 16384, map = null, mapWritable, byteLength, byteLengthWritable } = {}
+  ) {
+    this.stream = stream
+    this.queue = new FIFO()
+    this.highWaterMark = highWaterMark
+    this.buffered = 0
+    this.error = null
+    this.pipeline = null
+    this.drains = null // if we add more seldomly used helpers we might them into a subobject so its a single ptr
+    this.byteLength = byteLengthWritable || byteLength || defaultByteLength
+    this.map = mapWritable || map
+    this.afterWrite = afterWrite.bind(this)
+    this.afterUpdateNextTick = updateWriteNT.bind(this)
+  }
+
+  get ending() {
+    return (this.stream._duplexState & WRITE_FINISHING) !== 0
+  }
+
+  get ended() {
+    return (this.stream._duplexState & WRITE_DONE) !== 0
+  }
+
+  push(data) {
+    if ((this.stream._duplexState & WRITE_DROP_DATA) !== 0) return false
+    if (this.map !== null) data = this.map(data)
+
+    this.buffered += this.byteLength(data)
+    this.queue.push(data)
+
+    if (this.buffered < this.highWaterMark) {
+      this.stream._duplexState |= WRITE_QUEUED
+      return true
+    }
+
+    this.stream._duplexState |= WRITE_QUEUED_AND_UNDRAINED
+    return false
+  }
+
+  shift() {
+    const data = this.queue.shift()
+
+    this.buffered -= this.byteLength(data)
+    if (this.buffered === 0) this.stream._duplexState &= WRITE_NOT_QUEUED
+
+    return data
+  }
+
+  end(data) {
+    if (typeof data === 'function') {
+      this.stream.once('finish', data)
+    } else if (data !== undefined && data !== null) {
+      this.push(data)
+    }
+
+    this.stream._duplexState = (this.stream._duplexState | WRITE_FINISHING) & WRITE_NON_PRIMARY
+  }
+
+  autoBatch(data, cb) {
+    const buffer = []
+    const stream = this.stream
+
+    buffer.push(data)
+    while ((stream._duplexState & WRITE_STATUS) === WRITE_QUEUED_AND_ACTIVE) {
+      buffer.push(stream._writableState.shift())
+    }
+
+    if ((stream._duplexState & OPEN_STATUS) !== 0) return cb(null)
+    stream._writev(buffer, cb)
+  }
+
+  update() {
+    const stream = this.stream
+
+    stream._duplexState |= WRITE_UPDATING
+
+    do {
+      while ((stream._duplexState & WRITE_STATUS) === WRITE_QUEUED) {
+        const data = this.shift()
+        stream._duplexState |= WRITE_ACTIVE_AND_WRITING
+        stream._write(data, this.afterWrite)
+      }
+
+      if ((stream._duplexState & WRITE_PRIMARY_AND_ACTIVE) === 0) this.updateNonPrimary()
+    } while (this.continueUpdate() === true)
+
+    stream._duplexState &= WRITE_NOT_UPDATING
+  }
+
+  updateNonPrimary() {
+    const stream = this.stream
+
+    if ((stream._duplexState & WRITE_FINISHING_STATUS) === WRITE_FINISHING) {
+      stream._duplexState = stream._duplexState | WRITE_ACTIVE
+      stream._final(afterFinal.bind(this))
+      return
+    }
+
+    if ((stream._duplexState & DESTROY_STATUS) === DESTROYING) {
+      if ((stream._duplexState & ACTIVE_OR_TICKING) === 0) {
+        stream._duplexState |= ACTIVE
+        stream._destroy(afterDestroy.bind(this))
+      }
+      return
+    }
+
+    if ((stream._duplexState & IS_OPENING) === OPENING) {
+      stream._duplexState = (stream._duplexState | ACTIVE) & NOT_OPENING
+      stream._open(afterOpen.bind(this))
+    }
+  }
+
+  continueUpdate() {
+    if ((this.stream._duplexState & WRITE_NEXT_TICK) === 0) return false
+    this.stream._duplexState &= WRITE_NOT_NEXT_TICK
+    return true
+  }
+
+  updateCallback() {
+    if ((this.stream._duplexState & WRITE_UPDATE_SYNC_STATUS) === WRITE_PRIMARY) {
+      this.update()
+    } else {
+      this.updateNextTick()
+    }
+  }
+
+  updateNextTick() {
+    if ((this.stream._duplexState & WRITE_NEXT_TICK) !== 0) return
+    this.stream._duplexState |= WRITE_NEXT_TICK
+    if ((this.stream._duplexState & WRITE_UPDATING) === 0) qmt(this.afterUpdateNextTick)
+  }
+}
+
+class ReadableState {
+  constructor(
+    stream,
+    { highWaterMark = 16384, map = null, mapReadable, byteLength, byteLengthReadable } = {}
+  ) {
+    this.stream = stream
+    this.queue = new FIFO()
+    this.highWaterMark = highWaterMark === 0 ? 1 : highWaterMark
+    this.buffered = 0
+    this.readAhead = highWaterMark > 0
+    this.error = null
+    this.pipeline = null
+    this.byteLength = byteLengthReadable || byteLength || defaultByteLength
+    this.map = mapReadable || map
+    this.pipeTo = null
+    this.afterRead = afterRead.bind(this)
+    this.afterUpdateNextTick = updateReadNT.bind(this)
+  }
+
+  get ending() {
+    return (this.stream._duplexState & READ_ENDING) !== 0
+  }
+
+  get ended() {
+    return (this.stream._duplexState & READ_DONE) !== 0
+  }
+
+  pipe(pipeTo, cb) {
+    if (this.pipeTo !== null) throw StreamError.BAD_ARGUMENT('Can only pipe to one destination')
+    if (typeof cb !== 'function') cb = null
+
+    this.stream._duplexState |= READ_PIPE_DRAINED
+    this.pipeTo = pipeTo
+    this.pipeline = new Pipeline(this.stream, pipeTo, cb)
+
+    if (cb) this.stream.on('error', noop) // We already error handle this so supress crashes
+
+    if (isStreamx(pipeTo)) {
+      pipeTo._writableState.pipeline = this.pipeline
+      if (cb) pipeTo.on('error', noop) // We already error handle this so supress crashes
+      pipeTo.on('finish', this.pipeline.finished.bind(this.pipeline)) // TODO: just call finished from pipeTo itself
+    } else {
+      const onerror = this.pipeline.done.bind(this.pipeline, pipeTo)
+      const onclose = this.pipeline.done.bind(this.pipeline, pipeTo, null) // onclose has a weird bool arg
+      pipeTo.on('error', onerror)
+      pipeTo.on('close', onclose)
+      pipeTo.on('finish', this.pipeline.finished.bind(this.pipeline))
+    }
+
+    pipeTo.on('drain', afterDrain.bind(this))
+    this.stream.emit('piping', pipeTo)
+    pipeTo.emit('pipe', this.stream)
+  }
+
+  push(data) {
+    const stream = this.stream
+
+    if (data === null) {
+      this.highWaterMark = 0
+      stream._duplexState = (stream._duplexState | READ_ENDING) & READ_NON_PRIMARY_AND_PUSHED
+      return false
+    }
+
+    if (this.map !== null) {
+      data = this.map(data)
+      if (data === null) {
+        stream._duplexState &= READ_PUSHED
+        return this.buffered < this.highWaterMark
+      }
+    }
+
+    this.buffered += this.byteLength(data)
+    this.queue.push(data)
+
+    stream._duplexState = (stream._duplexState | READ_QUEUED) & READ_PUSHED
+
+    return this.buffered < this.highWaterMark
+  }
+
+  shift() {
+    const data = this.queue.shift()
+
+    this.buffered -= this.byteLength(data)
+    if (this.buffered === 0) {
+      this.stream._duplexState &= READ_NOT_QUEUED
+    }
+
+    return data
+  }
+
+  unshift(data) {
+    const pending = [this.map !== null ? this.map(data) : data]
+    while (this.buffered > 0) pending.push(this.shift())
+
+    for (let i = 0; i < pending.length - 1; i++) {
+      const data = pending[i]
+      this.buffered += this.byteLength(data)
+      this.queue.push(data)
+    }
+
+    this.push(pending[pending.length - 1])
+  }
+
+  read() {
+    const stream = this.stream
+
+    if ((stream._duplexState & READ_STATUS) === READ_QUEUED) {
+      const data = this.shift()
+
+      if (this.pipeTo !== null && this.pipeTo.write(data) === false) {
+        stream._duplexState &= READ_PIPE_NOT_DRAINED
+      }
+
+      if ((stream._duplexState & READ_EMIT_DATA) !== 0) {
+        stream.emit('data', data)
+      }
+
+      return data
+    }
+
+    if (this.readAhead === false) {
+      stream._duplexState |= READ_READ_AHEAD
+      this.updateNextTick()
+    }
+
+    return null
+  }
+
+  drain() {
+    const stream = this.stream
+
+    while (
+      (stream._duplexState & READ_STATUS) === READ_QUEUED &&
+      (stream._duplexState & READ_FLOWING) !== 0
+    ) {
+      const data = this.shift()
+
+      if (this.pipeTo !== null && this.pipeTo.write(data) === false) {
+        stream._duplexState &= READ_PIPE_NOT_DRAINED
+      }
+
+      if ((stream._duplexState & READ_EMIT_DATA) !== 0) {
+        stream.emit('data', data)
+      }
+    }
+  }
+
+  update() {
+    const stream = this.stream
+
+    stream._duplexState |= READ_UPDATING
+
+    do {
+      this.drain()
+
+      while (
+        this.buffered < this.highWaterMark &&
+        (stream._duplexState & SHOULD_NOT_READ) === READ_READ_AHEAD
+      ) {
+        stream._duplexState |= READ_ACTIVE_AND_NEEDS_PUSH
+        stream._read(this.afterRead)
+        this.drain()
+      }
+
+      if ((stream._duplexState & READ_READABLE_STATUS) === READ_EMIT_READABLE_AND_QUEUED) {
+        stream._duplexState |= READ_EMITTED_READABLE
+        stream.emit('readable')
+      }
+
+      if ((stream._duplexState & READ_PRIMARY_AND_ACTIVE) === 0) {
+        this.updateNonPrimary()
+      }
+    } while (this.continueUpdate() === true)
+
+    stream._duplexState &= READ_NOT_UPDATING
+  }
+
+  updateNonPrimary() {
+    const stream = this.stream
+
+    if ((stream._duplexState & READ_ENDING_STATUS) === READ_ENDING) {
+      stream._duplexState = (stream._duplexState | READ_DONE) & READ_NOT_ENDING
+      stream.emit('end')
+
+      if ((stream._duplexState & AUTO_DESTROY) === DONE) {
+        stream._duplexState |= DESTROYING
+      }
+
+      if (this.pipeTo !== null) {
+        this.pipeTo.end()
+      }
+    }
+
+    if ((stream._duplexState & DESTROY_STATUS) === DESTROYING) {
+      if ((stream._duplexState & ACTIVE_OR_TICKING) === 0) {
+        stream._duplexState |= ACTIVE
+        stream._destroy(afterDestroy.bind(this))
+      }
+      return
+    }
+
+    if ((stream._duplexState & IS_OPENING) === OPENING) {
+      stream._duplexState = (stream._duplexState | ACTIVE) & NOT_OPENING
+      stream._open(afterOpen.bind(this))
+    }
+  }
+
+  continueUpdate() {
+    if ((this.stream._duplexState & READ_NEXT_TICK) === 0) return false
+    this.stream._duplexState &= READ_NOT_NEXT_TICK
+    return true
+  }
+
+  updateCallback() {
+    if ((this.stream._duplexState & READ_UPDATE_SYNC_STATUS) === READ_PRIMARY) {
+      this.update()
+    } else {
+      this.updateNextTick()
+    }
+  }
+
+  updateNextTickIfOpen() {
+    if ((this.stream._duplexState & READ_NEXT_TICK_OR_OPENING) !== 0) return
+    this.stream._duplexState |= READ_NEXT_TICK
+    if ((this.stream._duplexState & READ_UPDATING) === 0) qmt(this.afterUpdateNextTick)
+  }
+
+  updateNextTick() {
+    if ((this.stream._duplexState & READ_NEXT_TICK) !== 0) return
+    this.stream._duplexState |= READ_NEXT_TICK
+    if ((this.stream._duplexState & READ_UPDATING) === 0) qmt(this.afterUpdateNextTick)
+  }
+}
+
+class TransformState {
+  constructor(stream) {
+    this.data = null
+    this.afterTransform = afterTransform.bind(stream)
+    this.afterFinal = null
+  }
+}
+
+class Pipeline {
+  constructor(src, dst, cb) {
+    this.from = src
+    this.to = dst
+    this.afterPipe = cb
+    this.error = null
+    this.pipeToFinished = false
+  }
+
+  finished() {
+    this.pipeToFinished = true
+  }
+
+  done(stream, err) {
+    if (err) this.error = err
+
+    if (stream === this.to) {
+      this.to = null
+
+      if (this.from !== null) {
+        if ((this.from._duplexState & READ_DONE) === 0 || !this.pipeToFinished) {
+          this.from.destroy(this.error || StreamError.PREMATURE_CLOSE('Writable stream closed'))
+        }
+        return
+      }
+    }
+
+    if (stream === this.from) {
+      this.from = null
+
+      if (this.to !== null) {
+        if ((stream._duplexState & READ_DONE) === 0) {
+          this.to.destroy(this.error || StreamError.PREMATURE_CLOSE('Readable stream closed'))
+        }
+        return
+      }
+    }
+
+    if (this.afterPipe !== null) this.afterPipe(this.error)
+    this.to = this.from = this.afterPipe = null
+  }
+}
+
+function afterDrain() {
+  this.stream._duplexState |= READ_PIPE_DRAINED
+  this.updateCallback()
+}
+
+function afterFinal(err) {
+  const stream = this.stream
+  if (err) stream.destroy(err)
+
+  if ((stream._duplexState & DESTROY_STATUS) === 0) {
+    stream._duplexState |= WRITE_DONE
+    stream.emit('finish')
+  }
+
+  if ((stream._duplexState & AUTO_DESTROY) === DONE) {
+    stream._duplexState |= DESTROYING
+  }
+
+  stream._duplexState &= WRITE_NOT_FINISHING
+
+  // no need to wait the extra tick here, so we short circuit that
+  if ((stream._duplexState & WRITE_UPDATING) === 0) {
+    this.update()
+  } else {
+    this.updateNextTick()
+  }
+}
+
+function afterDestroy(err) {
+  const stream = this.stream
+
+  if (!err && !StreamError.isStreamDestroyed(this.error)) err = this.error
+  if (err) stream.emit('error', err)
+
+  stream._duplexState |= DESTROYED
+  stream.emit('close')
+
+  const rs = stream._readableState
+  const ws = stream._writableState
+
+  if (rs !== null && rs.pipeline !== null) {
+    rs.pipeline.done(stream, err)
+  }
+
+  if (ws !== null) {
+    while (ws.drains !== null && ws.drains.length > 0) {
+      ws.drains.shift().resolve(false)
+    }
+
+    if (ws.pipeline !== null) {
+      ws.pipeline.done(stream, err)
+    }
+  }
+}
+
+function afterWrite(err) {
+  const stream = this.stream
+
+  if (err) stream.destroy(err)
+  stream._duplexState &= WRITE_NOT_ACTIVE
+
+  if (this.drains !== null) tickDrains(this.drains)
+
+  if ((stream._duplexState & WRITE_DRAIN_STATUS) === WRITE_UNDRAINED) {
+    stream._duplexState &= WRITE_DRAINED
+
+    if ((stream._duplexState & WRITE_EMIT_DRAIN) === WRITE_EMIT_DRAIN) {
+      stream.emit('drain')
+    }
+  }
+
+  this.updateCallback()
+}
+
+function afterRead(err) {
+  if (err) this.stream.destroy(err)
+  this.stream._duplexState &= READ_NOT_ACTIVE
+
+  if (this.readAhead === false && (this.stream._duplexState & READ_RESUMED) === 0) {
+    this.stream._duplexState &= READ_NO_READ_AHEAD
+  }
+
+  this.updateCallback()
+}
+
+function updateReadNT() {
+  if ((this.stream._duplexState & READ_UPDATING) === 0) {
+    this.stream._duplexState &= READ_NOT_NEXT_TICK
+    this.update()
+  }
+}
+
+function updateWriteNT() {
+  if ((this.stream._duplexState & WRITE_UPDATING) === 0) {
+    this.stream._duplexState &= WRITE_NOT_NEXT_TICK
+    this.update()
+  }
+}
+
+function tickDrains(drains) {
+  for (let i = 0; i < drains.length; i++) {
+    // drains.writes are monotonic, so if one is 0 its always the first one
+    if (--drains[i].writes === 0) {
+      drains.shift().resolve(true)
+      i--
+    }
+  }
+}
+
+function afterOpen(err) {
+  const stream = this.stream
+
+  if (err) stream.destroy(err)
+
+  if ((stream._duplexState & DESTROYING) === 0) {
+    if ((stream._duplexState & READ_PRIMARY_STATUS) === 0) {
+      stream._duplexState |= READ_PRIMARY
+    }
+
+    if ((stream._duplexState & WRITE_PRIMARY_STATUS) === 0) {
+      stream._duplexState |= WRITE_PRIMARY
+    }
+
+    stream.emit('open')
+  }
+
+  stream._duplexState &= NOT_ACTIVE
+
+  if (stream._writableState !== null) {
+    stream._writableState.updateCallback()
+  }
+
+  if (stream._readableState !== null) {
+    stream._readableState.updateCallback()
+  }
+}
+
+function afterTransform(err, data) {
+  if (data !== undefined && data !== null) this.push(data)
+  this._writableState.afterWrite(err)
+}
+
+function newListener(name) {
+  if (this._readableState !== null) {
+    if (name === 'data') {
+      this._duplexState |= READ_EMIT_DATA | READ_RESUMED_READ_AHEAD
+      this._readableState.updateNextTick()
+    }
+    if (name === 'readable') {
+      this._duplexState |= READ_EMIT_READABLE
+      this._readableState.updateNextTick()
+    }
+  }
+
+  if (this._writableState !== null) {
+    if (name === 'drain') {
+      this._duplexState |= WRITE_EMIT_DRAIN
+      this._writableState.updateNextTick()
+    }
+  }
+}
+
+class Stream extends EventEmitter {
+  constructor(opts) {
+    super()
+
+    this._duplexState = 0
+    this._readableState = null
+    this._writableState = null
+
+    if (opts) {
+      if (opts.open) this._open = opts.open
+      if (opts.destroy) this._destroy = opts.destroy
+      if (opts.predestroy) this._predestroy = opts.predestroy
+      if (opts.signal) opts.signal.addEventListener('abort', abort.bind(this))
+    }
+
+    this.on('newListener', newListener)
+  }
+
+  _open(cb) {
+    cb(null)
+  }
+
+  _destroy(cb) {
+    cb(null)
+  }
+
+  _predestroy() {
+    // does nothing
+  }
+
+  get readable() {
+    return this._readableState !== null ? true : undefined
+  }
+
+  get writable() {
+    return this._writableState !== null ? true : undefined
+  }
+
+  get destroyed() {
+    return (this._duplexState & DESTROYED) !== 0
+  }
+
+  get destroying() {
+    return (this._duplexState & DESTROY_STATUS) !== 0
+  }
+
+  destroy(err) {
+    if ((this._duplexState & DESTROY_STATUS) === 0) {
+      if (!err) err = StreamError.STREAM_DESTROYED()
+      this._duplexState = (this._duplexState | DESTROYING) & NON_PRIMARY
+
+      if (this._readableState !== null) {
+        this._readableState.highWaterMark = 0
+        this._readableState.error = err
+      }
+
+      if (this._writableState !== null) {
+        this._writableState.highWaterMark = 0
+        this._writableState.error = err
+      }
+
+      this._duplexState |= PREDESTROYING
+      this._predestroy()
+      this._duplexState &= NOT_PREDESTROYING
+
+      if (this._readableState !== null) {
+        this._readableState.updateNextTick()
+      }
+
+      if (this._writableState !== null) {
+        this._writableState.updateNextTick()
+      }
+    }
+  }
+}
+
+class Readable extends Stream {
+  constructor(opts) {
+    super(opts)
+
+    this._duplexState |= OPENING | WRITE_DONE | READ_READ_AHEAD
+    this._readableState = new ReadableState(this, opts)
+
+    if (opts) {
+      if (this._readableState.readAhead === false) this._duplexState &= READ_NO_READ_AHEAD
+      if (opts.read) this._read = opts.read
+      if (opts.eagerOpen) this._readableState.updateNextTick()
+      if (opts.encoding) this.setEncoding(opts.encoding)
+    }
+  }
+
+  static deferred(fn, opts) {
+    const out = new PassThrough(opts)
+
+    fn()
+      .then((src) => {
+        if (src === null) return out.end()
+        if (out.destroying) return
+        pipeline(src, out, noop)
+      })
+      .catch((err) => out.destroy(err))
+
+    return out
+  }
+
+  setEncoding(encoding) {
+    const dec = new TextDecoder(encoding)
+    const map = this._readableState.map || echo
+    this._readableState.map = mapOrSkip
+    return this
+
+    function mapOrSkip(data) {
+      const next = dec.push(data)
+      return next === '' && (data.byteLength !== 0 || dec.remaining > 0) ? null : map(next)
+    }
+  }
+
+  _read(cb) {
+    cb(null)
+  }
+
+  pipe(dest, cb) {
+    this._readableState.updateNextTick()
+    this._readableState.pipe(dest, cb)
+    return dest
+  }
+
+  read() {
+    this._readableState.updateNextTick()
+    return this._readableState.read()
+  }
+
+  push(data) {
+    this._readableState.updateNextTickIfOpen()
+    return this._readableState.push(data)
+  }
+
+  unshift(data) {
+    this._readableState.updateNextTickIfOpen()
+    return this._readableState.unshift(data)
+  }
+
+  resume() {
+    this._duplexState |= READ_RESUMED_READ_AHEAD
+    this._readableState.updateNextTick()
+    return this
+  }
+
+  pause() {
+    this._duplexState &=
+      this._readableState.readAhead === false ? READ_PAUSED_NO_READ_AHEAD : READ_PAUSED
+    return this
+  }
+
+  static _fromAsyncIterator(ite, opts) {
+    let destroy
+
+    const rs = new Readable({
+      ...opts,
+      read(cb) {
+        ite.next().then(push).then(cb.bind(null, null)).catch(cb)
+      },
+      predestroy() {
+        destroy = ite.return()
+      },
+      destroy(cb) {
+        if (!destroy) return cb(null)
+        destroy.then(cb.bind(null, null)).catch(cb)
+      }
+    })
+
+    return rs
+
+    function push(data) {
+      if (data.done) rs.push(null)
+      else rs.push(data.value)
+    }
+  }
+
+  static from(data, opts) {
+    if (isReadStreamx(data)) return data
+    if (data[asyncIterator]) return this._fromAsyncIterator(data[asyncIterator](), opts)
+    if (!Array.isArray(data)) data = data === undefined ? [] : [data]
+
+    let i = 0
+    return new Readable({
+      ...opts,
+      read(cb) {
+        this.push(i === data.length ? null : data[i++])
+        cb(null)
+      }
+    })
+  }
+
+  static isBackpressured(rs) {
+    return (
+      (rs._duplexState & READ_BACKPRESSURE_STATUS) !== 0 ||
+      rs._readableState.buffered >= rs._readableState.highWaterMark
+    )
+  }
+
+  static isPaused(rs) {
+    return (rs._duplexState & READ_RESUMED) === 0
+  }
+
+  [asyncIterator]() {
+    const stream = this
+
+    let error = null
+    let promiseResolve = null
+    let promiseReject = null
+
+    this.on('error', (err) => {
+      error = err
+    })
+    this.on('readable', onreadable)
+    this.on('close', onclose)
+
+    return {
+      [asyncIterator]() {
+        return this
+      },
+      next() {
+        return new Promise(function (resolve, reject) {
+          promiseResolve = resolve
+          promiseReject = reject
+          const data = stream.read()
+          if (data !== null) ondata(data)
+          else if ((stream._duplexState & DESTROYED) !== 0) ondata(null)
+        })
+      },
+      return() {
+        return destroy(null)
+      },
+      throw(err) {
+        return destroy(err)
+      }
+    }
+
+    function onreadable() {
+      if (promiseResolve !== null) ondata(stream.read())
+    }
+
+    function onclose() {
+      if (promiseResolve !== null) ondata(null)
+    }
+
+    function ondata(data) {
+      if (promiseReject === null) return
+      if (error) {
+        promiseReject(error)
+      } else if (data === null && (stream._duplexState & READ_DONE) === 0) {
+        promiseReject(StreamError.STREAM_DESTROYED())
+      } else {
+        promiseResolve({ value: data, done: data === null })
+      }
+      promiseReject = promiseResolve = null
+    }
+
+    function destroy(err) {
+      stream.destroy(err)
+      return new Promise((resolve, reject) => {
+        if (stream._duplexState & DESTROYED) return resolve({ value: undefined, done: true })
+        stream.once('close', function () {
+          if (err) reject(err)
+          else resolve({ value: undefined, done: true })
+        })
+      })
+    }
+  }
+}
+
+class Writable extends Stream {
+  constructor(opts) {
+    super(opts)
+
+    this._duplexState |= OPENING | READ_DONE
+    this._writableState = new WritableState(this, opts)
+
+    if (opts) {
+      if (opts.writev) this._writev = opts.writev
+      if (opts.write) this._write = opts.write
+      if (opts.final) this._final = opts.final
+      if (opts.eagerOpen) this._writableState.updateNextTick()
+    }
+  }
+
+  cork() {
+    this._duplexState |= WRITE_CORKED
+  }
+
+  uncork() {
+    this._duplexState &= WRITE_NOT_CORKED
+    this._writableState.updateNextTick()
+  }
+
+  _writev(batch, cb) {
+    cb(null)
+  }
+
+  _write(data, cb) {
+    this._writableState.autoBatch(data, cb)
+  }
+
+  _final(cb) {
+    cb(null)
+  }
+
+  static isBackpressured(ws) {
+    return (ws._duplexState & WRITE_BACKPRESSURE_STATUS) !== 0
+  }
+
+  static drained(ws) {
+    if (ws.destroyed) return Promise.resolve(false)
+
+    const state = ws._writableState
+    const pending = isWritev(ws) ? Math.min(1, state.queue.length) : state.queue.length
+    const writes = pending + (ws._duplexState & WRITE_WRITING ? 1 : 0)
+    if (writes === 0) return Promise.resolve(true)
+
+    if (state.drains === null) state.drains = []
+    return new Promise((resolve) => {
+      state.drains.push({ writes, resolve })
+    })
+  }
+
+  write(data) {
+    this._writableState.updateNextTick()
+    return this._writableState.push(data)
+  }
+
+  end(data) {
+    this._writableState.updateNextTick()
+    this._writableState.end(data)
+    return this
+  }
+}
+
+class Duplex extends Readable {
+  // and Writable
+  constructor(opts) {
+    super(opts)
+
+    this._duplexState = OPENING | (this._duplexState & READ_READ_AHEAD)
+    this._writableState = new WritableState(this, opts)
+
+    if (opts) {
+      if (opts.writev) this._writev = opts.writev
+      if (opts.write) this._write = opts.write
+      if (opts.final) this._final = opts.final
+    }
+  }
+
+  cork() {
+    this._duplexState |= WRITE_CORKED
+  }
+
+  uncork() {
+    this._duplexState &= WRITE_NOT_CORKED
+    this._writableState.updateNextTick()
+  }
+
+  _writev(batch, cb) {
+    cb(null)
+  }
+
+  _write(data, cb) {
+    this._writableState.autoBatch(data, cb)
+  }
+
+  _final(cb) {
+    cb(null)
+  }
+
+  write(data) {
+    this._writableState.updateNextTick()
+    return this._writableState.push(data)
+  }
+
+  end(data) {
+    this._writableState.updateNextTick()
+    this._writableState.end(data)
+    return this
+  }
+}
+
+class Transform extends Duplex {
+  constructor(opts) {
+    super(opts)
+    this._transformState = new TransformState(this)
+
+    if (opts) {
+      if (opts.transform) this._transform = opts.transform
+      if (opts.flush) this._flush = opts.flush
+    }
+  }
+
+  _write(data, cb) {
+    if (this._readableState.buffered >= this._readableState.highWaterMark) {
+      this._transformState.data = data
+    } else {
+      this._transform(data, this._transformState.afterTransform)
+    }
+  }
+
+  _read(cb) {
+    if (this._transformState.data !== null) {
+      const data = this._transformState.data
+      this._transformState.data = null
+      cb(null)
+      this._transform(data, this._transformState.afterTransform)
+    } else {
+      cb(null)
+    }
+  }
+
+  destroy(err) {
+    super.destroy(err)
+    if (this._transformState.data !== null) {
+      this._transformState.data = null
+      this._transformState.afterTransform()
+    }
+  }
+
+  _transform(data, cb) {
+    cb(null, data)
+  }
+
+  _flush(cb) {
+    cb(null)
+  }
+
+  _final(cb) {
+    this._transformState.afterFinal = cb
+    this._flush(transformAfterFlush.bind(this))
+  }
+}
+
+class PassThrough extends Transform {}
+
+function transformAfterFlush(err, data) {
+  const cb = this._transformState.afterFinal
+  if (err) return cb(err)
+
+  if (data !== null && data !== undefined) this.push(data)
+  this.push(null)
+  cb(null)
+}
+
+function pipelinePromise(...streams) {
+  return new Promise((resolve, reject) => {
+    return pipeline(...streams, (err) => {
+      if (err) return reject(err)
+      resolve()
+    })
+  })
+}
+
+function pipeline(stream, ...streams) {
+  const all = Array.isArray(stream) ? [...stream, ...streams] : [stream, ...streams]
+  const done = all.length && typeof all[all.length - 1] === 'function' ? all.pop() : null
+
+  if (all.length < 2) throw StreamError.BAD_ARGUMENT('Pipeline requires at least 2 streams')
+
+  let src = all[0]
+  let dest = null
+  let error = null
+
+  for (let i = 1; i < all.length; i++) {
+    dest = all[i]
+
+    if (isStreamx(src)) {
+      src.pipe(dest, onerror)
+    } else {
+      errorHandle(src, true, i > 1, onerror)
+      src.pipe(dest)
+    }
+
+    src = dest
+  }
+
+  if (done) {
+    let fin = false
+
+    const autoDestroy =
+      isStreamx(dest) || !!(dest._writableState && dest._writableState.autoDestroy)
+
+    dest.on('error', (err) => {
+      if (error === null) error = err
+    })
+
+    dest.on('finish', () => {
+      fin = true
+      if (!autoDestroy) done(error)
+    })
+
+    if (autoDestroy) {
+      dest.on('close', () => done(error || (fin ? null : StreamError.PREMATURE_CLOSE())))
+    }
+  }
+
+  return dest
+
+  function errorHandle(s, rd, wr, onerror) {
+    s.on('error', onerror)
+    s.on('close', onclose)
+
+    function onclose() {
+      if (rd && s._readableState && !s._readableState.ended) {
+        return onerror(StreamError.PREMATURE_CLOSE())
+      }
+      if (wr && s._writableState && !s._writableState.ended) {
+        return onerror(StreamError.PREMATURE_CLOSE())
+      }
+    }
+  }
+
+  function onerror(err) {
+    if (!err || error) return
+    error = err
+
+    for (const s of all) {
+      s.destroy(err)
+    }
+  }
+}
+
+function echo(s) {
+  return s
+}
+
+function isStream(stream) {
+  return !!stream._readableState || !!stream._writableState
+}
+
+function isStreamx(stream) {
+  return typeof stream._duplexState === 'number' && isStream(stream)
+}
+
+function isEnding(stream) {
+  return !!stream._readableState && stream._readableState.ending
+}
+
+function isEnded(stream) {
+  return !!stream._readableState && stream._readableState.ended
+}
+
+function isFinishing(stream) {
+  return !!stream._writableState && stream._writableState.ending
+}
+
+function isFinished(stream) {
+  return !!stream._writableState && stream._writableState.ended
+}
+
+function getStreamError(stream, opts = {}) {
+  const err =
+    (stream._readableState && stream._readableState.error) ||
+    (stream._writableState && stream._writableState.error)
+
+  // avoid implicit errors by default
+  return !opts.all && StreamError.isStreamDestroyed(err) ? null : err
+}
+
+function isReadStreamx(stream) {
+  return isStreamx(stream) && stream.readable
+}
+
+function isDisturbed(stream) {
+  return (
+    (stream._duplexState & OPENING) !== OPENING ||
+    (stream._duplexState & DESTROYING) === DESTROYING ||
+    (stream._duplexState & ACTIVE_OR_TICKING) !== 0
+  )
+}
+
+function isTypedArray(data) {
+  return typeof data === 'object' && data !== null && typeof data.byteLength === 'number'
+}
+
+function defaultByteLength(data) {
+  return isTypedArray(data) ? data.byteLength : 1024
+}
+
+function noop() {}
+
+function abort() {
+  this.destroy(StreamError.ABORTED())
+}
+
+function isWritev(s) {
+  return s._writev !== Writable.prototype._writev && s._writev !== Duplex.prototype._writev
+}
+
+module.exports = {
+  pipeline,
+  pipelinePromise,
+  isStream,
+  isStreamx,
+  isEnding,
+  isEnded,
+  isFinishing,
+  isFinished,
+  isDisturbed,
+  getStreamError,
+  Stream,
+  Writable,
+  Readable,
+  Duplex,
+  Transform,
+  // Export PassThrough for compatibility with Node.js core's stream module
+  PassThrough
+}
+
+
+/***/ }),
+
+/***/ 1489:
+/***/ ((module) => {
+
+module.exports = class StreamError extends Error {
+  constructor(msg, code, fn = StreamError) {
+    super(msg)
+
+    this.code = code
+
+    if (Error.captureStackTrace) {
+      Error.captureStackTrace(this, fn)
+    }
+  }
+
+  static isStreamDestroyed(err) {
+    return err && err.code === 'STREAM_DESTROYED'
+  }
+
+  static isPrematureClose(err) {
+    return err && err.code === 'PREMATURE_CLOSE'
+  }
+
+  static isAborted(err) {
+    return err && err.code === 'ABORTED'
+  }
+
+  static isBadArgument(err) {
+    return err && err.code === 'BAD_ARGUMENT'
+  }
+
+  get name() {
+    return 'StreamError'
+  }
+
+  static STREAM_DESTROYED() {
+    return new StreamError('Stream was destroyed', 'STREAM_DESTROYED', StreamError.STREAM_DESTROYED)
+  }
+
+  static PREMATURE_CLOSE(msg = 'Premature close') {
+    return new StreamError(msg, 'PREMATURE_CLOSE', StreamError.PREMATURE_CLOSE)
+  }
+
+  static ABORTED() {
+    return new StreamError('Stream aborted', 'ABORTED', StreamError.ABORTED)
+  }
+
+  static BAD_ARGUMENT(msg = 'Bad argument') {
+    return new StreamError(msg, 'BAD_ARGUMENT', StreamError.BAD_ARGUMENT)
+  }
+}
+
+
+/***/ }),
+
+/***/ 2326:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const constants = { // just for envs without fs
+  S_IFMT: 61440,
+  S_IFDIR: 16384,
+  S_IFCHR: 8192,
+  S_IFBLK: 24576,
+  S_IFIFO: 4096,
+  S_IFLNK: 40960
+}
+
+try {
+  module.exports = (__nccwpck_require__(9896).constants) || constants
+} catch {
+  module.exports = constants
+}
+
+
+/***/ }),
+
+/***/ 3882:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const { Writable, Readable, getStreamError } = __nccwpck_require__(9156)
+const FIFO = __nccwpck_require__(6277)
+const b4a = __nccwpck_require__(9593)
+const headers = __nccwpck_require__(5861)
+
+const EMPTY = b4a.alloc(0)
+const MAX_HEADER_SIZE = 4 * 1024 * 1024 // arbitrary big number
+
+class BufferList {
+  constructor () {
+    this.buffered = 0
+    this.shifted = 0
+    this.queue = new FIFO()
+
+    this._offset = 0
+  }
+
+  push (buffer) {
+    this.buffered += buffer.byteLength
+    this.queue.push(buffer)
+  }
+
+  shiftFirst (size) {
+    return this.buffered === 0 ? null : this._next(size)
+  }
+
+  shift (size) {
+    if (size > this.buffered) return null
+    if (size === 0) return EMPTY
+
+    let chunk = this._next(size)
+
+    if (size === chunk.byteLength) return chunk // likely case
+
+    const chunks = [chunk]
+
+    while ((size -= chunk.byteLength) > 0) {
+      chunk = this._next(size)
+      chunks.push(chunk)
+    }
+
+    return b4a.concat(chunks)
+  }
+
+  _next (size) {
+    const buf = this.queue.peek()
+    const rem = buf.byteLength - this._offset
+
+    if (size >= rem) {
+      const sub = this._offset ? buf.subarray(this._offset, buf.byteLength) : buf
+      this.queue.shift()
+      this._offset = 0
+      this.buffered -= rem
+      this.shifted += rem
+      return sub
+    }
+
+    this.buffered -= size
+    this.shifted += size
+
+    return buf.subarray(this._offset, (this._offset += size))
+  }
+}
+
+class Source extends Readable {
+  constructor (self, header, offset) {
+    super()
+
+    this.header = header
+    this.offset = offset
+
+    this._parent = self
+  }
+
+  _read (cb) {
+    if (this.header.size === 0) {
+      this.push(null)
+    }
+    if (this._parent._stream === this) {
+      this._parent._update()
+    }
+    cb(null)
+  }
+
+  _predestroy () {
+    this._parent.destroy(getStreamError(this))
+  }
+
+  _detach () {
+    if (this._parent._stream === this) {
+      this._parent._stream = null
+      this._parent._missing = overflow(this.header.size)
+      this._parent._update()
+    }
+  }
+
+  _destroy (cb) {
+    this._detach()
+    cb(null)
+  }
+}
+
+class Extract extends Writable {
+  constructor (opts) {
+    super(opts)
+
+    if (!opts) opts = {}
+
+    this._buffer = new BufferList()
+    this._offset = 0
+    this._header = null
+    this._stream = null
+    this._missing = 0
+    this._longHeader = false
+    this._callback = noop
+    this._locked = false
+    this._finished = false
+    this._pax = null
+    this._paxGlobal = null
+    this._gnuLongPath = null
+    this._gnuLongLinkPath = null
+    this._filenameEncoding = opts.filenameEncoding || 'utf-8'
+    this._allowUnknownFormat = !!opts.allowUnknownFormat
+    this._unlockBound = this._unlock.bind(this)
+  }
+
+  _unlock (err) {
+    this._locked = false
+
+    if (err) {
+      this.destroy(err)
+      this._continueWrite(err)
+      return
+    }
+
+    this._update()
+  }
+
+  _consumeHeader () {
+    if (this._locked) return false
+
+    this._offset = this._buffer.shifted
+
+    try {
+      this._header = headers.decode(this._buffer.shift(512), this._filenameEncoding, this._allowUnknownFormat)
+    } catch (err) {
+      this._continueWrite(err)
+      return false
+    }
+
+    if (!this._header) return true
+
+    this._header.byteOffset = this._buffer.shifted
+
+    switch (this._header.type) {
+      case 'gnu-long-path':
+      case 'gnu-long-link-path':
+      case 'pax-global-header':
+      case 'pax-header':
+        this._longHeader = true
+        this._missing = this._header.size
+        if (this._missing > MAX_HEADER_SIZE) {
+          this._continueWrite(new Error('Header exceeds max size'))
+          return false
+        }
+        return true
+    }
+
+    this._locked = true
+    this._applyLongHeaders()
+
+    if (!(this._header.size >= 0)) {
+      this._continueWrite(new Error('Invalid header'))
+      return false
+    }
+
+    if (this._header.size === 0 || this._header.type === 'directory') {
+      this.emit('entry', this._header, this._createStream(), this._unlockBound)
+      return true
+    }
+
+    this._stream = this._createStream()
+    this._missing = this._header.size
+
+    this.emit('entry', this._header, this._stream, this._unlockBound)
+    return true
+  }
+
+  _applyLongHeaders () {
+    if (this._gnuLongPath) {
+      this._header.name = this._gnuLongPath
+      this._gnuLongPath = null
+    }
+
+    if (this._gnuLongLinkPath) {
+      this._header.linkname = this._gnuLongLinkPath
+      this._gnuLongLinkPath = null
+    }
+
+    if (this._pax) {
+      if (this._pax.path) this._header.name = this._pax.path
+      if (this._pax.linkpath) this._header.linkname = this._pax.linkpath
+      if (this._pax.size) this._header.size = parseInt(this._pax.size, 10)
+      this._header.pax = this._pax
+      this._pax = null
+    }
+  }
+
+  _decodeLongHeader (buf) {
+    switch (this._header.type) {
+      case 'gnu-long-path':
+        this._gnuLongPath = headers.decodeLongPath(buf, this._filenameEncoding)
+        break
+      case 'gnu-long-link-path':
+        this._gnuLongLinkPath = headers.decodeLongPath(buf, this._filenameEncoding)
+        break
+      case 'pax-global-header':
+        this._paxGlobal = headers.decodePax(buf)
+        break
+      case 'pax-header':
+        this._pax = this._paxGlobal === null
+          ? headers.decodePax(buf)
+          : Object.assign({}, this._paxGlobal, headers.decodePax(buf))
+        break
+    }
+  }
+
+  _consumeLongHeader () {
+    this._longHeader = false
+    this._missing = overflow(this._header.size)
+
+    const buf = this._buffer.shift(this._header.size)
+
+    try {
+      this._decodeLongHeader(buf)
+    } catch (err) {
+      this._continueWrite(err)
+      return false
+    }
+
+    return true
+  }
+
+  _consumeStream () {
+    const buf = this._buffer.shiftFirst(this._missing)
+    if (buf === null) return false
+
+    this._missing -= buf.byteLength
+    const drained = this._stream.push(buf)
+
+    if (this._missing === 0) {
+      this._stream.push(null)
+      if (drained) this._stream._detach()
+      return drained && this._locked === false
+    }
+
+    return drained
+  }
+
+  _createStream () {
+    return new Source(this, this._header, this._offset)
+  }
+
+  _update () {
+    while (this._buffer.buffered > 0 && !this.destroying) {
+      if (this._missing > 0) {
+        if (this._stream !== null) {
+          if (this._consumeStream() === false) return
+          continue
+        }
+
+        if (this._longHeader === true) {
+          if (this._missing > this._buffer.buffered) break
+          if (this._consumeLongHeader() === false) return false
+          continue
+        }
+
+        const ignore = this._buffer.shiftFirst(this._missing)
+        if (ignore !== null) this._missing -= ignore.byteLength
+        continue
+      }
+
+      if (this._buffer.buffered < 512) break
+      if (this._stream !== null || this._consumeHeader() === false) return
+    }
+
+    this._continueWrite(null)
+  }
+
+  _continueWrite (err) {
+    const cb = this._callback
+    this._callback = noop
+    cb(err)
+  }
+
+  _write (data, cb) {
+    this._callback = cb
+    this._buffer.push(data)
+    this._update()
+  }
+
+  _final (cb) {
+    this._finished = this._missing === 0 && this._buffer.buffered === 0
+    cb(this._finished ? null : new Error('Unexpected end of data'))
+  }
+
+  _predestroy () {
+    this._continueWrite(null)
+  }
+
+  _destroy (cb) {
+    if (this._stream) this._stream.destroy(getStreamError(this))
+    cb(null)
+  }
+
+  [Symbol.asyncIterator] () {
+    let error = null
+
+    let promiseResolve = null
+    let promiseReject = null
+
+    let entryStream = null
+    let entryCallback = null
+
+    const extract = this
+
+    this.on('entry', onentry)
+    this.on('error', (err) => { error = err })
+    this.on('close', onclose)
+
+    return {
+      [Symbol.asyncIterator] () {
+        return this
+      },
+      next () {
+        return new Promise(onnext)
+      },
+      return () {
+        return destroy(null)
+      },
+      throw (err) {
+        return destroy(err)
+      }
+    }
+
+    function consumeCallback (err) {
+      if (!entryCallback) return
+      const cb = entryCallback
+      entryCallback = null
+      cb(err)
+    }
+
+    function onnext (resolve, reject) {
+      if (error) {
+        return reject(error)
+      }
+
+      if (entryStream) {
+        resolve({ value: entryStream, done: false })
+        entryStream = null
+        return
+      }
+
+      promiseResolve = resolve
+      promiseReject = reject
+
+      consumeCallback(null)
+
+      if (extract._finished && promiseResolve) {
+        promiseResolve({ value: undefined, done: true })
+        promiseResolve = promiseReject = null
+      }
+    }
+
+    function onentry (header, stream, callback) {
+      entryCallback = callback
+      stream.on('error', noop) // no way around this due to tick sillyness
+
+      if (promiseResolve) {
+        promiseResolve({ value: stream, done: false })
+        promiseResolve = promiseReject = null
+      } else {
+        entryStream = stream
+      }
+    }
+
+    function onclose () {
+      consumeCallback(error)
+      if (!promiseResolve) return
+      if (error) promiseReject(error)
+      else promiseResolve({ value: undefined, done: true })
+      promiseResolve = promiseReject = null
+    }
+
+    function destroy (err) {
+      extract.destroy(err)
+      consumeCallback(err)
+      return new Promise((resolve, reject) => {
+        if (extract.destroyed) return resolve({ value: undefined, done: true })
+        extract.once('close', function () {
+          if (err) reject(err)
+          else resolve({ value: undefined, done: true })
+        })
+      })
+    }
+  }
+}
+
+module.exports = function extract (opts) {
+  return new Extract(opts)
+}
+
+function noop () {}
+
+function overflow (size) {
+  size &= 511
+  return size && 512 - size
+}
+
+
+/***/ }),
+
+/***/ 5861:
+/***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
+
+const b4a = __nccwpck_require__(9593)
+
+const ZEROS = '0000000000000000000'
+const SEVENS = '7777777777777777777'
+const ZERO_OFFSET = '0'.charCodeAt(0)
+const USTAR_MAGIC = b4a.from([0x75, 0x73, 0x74, 0x61, 0x72, 0x00]) // ustar\x00
+const USTAR_VER = b4a.from([ZERO_OFFSET, ZERO_OFFSET])
+const GNU_MAGIC = b4a.from([0x75, 0x73, 0x74, 0x61, 0x72, 0x20]) // ustar\x20
+const GNU_VER = b4a.from([0x20, 0x00])
+const MASK = 0o7777
+const MAGIC_OFFSET = 257
+const VERSION_OFFSET = 263
+
+exports.decodeLongPath = function decodeLongPath (buf, encoding) {
+  return decodeStr(buf, 0, buf.length, encoding)
+}
+
+exports.encodePax = function encodePax (opts) { // TODO: encode more stuff in pax
+  let result = ''
+  if (opts.name) result += addLength(' path=' + opts.name + '\n')
+  if (opts.linkname) result += addLength(' linkpath=' + opts.linkname + '\n')
+  const pax = opts.pax
+  if (pax) {
+    for (const key in pax) {
+      result += addLength(' ' + key + '=' + pax[key] + '\n')
+    }
+  }
+  return b4a.from(result)
+}
+
+exports.decodePax = function decodePax (buf) {
+  const result = {}
+
+  while (buf.length) {
+    let i = 0
+    while (i < buf.length && buf[i] !== 32) i++
+    const len = parseInt(b4a.toString(buf.subarray(0, i)), 10)
+    if (!len) return result
+
+    const b = b4a.toString(buf.subarray(i + 1, len - 1))
+    const keyIndex = b.indexOf('=')
+    if (keyIndex === -1) return result
+    result[b.slice(0, keyIndex)] = b.slice(keyIndex + 1)
+
+    buf = buf.subarray(len)
+  }
+
+  return result
+}
+
+exports.encode = function encode (opts) {
+  const buf = b4a.alloc(512)
+  let name = opts.name
+  let prefix = ''
+
+  if (opts.typeflag === 5 && name[name.length - 1] !== '/') name += '/'
+  if (b4a.byteLength(name) !== name.length) return null // utf-8
+
+  while (b4a.byteLength(name) > 100) {
+    const i = name.indexOf('/')
+    if (i === -1) return null
+    prefix += prefix ? '/' + name.slice(0, i) : name.slice(0, i)
+    name = name.slice(i + 1)
+  }
+
+  if (b4a.byteLength(name) > 100 || b4a.byteLength(prefix) > 155) return null
+  if (opts.linkname && b4a.byteLength(opts.linkname) > 100) return null
+
+  b4a.write(buf, name)
+  b4a.write(buf, encodeOct(opts.mode & MASK, 6), 100)
+  b4a.write(buf, encodeOct(opts.uid, 6), 108)
+  b4a.write(buf, encodeOct(opts.gid, 6), 116)
+  encodeSize(opts.size, buf, 124)
+  b4a.write(buf, encodeOct((opts.mtime.getTime() / 1000) | 0, 11), 136)
+
+  buf[156] = ZERO_OFFSET + toTypeflag(opts.type)
+
+  if (opts.linkname) b4a.write(buf, opts.linkname, 157)
+
+  b4a.copy(USTAR_MAGIC, buf, MAGIC_OFFSET)
+  b4a.copy(USTAR_VER, buf, VERSION_OFFSET)
+  if (opts.uname) b4a.write(buf, opts.uname, 265)
+  if (opts.gname) b4a.write(buf, opts.gname, 297)
+  b4a.write(buf, encodeOct(opts.devmajor || 0, 6), 329)
+  b4a.write(buf, encodeOct(opts.devminor || 0, 6), 337)
+
+  if (prefix) b4a.write(buf, prefix, 345)
+
+  b4a.write(buf, encodeOct(cksum(buf), 6), 148)
+
+  return buf
+}
+
+exports.decode = function decode (buf, filenameEncoding, allowUnknownFormat) {
+  let typeflag = buf[156] === 0 ? 0 : buf[156] - ZERO_OFFSET
+
+  let name = decodeStr(buf, 0, 100, filenameEncoding)
+  const mode = decodeOct(buf, 100, 8)
+  const uid = decodeOct(buf, 108, 8)
+  const gid = decodeOct(buf, 116, 8)
+  const size = decodeOct(buf, 124, 12)
+  const mtime = decodeOct(buf, 136, 12)
+  const type = toType(typeflag)
+  const linkname = buf[157] === 0 ? null : decodeStr(buf, 157, 100, filenameEncoding)
+  const uname = decodeStr(buf, 265, 32)
+  const gname = decodeStr(buf, 297, 32)
+  const devmajor = decodeOct(buf, 329, 8)
+  const devminor = decodeOct(buf, 337, 8)
+
+  const c = cksum(buf)
+
+  // checksum is still initial value if header was null.
+  if (c === 8 * 32) return null
+
+  // valid checksum
+  if (c !== decodeOct(buf, 148, 8)) throw new Error('Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?')
+
+  if (isUSTAR(buf)) {
+    // ustar (posix) format.
+    // prepend prefix, if present.
+    if (buf[345]) name = decodeStr(buf, 345, 155, filenameEncoding) + '/' + name
+  } else if (isGNU(buf)) {
+    // 'gnu'/'oldgnu' format. Similar to ustar, but has support for incremental and
+    // multi-volume tarballs.
+  } else {
+    if (!allowUnknownFormat) {
+      throw new Error('Invalid tar header: unknown format.')
+    }
+  }
+
+  // to support old tar versions that use trailing / to indicate dirs
+  if (typeflag === 0 && name && name[name.length - 1] === '/') typeflag = 5
+
+  return {
+    name,
+    mode,
+    uid,
+    gid,
+    size,
+    byteOffset: 0,
+    mtime: new Date(1000 * mtime),
+    type,
+    linkname,
+    uname,
+    gname,
+    devmajor,
+    devminor,
+    pax: null
+  }
+}
+
+function isUSTAR (buf) {
+  return b4a.equals(USTAR_MAGIC, buf.subarray(MAGIC_OFFSET, MAGIC_OFFSET + 6))
+}
+
+function isGNU (buf) {
+  return b4a.equals(GNU_MAGIC, buf.subarray(MAGIC_OFFSET, MAGIC_OFFSET + 6)) &&
+    b4a.equals(GNU_VER, buf.subarray(VERSION_OFFSET, VERSION_OFFSET + 2))
+}
+
+function clamp (index, len, defaultValue) {
+  if (typeof index !== 'number') return defaultValue
+  index = ~~index // Coerce to integer.
+  if (index >= len) return len
+  if (index >= 0) return index
+  index += len
+  if (index >= 0) return index
+  return 0
+}
+
+function toType (flag) {
+  switch (flag) {
+    case 0:
+      return 'file'
+    case 1:
+      return 'link'
+    case 2:
+      return 'symlink'
+    case 3:
+      return 'character-device'
+    case 4:
+      return 'block-device'
+    case 5:
+      return 'directory'
+    case 6:
+      return 'fifo'
+    case 7:
+      return 'contiguous-file'
+    case 72:
+      return 'pax-header'
+    case 55:
+      return 'pax-global-header'
+    case 27:
+      return 'gnu-long-link-path'
+    case 28:
+    case 30:
+      return 'gnu-long-path'
+  }
+
+  return null
+}
+
+function toTypeflag (flag) {
+  switch (flag) {
+    case 'file':
+      return 0
+    case 'link':
+      return 1
+    case 'symlink':
+      return 2
+    case 'character-device':
+      return 3
+    case 'block-device':
+      return 4
+    case 'directory':
+      return 5
+    case 'fifo':
+      return 6
+    case 'contiguous-file':
+      return 7
+    case 'pax-header':
+      return 72
+  }
+
+  return 0
+}
+
+function indexOf (block, num, offset, end) {
+  for (; offset < end; offset++) {
+    if (block[offset] === num) return offset
+  }
+  return end
+}
+
+function cksum (block) {
+  let sum = 8 * 32
+  for (let i = 0; i < 148; i++) sum += block[i]
+  for (let j = 156; j < 512; j++) sum += block[j]
+  return sum
+}
+
+function encodeOct (val, n) {
+  val = val.toString(8)
+  if (val.length > n) return SEVENS.slice(0, n) + ' '
+  return ZEROS.slice(0, n - val.length) + val + ' '
+}
+
+function encodeSizeBin (num, buf, off) {
+  buf[off] = 0x80
+  for (let i = 11; i > 0; i--) {
+    buf[off + i] = num & 0xff
+    num = Math.floor(num / 0x100)
+  }
+}
+
+function encodeSize (num, buf, off) {
+  if (num.toString(8).length > 11) {
+    encodeSizeBin(num, buf, off)
+  } else {
+    b4a.write(buf, encodeOct(num, 11), off)
+  }
+}
+
+/* Copied from the node-tar repo and modified to meet
+ * tar-stream coding standard.
+ *
+ * Source: https://github.com/npm/node-tar/blob/51b6627a1f357d2eb433e7378e5f05e83b7aa6cd/lib/header.js#L349
+ */
+function parse256 (buf) {
+  // first byte MUST be either 80 or FF
+  // 80 for positive, FF for 2's comp
+  let positive
+  if (buf[0] === 0x80) positive = true
+  else if (buf[0] === 0xFF) positive = false
+  else return null
+
+  // build up a base-256 tuple from the least sig to the highest
+  const tuple = []
+  let i
+  for (i = buf.length - 1; i > 0; i--) {
+    const byte = buf[i]
+    if (positive) tuple.push(byte)
+    else tuple.push(0xFF - byte)
+  }
+
+  let sum = 0
+  const l = tuple.length
+  for (i = 0; i < l; i++) {
+    sum += tuple[i] * Math.pow(256, i)
+  }
+
+  return positive ? sum : -1 * sum
+}
+
+function decodeOct (val, offset, length) {
+  val = val.subarray(offset, offset + length)
+  offset = 0
+
+  // If prefixed with 0x80 then parse as a base-256 integer
+  if (val[offset] & 0x80) {
+    return parse256(val)
+  } else {
+    // Older versions of tar can prefix with spaces
+    while (offset < val.length && val[offset] === 32) offset++
+    const end = clamp(indexOf(val, 32, offset, val.length), val.length, val.length)
+    while (offset < end && val[offset] === 0) offset++
+    if (end === offset) return 0
+    return parseInt(b4a.toString(val.subarray(offset, end)), 8)
+  }
+}
+
+function decodeStr (val, offset, length, encoding) {
+  return b4a.toString(val.subarray(offset, indexOf(val, 0, offset, offset + length)), encoding)
+}
+
+function addLength (str) {
+  const len = b4a.byteLength(str)
+  let digits = Math.floor(Math.log(len) / Math.log(10)) + 1
+  if (len + digits >= Math.pow(10, digits)) digits++
+
+  return (len + digits) + str
+}
+
+
+/***/ }),
+
+/***/ 5139:
+/***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
+
+/* unused reexport */ __nccwpck_require__(3882)
+exports.pack = __nccwpck_require__(3770)
+
+
+/***/ }),
+
+/***/ 3770:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const { Readable, Writable, getStreamError } = __nccwpck_require__(9156)
+const b4a = __nccwpck_require__(9593)
+
+const constants = __nccwpck_require__(2326)
+const headers = __nccwpck_require__(5861)
+
+const DMODE = 0o755
+const FMODE = 0o644
+
+const END_OF_TAR = b4a.alloc(1024)
+
+class Sink extends Writable {
+  constructor (pack, header, callback) {
+    super({ mapWritable, eagerOpen: true })
+
+    this.written = 0
+    this.header = header
+
+    this._callback = callback
+    this._linkname = null
+    this._isLinkname = header.type === 'symlink' && !header.linkname
+    this._isVoid = header.type !== 'file' && header.type !== 'contiguous-file'
+    this._finished = false
+    this._pack = pack
+    this._openCallback = null
+
+    if (this._pack._stream === null) this._pack._stream = this
+    else this._pack._pending.push(this)
+  }
+
+  _open (cb) {
+    this._openCallback = cb
+    if (this._pack._stream === this) this._continueOpen()
+  }
+
+  _continuePack (err) {
+    if (this._callback === null) return
+
+    const callback = this._callback
+    this._callback = null
+
+    callback(err)
+  }
+
+  _continueOpen () {
+    if (this._pack._stream === null) this._pack._stream = this
+
+    const cb = this._openCallback
+    this._openCallback = null
+    if (cb === null) return
+
+    if (this._pack.destroying) return cb(new Error('pack stream destroyed'))
+    if (this._pack._finalized) return cb(new Error('pack stream is already finalized'))
+
+    this._pack._stream = this
+
+    if (!this._isLinkname) {
+      this._pack._encode(this.header)
+    }
+
+    if (this._isVoid) {
+      this._finish()
+      this._continuePack(null)
+    }
+
+    cb(null)
+  }
+
+  _write (data, cb) {
+    if (this._isLinkname) {
+      this._linkname = this._linkname ? b4a.concat([this._linkname, data]) : data
+      return cb(null)
+    }
+
+    if (this._isVoid) {
+      if (data.byteLength > 0) {
+        return cb(new Error('No body allowed for this entry'))
+      }
+      return cb()
+    }
+
+    this.written += data.byteLength
+    if (this._pack.push(data)) return cb()
+    this._pack._drain = cb
+  }
+
+  _finish () {
+    if (this._finished) return
+    this._finished = true
+
+    if (this._isLinkname) {
+      this.header.linkname = this._linkname ? b4a.toString(this._linkname, 'utf-8') : ''
+      this._pack._encode(this.header)
+    }
+
+    overflow(this._pack, this.header.size)
+
+    this._pack._done(this)
+  }
+
+  _final (cb) {
+    if (this.written !== this.header.size) { // corrupting tar
+      return cb(new Error('Size mismatch'))
+    }
+
+    this._finish()
+    cb(null)
+  }
+
+  _getError () {
+    return getStreamError(this) || new Error('tar entry destroyed')
+  }
+
+  _predestroy () {
+    this._pack.destroy(this._getError())
+  }
+
+  _destroy (cb) {
+    this._pack._done(this)
+
+    this._continuePack(this._finished ? null : this._getError())
+
+    cb()
+  }
+}
+
+class Pack extends Readable {
+  constructor (opts) {
+    super(opts)
+    this._drain = noop
+    this._finalized = false
+    this._finalizing = false
+    this._pending = []
+    this._stream = null
+  }
+
+  entry (header, buffer, callback) {
+    if (this._finalized || this.destroying) throw new Error('already finalized or destroyed')
+
+    if (typeof buffer === 'function') {
+      callback = buffer
+      buffer = null
+    }
+
+    if (!callback) callback = noop
+
+    if (!header.size || header.type === 'symlink') header.size = 0
+    if (!header.type) header.type = modeToType(header.mode)
+    if (!header.mode) header.mode = header.type === 'directory' ? DMODE : FMODE
+    if (!header.uid) header.uid = 0
+    if (!header.gid) header.gid = 0
+    if (!header.mtime) header.mtime = new Date()
+
+    if (typeof buffer === 'string') buffer = b4a.from(buffer)
+
+    const sink = new Sink(this, header, callback)
+
+    if (b4a.isBuffer(buffer)) {
+      header.size = buffer.byteLength
+      sink.write(buffer)
+      sink.end()
+      return sink
+    }
+
+    if (sink._isVoid) {
+      return sink
+    }
+
+    return sink
+  }
+
+  finalize () {
+    if (this._stream || this._pending.length > 0) {
+      this._finalizing = true
+      return
+    }
+
+    if (this._finalized) return
+    this._finalized = true
+
+    this.push(END_OF_TAR)
+    this.push(null)
+  }
+
+  _done (stream) {
+    if (stream !== this._stream) return
+
+    this._stream = null
+
+    if (this._finalizing) this.finalize()
+    if (this._pending.length) this._pending.shift()._continueOpen()
+  }
+
+  _encode (header) {
+    if (!header.pax) {
+      const buf = headers.encode(header)
+      if (buf) {
+        this.push(buf)
+        return
+      }
+    }
+    this._encodePax(header)
+  }
+
+  _encodePax (header) {
+    const paxHeader = headers.encodePax({
+      name: header.name,
+      linkname: header.linkname,
+      pax: header.pax
+    })
+
+    const newHeader = {
+      name: 'PaxHeader',
+      mode: header.mode,
+      uid: header.uid,
+      gid: header.gid,
+      size: paxHeader.byteLength,
+      mtime: header.mtime,
+      type: 'pax-header',
+      linkname: header.linkname && 'PaxHeader',
+      uname: header.uname,
+      gname: header.gname,
+      devmajor: header.devmajor,
+      devminor: header.devminor
+    }
+
+    this.push(headers.encode(newHeader))
+    this.push(paxHeader)
+    overflow(this, paxHeader.byteLength)
+
+    newHeader.size = header.size
+    newHeader.type = header.type
+    this.push(headers.encode(newHeader))
+  }
+
+  _doDrain () {
+    const drain = this._drain
+    this._drain = noop
+    drain()
+  }
+
+  _predestroy () {
+    const err = getStreamError(this)
+
+    if (this._stream) this._stream.destroy(err)
+
+    while (this._pending.length) {
+      const stream = this._pending.shift()
+      stream.destroy(err)
+      stream._continueOpen()
+    }
+
+    this._doDrain()
+  }
+
+  _read (cb) {
+    this._doDrain()
+    cb()
+  }
+}
+
+module.exports = function pack (opts) {
+  return new Pack(opts)
+}
+
+function modeToType (mode) {
+  switch (mode & constants.S_IFMT) {
+    case constants.S_IFBLK: return 'block-device'
+    case constants.S_IFCHR: return 'character-device'
+    case constants.S_IFDIR: return 'directory'
+    case constants.S_IFIFO: return 'fifo'
+    case constants.S_IFLNK: return 'symlink'
+  }
+
+  return 'file'
+}
+
+function noop () {}
+
+function overflow (self, size) {
+  size &= 511
+  if (size) self.push(END_OF_TAR.subarray(0, 512 - size))
+}
+
+function mapWritable (buf) {
+  return b4a.isBuffer(buf) ? buf : b4a.from(buf)
+}
+
+
+/***/ }),
+
+/***/ 3739:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const PassThroughDecoder = __nccwpck_require__(7727)
+const UTF8Decoder = __nccwpck_require__(777)
+
+module.exports = class TextDecoder {
+  constructor(encoding = 'utf8') {
+    this.encoding = normalizeEncoding(encoding)
+
+    switch (this.encoding) {
+      case 'utf8':
+        this.decoder = new UTF8Decoder()
+        break
+      case 'utf16le':
+      case 'base64':
+        throw new Error('Unsupported encoding: ' + this.encoding)
+      default:
+        this.decoder = new PassThroughDecoder(this.encoding)
+    }
+  }
+
+  get remaining() {
+    return this.decoder.remaining
+  }
+
+  push(data) {
+    if (typeof data === 'string') return data
+    return this.decoder.decode(data)
+  }
+
+  // For Node.js compatibility
+  write(data) {
+    return this.push(data)
+  }
+
+  end(data) {
+    let result = ''
+    if (data) result = this.push(data)
+    result += this.decoder.flush()
+    return result
+  }
+}
+
+function normalizeEncoding(encoding) {
+  encoding = encoding.toLowerCase()
+
+  switch (encoding) {
+    case 'utf8':
+    case 'utf-8':
+      return 'utf8'
+    case 'ucs2':
+    case 'ucs-2':
+    case 'utf16le':
+    case 'utf-16le':
+      return 'utf16le'
+    case 'latin1':
+    case 'binary':
+      return 'latin1'
+    case 'base64':
+    case 'ascii':
+    case 'hex':
+      return encoding
+    default:
+      throw new Error('Unknown encoding: ' + encoding)
+  }
+}
+
+
+/***/ }),
+
+/***/ 7727:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const b4a = __nccwpck_require__(9593)
+
+module.exports = class PassThroughDecoder {
+  constructor(encoding) {
+    this.encoding = encoding
+  }
+
+  get remaining() {
+    return 0
+  }
+
+  decode(data) {
+    return b4a.toString(data, this.encoding)
+  }
+
+  flush() {
+    return ''
+  }
+}
+
+
+/***/ }),
+
+/***/ 777:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const b4a = __nccwpck_require__(9593)
+
+/**
+ * https://encoding.spec.whatwg.org/#utf-8-decoder
+ */
+module.exports = class UTF8Decoder {
+  constructor() {
+    this._reset()
+  }
+
+  get remaining() {
+    return this.bytesSeen
+  }
+
+  decode(data) {
+    if (data.byteLength === 0) return ''
+
+    if (this.bytesNeeded === 0 && trailingIncomplete(data, 0) === 0) {
+      this.bytesSeen = trailingBytesSeen(data)
+      return b4a.toString(data, 'utf8')
+    }
+
+    let result = ''
+    let start = 0
+
+    if (this.bytesNeeded > 0) {
+      while (start < data.byteLength) {
+        const byte = data[start]
+
+        if (byte < this.lowerBoundary || byte > this.upperBoundary) {
+          result += '\ufffd'
+          this._reset()
+          break
+        }
+
+        this.lowerBoundary = 0x80
+        this.upperBoundary = 0xbf
+        this.codePoint = (this.codePoint << 6) | (byte & 0x3f)
+        this.bytesSeen++
+        start++
+
+        if (this.bytesSeen === this.bytesNeeded) {
+          result += String.fromCodePoint(this.codePoint)
+          this._reset()
+          break
+        }
+      }
+
+      if (this.bytesNeeded > 0) return result
+    }
+
+    const trailing = trailingIncomplete(data, start)
+    const end = data.byteLength - trailing
+
+    if (end > start) result += b4a.toString(data, 'utf8', start, end)
+
+    for (let i = end; i < data.byteLength; i++) {
+      const byte = data[i]
+
+      if (this.bytesNeeded === 0) {
+        if (byte <= 0x7f) {
+          this.bytesSeen = 0
+          result += String.fromCharCode(byte)
+        } else if (byte >= 0xc2 && byte <= 0xdf) {
+          this.bytesNeeded = 2
+          this.bytesSeen = 1
+          this.codePoint = byte & 0x1f
+        } else if (byte >= 0xe0 && byte <= 0xef) {
+          if (byte === 0xe0) this.lowerBoundary = 0xa0
+          else if (byte === 0xed) this.upperBoundary = 0x9f
+          this.bytesNeeded = 3
+          this.bytesSeen = 1
+          this.codePoint = byte & 0xf
+        } else if (byte >= 0xf0 && byte <= 0xf4) {
+          if (byte === 0xf0) this.lowerBoundary = 0x90
+          else if (byte === 0xf4) this.upperBoundary = 0x8f
+          this.bytesNeeded = 4
+          this.bytesSeen = 1
+          this.codePoint = byte & 0x7
+        } else {
+          this.bytesSeen = 1
+          result += '\ufffd'
+        }
+
+        continue
+      }
+
+      if (byte < this.lowerBoundary || byte > this.upperBoundary) {
+        result += '\ufffd'
+        i--
+        this._reset()
+
+        continue
+      }
+
+      this.lowerBoundary = 0x80
+      this.upperBoundary = 0xbf
+
+      this.codePoint = (this.codePoint << 6) | (byte & 0x3f)
+      this.bytesSeen++
+
+      if (this.bytesSeen === this.bytesNeeded) {
+        result += String.fromCodePoint(this.codePoint)
+        this._reset()
+      }
+    }
+
+    return result
+  }
+
+  flush() {
+    const result = this.bytesNeeded > 0 ? '\ufffd' : ''
+    this._reset()
+    return result
+  }
+
+  _reset() {
+    this.codePoint = 0
+    this.bytesNeeded = 0
+    this.bytesSeen = 0
+    this.lowerBoundary = 0x80
+    this.upperBoundary = 0xbf
+  }
+}
+
+function trailingIncomplete(data, start) {
+  const len = data.byteLength
+  if (len <= start) return 0
+
+  const limit = Math.max(start, len - 4)
+
+  let i = len - 1
+  while (i > limit && (data[i] & 0xc0) === 0x80) i--
+
+  if (i < start) return 0
+
+  const byte = data[i]
+
+  let needed
+  if (byte <= 0x7f) return 0
+  if (byte >= 0xc2 && byte <= 0xdf) needed = 2
+  else if (byte >= 0xe0 && byte <= 0xef) needed = 3
+  else if (byte >= 0xf0 && byte <= 0xf4) needed = 4
+  else return 0
+
+  const available = len - i
+  return available < needed ? available : 0
+}
+
+function trailingBytesSeen(data) {
+  const len = data.byteLength
+  if (len === 0) return 0
+
+  const last = data[len - 1]
+
+  if (last <= 0x7f) return 0
+  if ((last & 0xc0) !== 0x80) return 1
+
+  const limit = Math.max(0, len - 4)
+
+  let i = len - 2
+  while (i >= limit && (data[i] & 0xc0) === 0x80) i--
+
+  if (i < 0) return 1
+
+  const first = data[i]
+
+  let needed
+  if (first >= 0xc2 && first <= 0xdf) needed = 2
+  else if (first >= 0xe0 && first <= 0xef) needed = 3
+  else if (first >= 0xf0 && first <= 0xf4) needed = 4
+  else return 1
+
+  if (len - i !== needed) return 1
+
+  if (needed >= 3) {
+    const second = data[i + 1]
+    if (first === 0xe0 && second < 0xa0) return 1
+    if (first === 0xed && second > 0x9f) return 1
+    if (first === 0xf0 && second < 0x90) return 1
+    if (first === 0xf4 && second > 0x8f) return 1
+  }
+
+  return 0
+}
 
 
 /***/ }),
@@ -52285,6 +55336,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: external "node:fs/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 ;// CONCATENATED MODULE: ../../packages/action/src/context.ts
@@ -54839,14 +57892,14 @@ var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arg
  */
 function exec_exec(commandLine, args, options) {
     return exec_awaiter(this, void 0, void 0, function* () {
-        const commandArgs = tr.argStringToArray(commandLine);
+        const commandArgs = argStringToArray(commandLine);
         if (commandArgs.length === 0) {
             throw new Error(`Parameter 'commandLine' cannot be null or empty.`);
         }
         // Path to tool to execute should be first arg
         const toolPath = commandArgs[0];
         args = commandArgs.slice(1).concat(args || []);
-        const runner = new tr.ToolRunner(toolPath, args, options);
+        const runner = new ToolRunner(toolPath, args, options);
         return runner.exec();
     });
 }
@@ -54866,8 +57919,8 @@ function getExecOutput(commandLine, args, options) {
         let stdout = '';
         let stderr = '';
         //Using string decoder covers the case where a mult-byte character is split
-        const stdoutDecoder = new StringDecoder('utf8');
-        const stderrDecoder = new StringDecoder('utf8');
+        const stdoutDecoder = new external_string_decoder_.StringDecoder('utf8');
+        const stderrDecoder = new external_string_decoder_.StringDecoder('utf8');
         const originalStdoutListener = (_a = options === null || options === void 0 ? void 0 : options.listeners) === null || _a === void 0 ? void 0 : _a.stdout;
         const originalStdErrListener = (_b = options === null || options === void 0 ? void 0 : options.listeners) === null || _b === void 0 ? void 0 : _b.stderr;
         const stdErrListener = (data) => {
@@ -55387,7 +58440,7 @@ function parseDuration(text) {
     return total;
 }
 /** `350 ms`, `4 s`, `2 min 5 s`, `1 h 3 min`: for people. */
-function formatDuration(ms) {
+function duration_formatDuration(ms) {
     if (ms < 1000)
         return `${Math.round(ms)} ms`;
     if (ms < 10_000 && ms % 1000 >= 50)
@@ -55408,7 +58461,7 @@ class TimeoutError extends Error {
     name = 'TimeoutError';
     waitedMs;
     constructor(what, waitedMs) {
-        super(`waited ${formatDuration(waitedMs)} for ${what}`);
+        super(`waited ${duration_formatDuration(waitedMs)} for ${what}`);
         this.waitedMs = waitedMs;
     }
 }
@@ -63491,7 +66544,7 @@ function code(text) {
  * Switches a host to a staged release, proves it, or goes back. A failure is an outcome; only a cancel is
  * thrown, and leaves the undoing to the post step.
  */
-async function deployRelease(project, staged, { rollback, log, clock, preDeploy = true, }) {
+async function deployRelease(project, staged, { rollback, log, clock, preDeploy = true, wayBack = async () => 'as-recorded', }) {
     const started = clock.now();
     const previous = project.serving;
     const outcome = (result, rest) => ({
@@ -63530,7 +66583,7 @@ async function deployRelease(project, staged, { rollback, log, clock, preDeploy 
         if (verdict.good) {
             await project.postDeploy(staged.id);
             await project.settle(staged.id);
-            const gone = project.downtime > 0 ? ` Replaced services were away for ${formatDuration(project.downtime)}.` : '';
+            const gone = project.downtime > 0 ? ` Replaced services were away for ${duration_formatDuration(project.downtime)}.` : '';
             return outcome('deployed', {
                 message: `${project.host} serves ${staged.id}, verified.${gone}`,
             });
@@ -63542,7 +66595,7 @@ async function deployRelease(project, staged, { rollback, log, clock, preDeploy 
             throw error;
         failure = await explain(project, staged, error);
     }
-    return undo(project, failure, { rollback, log, outcome });
+    return undo(project, failure, { rollback, log, wayBack, outcome });
 }
 /** `docker compose up` says little of why: where a container tells more, that is the reason. */
 async function explain(project, staged, error) {
@@ -63551,7 +66604,7 @@ async function explain(project, staged, error) {
         details: error instanceof UserError ? (error.details ?? '') : error instanceof Error ? (error.stack ?? '') : '',
         next: error instanceof UserError ? (error.next ?? '') : '',
     };
-    if (!own.reason.startsWith('docker compose up'))
+    if (!/^docker compose up on \S+ \(exit code/.test(own.reason))
         return own;
     try {
         const verdict = await project.verify(staged.id, 1);
@@ -63564,7 +66617,7 @@ async function explain(project, staged, error) {
     }
     return own;
 }
-async function undo(project, failure, { rollback, log, outcome, }) {
+async function undo(project, failure, { rollback, log, wayBack, outcome, }) {
     const { reason, details, next } = failure;
     if (!rollback) {
         await project.leaveAsItIs();
@@ -63579,9 +66632,9 @@ async function undo(project, failure, { rollback, log, outcome, }) {
     if (!(await project.needsRollBack()))
         return outcome('failed', { reason, details, next, message: `${reason}. No container was changed.` });
     log.info(`${project.host}: ${reason}; going back`);
-    const back = await project.rollBack(reason);
+    const back = await project.rollBack(reason, { singletons: await wayBack() });
     const away = project.downtime > 0 && back.verified
-        ? ` Users were without service for ${formatDuration(project.downtime)}.`
+        ? ` Users were without service for ${duration_formatDuration(project.downtime)}.`
         : '';
     return outcome(back.verified ? (back.serving ? 'rolled-back' : 'failed') : 'rollback-failed', {
         reason,
@@ -63593,10 +66646,404 @@ async function undo(project, failure, { rollback, log, outcome, }) {
     });
 }
 
+;// CONCATENATED MODULE: ../../node_modules/.pnpm/yocto-queue@1.2.2/node_modules/yocto-queue/index.js
+/*
+How it works:
+`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
+*/
+
+class Node {
+	value;
+	next;
+
+	constructor(value) {
+		this.value = value;
+	}
+}
+
+class Queue {
+	#head;
+	#tail;
+	#size;
+
+	constructor() {
+		this.clear();
+	}
+
+	enqueue(value) {
+		const node = new Node(value);
+
+		if (this.#head) {
+			this.#tail.next = node;
+			this.#tail = node;
+		} else {
+			this.#head = node;
+			this.#tail = node;
+		}
+
+		this.#size++;
+	}
+
+	dequeue() {
+		const current = this.#head;
+		if (!current) {
+			return;
+		}
+
+		this.#head = this.#head.next;
+		this.#size--;
+
+		// Clean up tail reference when queue becomes empty
+		if (!this.#head) {
+			this.#tail = undefined;
+		}
+
+		return current.value;
+	}
+
+	peek() {
+		if (!this.#head) {
+			return;
+		}
+
+		return this.#head.value;
+
+		// TODO: Node.js 18.
+		// return this.#head?.value;
+	}
+
+	clear() {
+		this.#head = undefined;
+		this.#tail = undefined;
+		this.#size = 0;
+	}
+
+	get size() {
+		return this.#size;
+	}
+
+	* [Symbol.iterator]() {
+		let current = this.#head;
+
+		while (current) {
+			yield current.value;
+			current = current.next;
+		}
+	}
+
+	* drain() {
+		while (this.#head) {
+			yield this.dequeue();
+		}
+	}
+}
+
+;// CONCATENATED MODULE: ../../node_modules/.pnpm/p-limit@7.3.3/node_modules/p-limit/index.js
+
+
+function pLimit(concurrency) {
+	let rejectOnClear = false;
+
+	if (typeof concurrency === 'object') {
+		({concurrency, rejectOnClear = false} = concurrency);
+	}
+
+	validateConcurrency(concurrency);
+
+	if (typeof rejectOnClear !== 'boolean') {
+		throw new TypeError('Expected `rejectOnClear` to be a boolean');
+	}
+
+	const queue = new Queue();
+	let activeCount = 0;
+
+	const resumeNext = () => {
+		// Process the next queued function if we're under the concurrency limit
+		if (activeCount < concurrency && queue.size > 0) {
+			activeCount++;
+			queue.dequeue().run();
+		}
+	};
+
+	const next = () => {
+		activeCount--;
+		resumeNext();
+	};
+
+	const run = async (function_, resolve, arguments_) => {
+		// Execute the function and capture the result promise
+		const result = (async () => function_(...arguments_))();
+
+		// Resolve immediately with the promise (don't wait for completion)
+		resolve(result);
+
+		// Wait for the function to complete (success or failure)
+		// We catch errors here to prevent unhandled rejections,
+		// but the original promise rejection is preserved for the caller
+		try {
+			await result;
+		} catch {}
+
+		// Decrement active count and process next queued function
+		next();
+	};
+
+	const enqueue = (function_, resolve, reject, arguments_) => {
+		const queueItem = {reject};
+
+		// Queue the internal resolve function instead of the run function
+		// to preserve the asynchronous execution context.
+		new Promise(internalResolve => { // eslint-disable-line promise/param-names
+			queueItem.run = internalResolve;
+			queue.enqueue(queueItem);
+		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
+
+		// Start processing immediately if we haven't reached the concurrency limit
+		if (activeCount < concurrency) {
+			resumeNext();
+		}
+	};
+
+	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
+		enqueue(function_, resolve, reject, arguments_);
+	});
+
+	Object.defineProperties(generator, {
+		activeCount: {
+			get: () => activeCount,
+		},
+		pendingCount: {
+			get: () => queue.size,
+		},
+		clearQueue: {
+			value() {
+				if (!rejectOnClear) {
+					queue.clear();
+					return;
+				}
+
+				const abortError = AbortSignal.abort().reason;
+
+				while (queue.size > 0) {
+					queue.dequeue().reject(abortError);
+				}
+			},
+		},
+		concurrency: {
+			get: () => concurrency,
+
+			set(newConcurrency) {
+				validateConcurrency(newConcurrency);
+				concurrency = newConcurrency;
+
+				queueMicrotask(() => {
+					// eslint-disable-next-line no-unmodified-loop-condition
+					while (activeCount < concurrency && queue.size > 0) {
+						resumeNext();
+					}
+				});
+			},
+		},
+		map: {
+			async value(iterable, function_) {
+				const promises = [];
+
+				try {
+					Array.from(iterable, (value, index) => {
+						const promise = generator(function_, value, index);
+						promises.push(promise);
+						return promise;
+					});
+				} catch (error) {
+					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
+					for (const promise of promises) {
+						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
+					}
+
+					throw error;
+				}
+
+				return Promise.all(promises);
+			},
+		},
+	});
+
+	return generator;
+}
+
+function limitFunction(function_, options) {
+	const limit = pLimit(options);
+
+	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
+	Object.defineProperty(limitedFunction, 'clearQueue', {
+		value: limit.clearQueue,
+	});
+
+	return limitedFunction;
+}
+
+function validateConcurrency(concurrency) {
+	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
+		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
+	}
+}
+
 // EXTERNAL MODULE: external "node:stream"
 var external_node_stream_ = __nccwpck_require__(7075);
 ;// CONCATENATED MODULE: external "node:string_decoder"
 const external_node_string_decoder_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:string_decoder");
+;// CONCATENATED MODULE: ../../packages/ssh/src/shell.ts
+/** How much of each output stream is kept: enough for `docker inspect` of a hundred containers. */
+const keptOutput = 8 * 1024 * 1024;
+/** The SSH connection ended before the command's exit code came: nobody knows what became of the command. */
+class ConnectionLost extends Error {
+    name = 'ConnectionLost';
+}
+/** The command did not end in time; on the host it may still run. */
+class CommandTimedOut extends Error {
+    name = 'CommandTimedOut';
+}
+/** One word of a shell command line, whatever it contains. */
+function quoted(word) {
+    if (word.includes('\0'))
+        throw new TypeError('a NUL character cannot be an argument of a command');
+    return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+/** The command line that runs a constant script with arguments, for whatever login shell the user has. */
+function commandLine(script, args = []) {
+    return ['sh', '-euc', quoted(script), 'lockkeeper', ...args.map(quoted)].join(' ');
+}
+/** Keeps the end of a growing text within `limit` characters. */
+class Tail {
+    #text = '';
+    #limit;
+    constructor(limit) {
+        this.#limit = limit;
+    }
+    add(text) {
+        this.#text += text;
+        // Cut now and then, not at each piece: cutting copies.
+        if (this.#text.length > this.#limit * 2)
+            this.#text = this.#text.slice(-this.#limit);
+    }
+    toString() {
+        return this.#text.length > this.#limit ? this.#text.slice(-this.#limit) : this.#text;
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/command.ts
+
+
+
+/** One command in a channel of its own; connecting counts towards its time. Settles as `Shell.run` says. */
+function execute(connect, name, script, { args, stdin, stdout, onOutput, timeout, signal }) {
+    return new Promise((resolve, reject) => {
+        const source = stdin instanceof external_node_stream_.Readable ? stdin : undefined;
+        let client;
+        let channel;
+        let timer;
+        let done = false;
+        const finish = (settle) => {
+            if (done)
+                return;
+            done = true;
+            clearTimeout(timer);
+            signal?.removeEventListener('abort', cancel);
+            client?.removeListener('close', lost);
+            unwatch();
+            stdout?.removeListener('drain', flow);
+            // Whoever fills it learns that nobody reads it any more.
+            source?.destroy();
+            settle();
+        };
+        const giveUp = (error) => finish(() => {
+            // It reaches a command that may still read; of others only the output is cut off.
+            channel?.signal('TERM');
+            channel?.close();
+            reject(error);
+        });
+        const lost = () => finish(() => reject(new ConnectionLost(`the connection to ${name} was lost during a command`)));
+        const cancel = () => giveUp(signal?.reason);
+        // The two streams share one window: what is held back holds back both, and nothing piles up here.
+        const hold = () => {
+            channel?.pause();
+            channel?.stderr.pause();
+        };
+        const flow = () => {
+            channel?.stderr.resume();
+            channel?.resume();
+        };
+        // Half an input must not pass for a whole one: the command is stopped, not told that this was the end.
+        if (source)
+            (0,external_node_stream_.finished)(source, { writable: false }, (error) => error && giveUp(error));
+        const unwatch = stdout
+            ? (0,external_node_stream_.finished)(stdout, { readable: false }, (error) => error && giveUp(error))
+            : () => { };
+        stdout?.on('drain', flow);
+        signal?.addEventListener('abort', cancel, { once: true });
+        if (timeout !== undefined)
+            timer = setTimeout(() => giveUp(new CommandTimedOut(`no end of the command on ${name}`)), Math.min(timeout, longestTimer));
+        const onChannel = (error, opened) => {
+            if (error)
+                return finish(() => reject(new ConnectionLost(`${name} opened no channel: ${error.message}`)));
+            channel = opened;
+            if (done)
+                return opened.close();
+            const kept = { stdout: new Tail(keptOutput), stderr: new Tail(keptOutput) };
+            let exit;
+            const take = (stream) => {
+                const decoder = new external_node_string_decoder_namespaceObject.StringDecoder('utf8');
+                return (data) => {
+                    if (done)
+                        return;
+                    const text = decoder.write(data);
+                    kept[stream].add(text);
+                    onOutput?.(text, stream);
+                };
+            };
+            const pass = (to) => (data) => {
+                if (!done && !to.write(data))
+                    hold();
+            };
+            opened.on('data', stdout ? pass(stdout) : take('stdout'));
+            opened.stderr.on('data', take('stderr'));
+            opened.on('exit', (code, signalName) => {
+                exit = code ?? 255;
+                if (code === null)
+                    kept.stderr.add(`killed by ${signalName}\n`);
+            });
+            opened.on('close', () => {
+                if (exit === undefined)
+                    return lost();
+                const code = exit;
+                finish(() => resolve({ code, stdout: kept.stdout.toString(), stderr: kept.stderr.toString() }));
+            });
+            // The host may close its end before it has read all: that shows in the exit code.
+            opened.on('error', () => { });
+            if (source)
+                source.pipe(opened);
+            else
+                opened.end(stdin ?? '');
+        };
+        if (signal?.aborted)
+            return cancel();
+        connect().then((connected) => {
+            if (done)
+                return;
+            client = connected;
+            client.once('close', lost);
+            try {
+                client.exec(commandLine(script, args), onChannel);
+            }
+            catch {
+                lost();
+            }
+        }, (error) => finish(() => reject(error)));
+    });
+}
+/** Node takes no longer one: 24.8 days. */
+const longestTimer = 2 ** 31 - 1;
+
 // EXTERNAL MODULE: ../../node_modules/.pnpm/ssh2@1.17.0_patch_hash=65de1fc59407ec562b1ceb801a04443f165412f8741c32c67bb7fbfefa996d54/node_modules/ssh2/lib/index.js
 var lib = __nccwpck_require__(2840);
 var lib_default = /*#__PURE__*/__nccwpck_require__.n(lib);
@@ -63772,8 +67219,12 @@ function pinnedFor(trust, host, port) {
 
 
 
-/** Dead for three of these in a row: the connection is given up, well before TCP would notice. */
-const keepaliveInterval = 8_000;
+/** The host did not answer until the connect timeout; it may do so later. */
+class Unreachable extends UserError {
+    name = 'Unreachable';
+}
+/** Three in a row unanswered, and as long again: a connection that went silent is given up after 28 s, well before TCP would. */
+const keepaliveInterval = 7_000;
 class AttemptFailed extends Error {
     failure;
     constructor(failure) {
@@ -63783,7 +67234,8 @@ class AttemptFailed extends Error {
 }
 /**
  * Connects, proves the host key before anything else is said, and logs in. Only causes that pass by
- * themselves are tried again, within the target's connect timeout. Throws UserError with the cause.
+ * themselves are tried again, within the target's connect timeout: then it throws Unreachable. Throws UserError with
+ * the cause.
  */
 async function dial(target, context) {
     const { clock, log, signal } = context;
@@ -63817,7 +67269,7 @@ async function dial(target, context) {
                 throw failure.error;
             const wait = pause(attempt) * (0.75 + Math.random() / 2);
             if (deadline.remaining() <= wait)
-                throw new UserError(`${failure.error.message} (tried ${attempt + 1} times in ${formatDuration(deadline.elapsed())})`, { next: failure.error.next, cause: failure.error.cause });
+                throw new Unreachable(`${failure.error.message} (tried ${attempt + 1} times in ${duration_formatDuration(deadline.elapsed())})`, { next: failure.error.next, cause: failure.error.cause });
             log.info(`${target.host}: ${failure.error.message}; trying again`);
             await clock.sleep(wait, signal);
         }
@@ -63991,45 +67443,6 @@ function hostKeyRefused(target, blob, why) {
     };
 }
 
-;// CONCATENATED MODULE: ../../packages/ssh/src/shell.ts
-/** How much of each output stream is kept: enough for `docker inspect` of a hundred containers. */
-const keptOutput = 8 * 1024 * 1024;
-/** The SSH connection ended before the command's exit code came: nobody knows what became of the command. */
-class ConnectionLost extends Error {
-    name = 'ConnectionLost';
-}
-/** The command did not end in time; on the host it may still run. */
-class CommandTimedOut extends Error {
-    name = 'CommandTimedOut';
-}
-/** One word of a shell command line, whatever it contains. */
-function quoted(word) {
-    if (word.includes('\0'))
-        throw new TypeError('a NUL character cannot be an argument of a command');
-    return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-/** The command line that runs a constant script with arguments, for whatever login shell the user has. */
-function commandLine(script, args = []) {
-    return ['sh', '-euc', quoted(script), 'lockkeeper', ...args.map(quoted)].join(' ');
-}
-/** Keeps the end of a growing text within `limit` characters. */
-class Tail {
-    #text = '';
-    #limit;
-    constructor(limit) {
-        this.#limit = limit;
-    }
-    add(text) {
-        this.#text += text;
-        // Cut now and then, not at each piece: cutting copies.
-        if (this.#text.length > this.#limit * 2)
-            this.#text = this.#text.slice(-this.#limit);
-    }
-    toString() {
-        return this.#text.length > this.#limit ? this.#text.slice(-this.#limit) : this.#text;
-    }
-}
-
 ;// CONCATENATED MODULE: ../../packages/ssh/src/login.ts
 
 /** How a person reaches the host from their own computer: `ssh -p 2222 deploy@10.0.0.5`. Pure. */
@@ -64055,7 +67468,8 @@ function hostAndPort({ host, port }) {
 
 
 
-
+/** Commands at the same time; sshd refuses a channel beyond its MaxSessions, 10 unless configured. */
+const atOnce = 8;
 /**
  * One verified connection to a host. When it is lost, the command under way throws `ConnectionLost` and the
  * next one connects anew, with the same proof of the host key. Throws UserError when it cannot connect.
@@ -64068,9 +67482,11 @@ async function connect(target, context) {
 class SshShell {
     name;
     login;
+    losses = 0;
     #target;
     #context;
     #session;
+    #channels = pLimit(atOnce);
     constructor(target, context) {
         this.name = target.host;
         this.login = loginCommand(target);
@@ -64088,14 +67504,16 @@ class SshShell {
                 if (this.#session === session)
                     this.#session = undefined;
             };
-            session.then(({ client }) => client.once('close', forget), forget);
+            session.then(({ client }) => client.once('close', () => {
+                this.losses++;
+                forget();
+            }), forget);
         }
         return this.#session;
     }
-    async run(script, options = {}) {
-        options.signal?.throwIfAborted();
-        const { client } = await this.open();
-        return execute(client, this.name, script, options);
+    run(script, options = {}) {
+        const client = () => this.open().then((session) => session.client);
+        return this.#channels(() => execute(client, this.name, script, options));
     }
     async tunnel(host, port) {
         const { client } = await this.open();
@@ -64113,80 +67531,72 @@ class SshShell {
         clearTimeout(timer);
     }
 }
-function execute(client, name, script, { args, stdin, onOutput, timeout, signal }) {
-    return new Promise((resolve, reject) => {
-        let channel;
-        let timer;
-        let done = false;
-        const finish = (settle) => {
-            if (done)
-                return;
-            done = true;
-            clearTimeout(timer);
-            signal?.removeEventListener('abort', cancel);
-            client.removeListener('close', lost);
-            settle();
-        };
-        const giveUp = (error) => finish(() => {
-            // OpenSSH passes the signal on; other servers ignore it, and the command goes on without us.
-            channel?.signal('TERM');
-            channel?.close();
-            reject(error);
-        });
-        const lost = () => finish(() => reject(new ConnectionLost(`the connection to ${name} was lost during a command`)));
-        const cancel = () => giveUp(signal?.reason);
-        client.once('close', lost);
-        signal?.addEventListener('abort', cancel, { once: true });
-        if (timeout !== undefined)
-            timer = setTimeout(() => giveUp(new CommandTimedOut(`no end of the command on ${name}`)), timeout);
-        const onChannel = (error, opened) => {
-            if (error)
-                return finish(() => reject(new ConnectionLost(`${name} opened no channel: ${error.message}`)));
-            channel = opened;
-            if (done)
-                return opened.close();
-            const kept = { stdout: new Tail(keptOutput), stderr: new Tail(keptOutput) };
-            let exit;
-            const take = (stream) => {
-                const decoder = new external_node_string_decoder_namespaceObject.StringDecoder('utf8');
-                return (data) => {
-                    const text = decoder.write(data);
-                    kept[stream].add(text);
-                    onOutput?.(text, stream);
-                };
-            };
-            opened.on('data', take('stdout'));
-            opened.stderr.on('data', take('stderr'));
-            opened.on('exit', (code, signalName) => {
-                exit = code ?? 255;
-                if (code === null)
-                    kept.stderr.add(`killed by ${signalName}\n`);
-            });
-            opened.on('close', () => {
-                if (exit === undefined)
-                    return lost();
-                const code = exit;
-                finish(() => resolve({ code, stdout: kept.stdout.toString(), stderr: kept.stderr.toString() }));
-            });
-            // The host may close its end before it has read all: that shows in the exit code.
-            opened.on('error', () => { });
-            if (stdin instanceof external_node_stream_.Readable)
-                stdin.pipe(opened);
-            else
-                opened.end(stdin ?? '');
-        };
-        try {
-            client.exec(commandLine(script, args), onChannel);
-        }
-        catch {
-            lost();
-        }
-    });
-}
 
 // EXTERNAL MODULE: external "node:net"
 var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ../../packages/ssh/src/pkcs8.ts
+
+
+/** Whether a key is in the form that `openssl genpkey` writes, which ssh2 does not read. */
+function isPkcs8(key) {
+    return /-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.test(key);
+}
+/** A PKCS#8 key in a form that ssh2 reads, without its passphrase. Throws UserError that names what is wrong. */
+function fromPkcs8(key, passphrase) {
+    const opened = pkcs8_open(key, passphrase);
+    switch (opened.asymmetricKeyType) {
+        case 'rsa':
+            return String(opened.export({ type: 'pkcs1', format: 'pem' }));
+        case 'ec':
+            return String(opened.export({ type: 'sec1', format: 'pem' }));
+        case 'ed25519':
+            return opensshEd25519(opened);
+        default:
+            throw new UserError(`is of the kind ${opened.asymmetricKeyType}, which SSH has no use for; expected Ed25519, ECDSA or RSA`);
+    }
+}
+function pkcs8_open(key, passphrase) {
+    const encrypted = key.includes('BEGIN ENCRYPTED');
+    if (encrypted && passphrase === undefined)
+        throw new UserError('is encrypted; give its passphrase, or a key without one for this deploy only');
+    try {
+        return (0,external_node_crypto_.createPrivateKey)({ key, passphrase });
+    }
+    catch {
+        if (encrypted)
+            throw new UserError('cannot be opened with this passphrase');
+        throw new UserError('cannot be read: it is damaged or of an unsupported kind', {
+            next: 'openssl pkey -in key -noout   (says nothing when the file is whole)',
+        });
+    }
+}
+/** OpenSSH's own form (PROTOCOL.key), not encrypted: Node cannot write it. */
+function opensshEd25519(key) {
+    const { d = '', x = '' } = key.export({ format: 'jwk' });
+    const [seed, publicKey] = [Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')];
+    const type = field('ssh-ed25519');
+    const check = Buffer.from('lock');
+    const secret = Buffer.concat([
+        ...[check, check, type, field(publicKey), field(Buffer.concat([seed, publicKey])), field('')],
+    ]);
+    const padding = Buffer.from([1, 2, 3, 4, 5, 6, 7].slice(0, (8 - (secret.length % 8)) % 8));
+    const whole = Buffer.concat([
+        ...[Buffer.from('openssh-key-v1\0'), field('none'), field('none'), field(''), Buffer.from([0, 0, 0, 1])],
+        ...[field(Buffer.concat([type, field(publicKey)])), field(Buffer.concat([secret, padding]))],
+    ]);
+    const lines = whole.toString('base64').replace(/.{70}/g, '$&\n').trimEnd();
+    return `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines}\n-----END OPENSSH PRIVATE KEY-----\n`;
+}
+/** A string as SSH writes it: its length before it. */
+function field(content) {
+    const bytes = Buffer.from(content);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+}
+
 ;// CONCATENATED MODULE: ../../packages/ssh/src/private-key.ts
+
 
 
 /**
@@ -64195,7 +67605,7 @@ var external_node_net_ = __nccwpck_require__(7030);
  * wrong; no byte of the key is in it.
  */
 function parsePrivateKey(text, passphrase) {
-    const key = normalised(text);
+    let key = normalised(text);
     if (/^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-)/.test(key))
         throw new UserError('is a public key; expected the private one, the file without .pub');
     if (key.startsWith('PuTTY-User-Key-File'))
@@ -64204,6 +67614,8 @@ function parsePrivateKey(text, passphrase) {
         throw new UserError('is not a private key; expected text that starts with -----BEGIN … PRIVATE KEY-----');
     if (!/-----END [A-Z0-9 ]*PRIVATE KEY-----/.test(key))
         throw new UserError('is cut: its END line is missing');
+    if (isPkcs8(key))
+        key = fromPkcs8(key, passphrase);
     const parsed = lib_default().utils.parseKey(key, passphrase);
     if (!(parsed instanceof Error))
         return key;
@@ -64212,10 +67624,6 @@ function parsePrivateKey(text, passphrase) {
         throw new UserError('is encrypted; give its passphrase, or a key without one for this deploy only');
     if (passphrase !== undefined && /bad decrypt|bad passphrase|integrity|malformed|decrypt/.test(message))
         throw new UserError('cannot be opened with this passphrase');
-    if (key.includes('-----BEGIN PRIVATE KEY-----') || key.includes('BEGIN ENCRYPTED PRIVATE KEY'))
-        throw new UserError('is in PKCS#8 form, which is not supported for this kind of key', {
-            next: 'ssh-keygen -p -N "" -f key   (rewrites it in OpenSSH form)',
-        });
     throw new UserError('cannot be read: it is damaged or of an unsupported kind', {
         next: 'ssh-keygen -y -f key   (prints the public key when the file is whole)',
     });
@@ -64260,9 +67668,9 @@ function checkHostName(inputs, name, host) {
 }
 /**
  * The SSH inputs that every deploying action shares. Problems are collected in `inputs`; the result is of
- * use only after `inputs.done()`.
+ * use only after `inputs.done()`. Without `needsTrust` the caller learns the hosts' keys by another way.
  */
-function readSshInputs(inputs) {
+function readSshInputs(inputs, { needsTrust = true } = {}) {
     const username = readUser(inputs, 'username', true);
     const passphrase = inputs.secret('passphrase').replace(/[\r\n]+$/, '') || undefined;
     const privateKey = readKey(inputs, 'private-key', passphrase, true);
@@ -64272,7 +67680,7 @@ function readSshInputs(inputs) {
         'known-hosts': () => parseHostTrust({ knownHosts }),
         'host-fingerprint': () => parseHostTrust({ fingerprints: inputs.list('host-fingerprint') }),
     });
-    if (trust.knownHosts.length + trust.fingerprints.length === 0 && !knownHosts.trim())
+    if (needsTrust && trust.knownHosts.length + trust.fingerprints.length === 0 && !knownHosts.trim())
         if (inputs.list('host-fingerprint').length === 0)
             inputs.problem('host-fingerprint', 'is required, or known-hosts: no host is trusted unseen. On the host: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub');
     const connectTimeout = inputs.duration('connect-timeout', { min: 1000, max: 600_000 });
@@ -64353,6 +67761,7 @@ function readTrust(inputs, parts) {
 
 
 
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/answer.ts
 
 /** Runs a script that must succeed; what the host said is the error. */
@@ -64384,17 +67793,54 @@ function onHost({ name, login }, command, directory) {
     return `${login ?? `ssh ${word(name)}`} ${quoted(there)}`;
 }
 
-;// CONCATENATED MODULE: ../../packages/compose/src/host/scripts.ts
-/**
- * The scripts that run on the host: constant POSIX sh, for dash and busybox too. Inputs come as positional
- * arguments, secrets by stdin. In all of them `$1` is the project directory, absolute, unless said otherwise.
- */
+;// CONCATENATED MODULE: ../../packages/compose/src/host/fragments.ts
+/** What several scripts begin with: parts of the constant POSIX sh that runs on the host. */
 /** A login over SSH without a login shell often lacks the places where docker lies. */
-const scripts_path = `
+const fragments_path = `
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 export PATH LC_ALL=C
 umask 077
 `;
+/**
+ * Who runs a step. The runner recorded itself in `<step>/run`: its process id, the id of the boot, its start in clock
+ * ticks (a process id alone is soon another's), and the second by which it should have ended.
+ */
+const runners = `
+read -r boot </proc/sys/kernel/random/boot_id || boot=unknown
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
+# $started: when process $1 began. Fails when it is gone or dead.
+start_of() {
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  set -- \${stat##*) }
+  started=\${20}
+  [ "$1" != Z ]
+}
+# $pid, $born, $start and $limit as the runner of step $1 recorded them. Fails unless that process still lives.
+lives() {
+  pid=0 born= start= limit=0
+  { read -r pid born start limit <"$1/run"; } 2>/dev/null || return 1
+  [ "$born" = "$boot" ] && start_of "$pid" && [ "$started" = "$start" ]
+}
+# To a runner and all that it started: its session, or, where the host knows none, its children's children.
+signal() {
+  if kill -s "$1" -- "-$2" 2>/dev/null; then return 0; fi
+  for child in $(cat "/proc/$2/task/$2/children" 2>/dev/null); do signal "$1" "$child"; done
+  kill -s "$1" "$2" 2>/dev/null || true
+}
+# What \`docker compose run\` started for step $1; it may outlive the command that waits for it.
+containers_of() { docker ps -q --filter "label=lockkeeper.step=\${1##*/}" 2>/dev/null || true; }
+kill_containers_of() {
+  ids=$(containers_of "$1")
+  if [ -n "$ids" ]; then docker kill $ids >/dev/null 2>&1 || true; fi
+}
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/scripts.ts
+
+/**
+ * The scripts that run on the host: constant POSIX sh, for dash and busybox too. Inputs come as positional
+ * arguments, secrets by stdin. In all of them `$1` is the project directory, absolute, unless said otherwise.
+ */
 /**
  * `compose` with a release: $kind is plugin or standalone, $release the directory that holds
  * `args` (global arguments, one a line), `environment` (NAME=value lines) and `cleared` (names of the
@@ -64406,6 +67852,11 @@ load_environment() {
   while IFS= read -r line; do export "$line"; done <"$release/environment"
 }
 compose() {
+  # What it starts can be found and ended, also when this command is killed.
+  if [ "\${1-}" = run ] && [ -n "\${LOCKKEEPER_STEP-}" ]; then
+    shift
+    set -- run --label "lockkeeper.step=$LOCKKEEPER_STEP" "$@"
+  fi
   n=$#
   while IFS= read -r line; do set -- "$@" "$line"; done <"$release/args"
   while [ "$n" -gt 0 ]; do line=$1; shift; set -- "$@" "$line"; n=$((n - 1)); done
@@ -64415,12 +67866,23 @@ compose() {
   )
 }
 `;
+/** `run_hook` with a release: the lines of file $hook, in which \`docker compose\` means the release. */
+const hooks = `${compose}
+docker() {
+  if [ "\${1-}" = compose ]; then shift; compose "$@"; else command docker "$@"; fi
+}
+run_hook() {
+  load_environment
+  set --
+  . "$hook"
+}
+`;
 /**
  * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
  * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
  * `directory …` or what is wrong with it, then `free <kilobytes>`.
  */
-const preflight = `${scripts_path}
+const preflight = `${fragments_path}
 look() {
   if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
   echo 'docker present'
@@ -64451,7 +67913,7 @@ echo "directory $(pwd)"
 df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
 `;
 /** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
-const prepare = `${scripts_path}
+const prepare = `${fragments_path}
 state=$1/.lockkeeper
 [ -L "$state" ] && exit 67
 mkdir -p "$state/releases" "$state/bad" "$state/steps"
@@ -64480,11 +67942,11 @@ while [ $# -gt 0 ]; do
 done
 `;
 /** Writes text files: path and number of lines each. */
-const writeFiles = `${scripts_path}${write}`;
+const writeFiles = `${fragments_path}${write}`;
 /** $1 a path. 66: there is none. */
 const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
-/** $1 a path, removed with all below it. */
-const removePath = `rm -rf "$1"`;
+/** Paths $1…, removed with all below them. */
+const removePaths = `rm -rf "$@"`;
 /** Appends stdin to the audit log. */
 const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
 /** Prints each release's record under its id, and \`bad <id>\` heads. */
@@ -64499,7 +67961,7 @@ const listReleases = `${list}
 list "$1"
 `;
 /** Release $2 serves from now on: its record and a line for the audit log come by stdin. Then lists the releases. */
-const settle = `${scripts_path}${list}
+const settle = `${fragments_path}${list}
 directory=$1 id=$2
 cd "$directory/.lockkeeper"
 IFS= read -r record
@@ -64509,40 +67971,66 @@ mv -f "releases/$id/release.json.part" "releases/$id/release.json"
 echo "$id" >serving.part
 mv -f serving.part serving
 rm -f pending.json "bad/$id"
+# What a run that was killed had begun to stage.
+for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
 `;
 /**
- * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the seconds since the
- * owner's last sign of life and who it is. A lock is taken over only when it is older than $3 seconds and no
- * step of its owner lives.
+ * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the
+ * seconds since the owner's last sign of life, whether a step of another run lives, whether the lock is ours (and only
+ * that step is waited for), and who the owner is. It is taken over only when it is older than $3 seconds and no step
+ * of its owner lives. A step that should have ended long ago is ended: nobody is there any more who would.
  */
-const takeLock = `${prepare}${tell}
-token=$2 ttl=$3
+const takeLock = `${prepare}${tell}${runners}
+dir=$1 token=$2 ttl=$3
 owner=$(cat)
 now=$(date +%s)
 printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
 echo "$now" >"$state/beat.$token"
-dir=$1
-won() { rm -f "$state/lock.$token"; echo "$1"; tell "$dir"; exit 0; }
-if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then won taken; fi
+look_at_others() {
+  alive=no
+  for step in "$state"/steps/*; do
+    case \${step##*/} in "$token".* | '*') continue ;; esac
+    running=no
+    if lives "$step"; then running=yes
+    elif [ -e "$step/exit" ] || [ -z "$(containers_of "$step")" ]; then continue
+    fi
+    alive=yes
+    if [ "$running" = yes ] && [ "$now" -gt "$limit" ]; then signal TERM "$pid"; fi
+    if [ "$now" -gt "$((limit + 15))" ]; then
+      if [ "$running" = yes ]; then signal KILL "$pid"; fi
+      kill_containers_of "$step"
+    fi
+  done
+}
+mine=no age=0 over=
+if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then mine=yes; fi
 holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
-if [ "$holder" = "$token" ]; then won taken; fi
-beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
-age=$((now - beat))
-alive=no
-for step in "$state/steps/$holder".*; do
-  [ -f "$step" ] || continue
-  pid=$(cat "$step")
-  if kill -0 "$pid" 2>/dev/null && tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q lockkeeper; then alive=yes; fi
-done
-if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
-  mv -f "$state/lock.$token" "$state/lock"
-  rm -rf "$state/takeover.$holder".* "$state/beat.$holder" "$state/steps/$holder".*
-  if [ "$(head -n 1 "$state/lock")" = "$token" ]; then won 'taken over'; fi
+if [ "$holder" = "$token" ]; then mine=yes; fi
+look_at_others
+if [ "$mine" = no ]; then
+  beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
+  age=$((now - beat))
+  if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
+    mv -f "$state/lock.$token" "$state/lock"
+    rm -rf "$state/takeover.$holder".* "$state/beat.$holder"
+    if [ "$(head -n 1 "$state/lock")" = "$token" ]; then mine=yes over=' over'; fi
+    # A step starts only while its lock is held: one that saw the lock just before is seen now.
+    look_at_others
+  fi
 fi
-rm -f "$state/lock.$token" "$state/beat.$token"
-echo "held $age $alive"
+rm -f "$state/lock.$token"
+if [ "$mine" = yes ] && [ "$alive" = no ]; then
+  for left in "$state"/steps/* "$state"/docker-config.* "$state"/run.*; do
+    case $left in "$state/steps/$token".* | "$state/docker-config.$token" | "$state/run.$token") ;; *) rm -rf "$left" ;; esac
+  done
+  echo "taken$over"
+  tell "$dir"
+  exit 0
+fi
+if [ "$mine" = no ]; then rm -f "$state/beat.$token"; fi
+echo "held $age $alive $mine"
 tail -n +2 "$state/lock" 2>/dev/null || true
 `;
 /** A sign of life for token $2. 69: the lock is somebody else's now. */
@@ -64551,44 +68039,47 @@ state=$1/.lockkeeper
 [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ] || exit 69
 date +%s >"$state/beat.$2"
 `;
-/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's. */
-const releaseLock = `
+/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's, nor to a step that lives. */
+const releaseLock = `${runners}
 state=$1/.lockkeeper
-rm -rf "$state/docker-config.$2" "$state/beat.$2" "$state/lock.$2"
-rm -f "$state/steps/$2".*
+for step in "$state/steps/$2".*; do if ! lives "$step"; then rm -rf "$step"; fi; done
+rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$2"
 if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
 `;
-/** Prints \`alive\` while a step of token $2 runs; with $3 = stop it is told to end. */
-const stepsOf = `
-for step in "$1/.lockkeeper/steps/$2".*; do
-  [ -f "$step" ] || continue
-  pid=$(cat "$step")
-  if kill -0 "$pid" 2>/dev/null && tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q lockkeeper; then
-    echo alive
-    if [ "$3" = stop ]; then kill -TERM "$pid" 2>/dev/null || true; fi
-  else rm -f "$step"
-  fi
-done
-`;
-/** In front of every script that changes something: its process is the sign that a step of token $2 lives. */
-const step = `
-state=$1/.lockkeeper token=$2
-echo "$$" >"$state/steps/$token.$$"
-trap 'rm -f "$state/steps/$token.$$"' EXIT
-`;
-/** Looks for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
+/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
 const lookForFiles = `
 cd "$1"; env=$2; shift 2
 for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
 if [ -f "$env" ]; then echo env; cat "$env"; fi
 `;
 /**
- * Writes files (pairs as above, then \`--\`), copies files $4… (relative to project $1) into release directory
- * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
- * the services, a line \`config\`, the JSON. Both are asked for at the same time.
+ * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
+ * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
  */
-const layOut = `${scripts_path}${write}
-cd "$1"; kind=$2 release=$3; shift 3
+const hashes = `
+rendered=$release/rendered.json
+trap 'rm -f "$rendered"' EXIT
+printf '%s\\n' "$json" >"$rendered"
+hash_services() {
+  set -- config --hash '*'
+  before=
+  while IFS= read -r line; do
+    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
+    before=$line
+  done <"$release/args"
+  set -- -f "$rendered" --env-file /dev/null "$@"
+  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
+}
+hash_services
+rm -f "$rendered"
+`;
+/**
+ * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
+ * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
+ * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
+ */
+const layOut = `${fragments_path}${write}
+cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
 mkdir -p "$release/files"
 n=0
 for name; do
@@ -64596,44 +68087,56 @@ for name; do
   n=$((n + 1))
 done
 ${compose}
-compose config --hash '*' >"$release/hashes" &
 json=$(compose config --format json)
-wait "$!"
-cat "$release/hashes"
-rm -f "$release/hashes"
+if [ -n "$from" ]; then
+  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
+    line = ""
+    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
+    print line $0
+  }')
+fi
+${hashes}
 echo config
 printf '%s\\n' "$json"
 `;
-/** docker compose with a release, as a step of a token: $1 project, $2 token, $3 kind, $4 release, $5 Docker config ('' = the user's own), $6… */
-const composeStep = `${scripts_path}${step}
-cd "$1"; kind=$3 release=$4
-if [ -n "$5" ]; then DOCKER_CONFIG=$5; export DOCKER_CONFIG; fi
-shift 5
+/** docker compose with a release: $1 project, $2 kind, $3 release, $4 Docker config ('' = the user's own), $5… */
+const composeStep = `${fragments_path}
+cd "$1"; kind=$2 release=$3
+if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
+shift 4
 ${compose}
 compose "$@"
 `;
-/** docker $4… as a step of token $2, with the Docker config $3. */
-const dockerStep = `${scripts_path}${step}
-if [ -n "$3" ]; then DOCKER_CONFIG=$3; export DOCKER_CONFIG; fi
-shift 3
-docker "$@"
+/**
+ * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
+ * no attestation, which would make a new image of what did not change.
+ */
+const buildSettings = `
+DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
+export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
+`;
+/** docker $2… with the Docker config $1 ('' = the user's own). */
+const dockerStep = `${fragments_path}
+if [ -n "$1" ]; then DOCKER_CONFIG=$1; export DOCKER_CONFIG; fi
+shift
+exec docker "$@"
 `;
 /** docker $1…: reads only. */
-const dockerRead = `${scripts_path}
+const dockerRead = `${fragments_path}
 docker "$@"
 `;
 /** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
-const inspectLabelled = `${scripts_path}
+const inspectLabelled = `${fragments_path}
 ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
 # A container may go between the two questions: what remains is still told.
 [ -z "$ids" ] || docker inspect $ids || true
 `;
 /** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
-const inspectImages = `${scripts_path}
+const inspectImages = `${fragments_path}
 docker image inspect "$@" || true
 `;
 /** The same one by one, each under its reference, for where one answer cannot be told apart. */
-const inspectEachImage = `${scripts_path}
+const inspectEachImage = `${fragments_path}
 for reference; do
   if line=$(docker image inspect "$reference" 2>/dev/null); then
     printf '%s\\n' "--- $reference"
@@ -64641,12 +68144,26 @@ for reference; do
   fi
 done
 `;
+/** The platform of the daemon, then all images, as docker image inspect prints them. */
+const inspectAllImages = `${fragments_path}
+docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
+ids=$(docker images -q --no-trunc | sort -u)
+# One may go between the two questions.
+[ -z "$ids" ] || docker image inspect $ids || true
+`;
+/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
+const loadImage = `${fragments_path}
+said=$(docker load)
+id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
+if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
+docker image inspect "$id"
+`;
 /**
- * Makes the file $4 a copy of $3, a release's env file, where that is one, whole at once, and each
- * reference stand for its image: pairs $5 $6, … of id and reference.
+ * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
+ * reference stand for its image: pairs $3 $4, … of id and reference.
  */
-const putInPlace = `${scripts_path}${step}
-from=$3 to=$4; shift 4
+const putInPlace = `${fragments_path}
+from=$1 to=$2; shift 2
 if [ -f "$from" ]; then
   mkdir -p "\${to%/*}"
   cp "$from" "$to.part"
@@ -64654,31 +68171,88 @@ if [ -f "$from" ]; then
 fi
 while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
 `;
-/** Makes each reference stand for its image: pairs $3 $4, $5 $6, … of id and reference. */
-const tagImages = `${scripts_path}${step}
-shift 2
+/** Makes each reference stand for its image: pairs $1 $2, $3 $4, … of id and reference. */
+const tagImages = `${fragments_path}
 while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
 `;
 /**
  * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
- * $1 project, $2 token, $3 kind, $4 release, $5 the hook's file.
+ * $1 project, $2 kind, $3 release, $4 the hook's file.
  */
-const runHook = `${scripts_path}${step}
-cd "$1"; kind=$3 release=$4 hook=$5
-${compose}
-load_environment
-lockkeeper_compose() { compose "$@"; }
-docker() {
-  if [ "\${1-}" = compose ]; then shift; compose "$@"; else command docker "$@"; fi
+const runHook = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+${hooks}
+run_hook
+`;
+/**
+ * \`pin\`: the hosts file of proxy $1, known by its address $2, says the lines $3, and no others of ours. Written
+ * in place, because Docker mounts it; a restart of the proxy undoes it. Says \`pinned\` where that is a change.
+ */
+const pin = `
+in_proxy='
+own=$1 now=$2 kept= had= tab=$(printf "\\t") end="
+"
+while IFS= read -r line || [ -n "$line" ]; do
+  case $line in
+    *" # lockkeeper") had=$had$line$end ;;
+    *) kept=$kept$line$end ;;
+  esac
+done </etc/hosts
+case $kept in *"$own$tab"*) ;; *) exit 1 ;; esac
+if [ "$had" = "$now" ]; then exit 0; fi
+printf "%s%s" "$kept" "$now" >/etc/hosts
+echo pinned
+'
+pin() {
+  command docker exec -u 0 "$1" sh -euc "$in_proxy" sh "$2" "$3" 2>/dev/null ||
+    echo "the hosts file of proxy $1 cannot be written: until the others have ended, it sends to them too" >&2
 }
-set --
-. "$hook"
+`;
+/**
+ * Proxies look again: hook $4, after each one's hosts file was made to say what it is to find: triples $5 $6 $7,
+ * … as \`pin\` takes them. $1 project, $2 kind, $3 release.
+ */
+const point = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+while [ $# -gt 0 ]; do pin "$1" "$2" "$3" >/dev/null; shift 3; done
+run_hook
+`;
+/**
+ * Containers stop, each in its own time (stop_signal, stop_grace_period), and go. First the proxies are made
+ * to find the others alone (triples $5 $6 $7, … up to \`--\`, as for \`point\`) and have a second to do so; the
+ * moment the containers have stopped, they go by Docker's DNS again: none of this may wait for a journey to
+ * the runner and back. Without a hook $4 the proxy sees to itself. What is gone already is no error.
+ */
+const retire = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+proxies= changed=
+while [ "$1" != -- ]; do
+  if [ "$(pin "$1" "$2" "$3")" = pinned ]; then changed=yes; fi
+  proxies="$proxies $1:$2"
+  shift 3
+done
+shift
+if [ -n "$changed" ]; then (run_hook); sleep 1; fi
+there=$(command docker inspect --format '{{.Id}}' "$@" 2>/dev/null || true)
+if [ -n "$there" ]; then command docker stop $there >/dev/null; fi
+for proxy in $proxies; do pin "\${proxy%%:*}" "\${proxy#*:}" '' >/dev/null; done
+if [ -n "$hook" ]; then (run_hook); fi
+if [ -n "$there" ]; then command docker rm $there >/dev/null; fi
+`;
+/** Memory that each of containers $1… uses, \`id used / limit\` in docker's words, then MemAvailable of the host. */
+const memory = `${fragments_path}
+docker stats --no-stream --no-trunc --format '{{.ID}} {{.MemUsage}}' "$@"
+grep '^MemAvailable:' /proc/meminfo
 `;
 /**
  * A throw-away Docker config for token $2; its config.json comes by stdin. Contexts and plugins of the
  * user's own are kept. Prints its path.
  */
-const makeDockerConfig = `${scripts_path}
+const makeDockerConfig = `${fragments_path}
 config=$1/.lockkeeper/docker-config.$2
 own=\${DOCKER_CONFIG:-$HOME/.docker}
 rm -rf "$config"
@@ -64692,7 +68266,7 @@ echo "$config"
 /** The user's own Docker config; {} where there is none. */
 const readDockerConfig = `cat "\${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null || echo '{}'`;
 /** Logs in to registry $3 as $4 with the password from stdin, into the config $2. */
-const registryLogin = `${scripts_path}
+const registryLogin = `${fragments_path}
 DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
 `;
 /** cksum of each file $1… that is a regular file: \`sum size path\`. */
@@ -64700,7 +68274,7 @@ const checksums = `
 for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
 `;
 /** Last $1 log lines of containers $2…, each under its own head. */
-const lastLogs = `${scripts_path}
+const lastLogs = `${fragments_path}
 lines=$1; shift
 for id; do echo "--- $id"; docker logs --tail "$lines" "$id" 2>&1 || true; done
 `;
@@ -64750,7 +68324,12 @@ const releaseRecord = object({
     services: array(string()),
     /** What the release was asked for; [] = all. `docker compose up` gets the same. */
     named: array(string()),
+    /** 0 for a singleton service that runs on another host. */
     replicas: record(string(), number()),
+    /** Service → all that it depends on, however far. */
+    needs: optional(record(string(), array(string())), {}),
+    /** Services of which a second container can run beside the first. */
+    beside: optional(array(string()), []),
     images: record(string(), release_record_image),
     hashes: record(string(), string()),
     /** Service → mounted file → checksum. */
@@ -64759,7 +68338,22 @@ const releaseRecord = object({
     content: string(),
     /** Whether the env file belongs to the release and is put in place with it. */
     envFile: nullable(string()),
+    /** Where its files come from; `left` is `host` where an earlier release had put files in place. */
+    files: optional(picklist(['host', 'left', 'git', 'upload']), 'host'),
+    /** Where HEAD of the checkout is when it serves. */
+    git: optional(object({ commit: string(), branch: nullable(string()) })),
+    /** The same for two releases of the same files, of `git` and `upload`. */
+    tree: optional(string()),
+    /** Service → what it mounts from the host, files and directories. */
+    sources: optional(record(string(), array(string()))),
     verifiedAt: nullable(string()),
+});
+/** How far the swap of a blue-green service is; each list is written before what it tells of is done. */
+const swap = object({
+    /** Ids of containers that the proxy may know. */
+    exposed: array(string()),
+    /** Ids of containers that were told to stop. */
+    retired: array(string()),
 });
 /** .lockkeeper/pending.json: written before the first change of a deploy, gone after its end. */
 const pendingRecord = object({
@@ -64775,6 +68369,14 @@ const pendingRecord = object({
     containers: record(string(), array(string())),
     /** Image references that the deploy moved → the id before; null where there was none. */
     tags: record(string(), nullable(string())),
+    /** Blue-green services by name, and the lines that make the proxy look again: whoever goes on needs them. */
+    swaps: optional(object({ reload: string(), services: record(string(), swap) })),
+    /** Services that must see their mounted files anew, whichever way it ends. */
+    remounted: optional(array(string()), []),
+    /** Releases whose files an interrupted run may have left in place. */
+    placed: optional(array(id), []),
+    /** Where HEAD of the checkout was, when the deploy moves it. */
+    head: optional(object({ commit: nullable(string()), branch: nullable(string()) })),
 });
 /** Reads what `listReleases` prints; a record that is cut or foreign is left out. */
 function parseReleases(text) {
@@ -64816,10 +68418,10 @@ function obsoleteReleases(list, serving, keep) {
 }
 /** What tells two releases apart: the same means that there is nothing to deploy. Pure. */
 function contentHash(record, environment, env) {
-    const { project, services, named, hashes, mounts, images } = record;
+    const { project, services, named, hashes, mounts, images, tree } = record;
     const ids = Object.fromEntries(Object.entries(images).map(([service, { id }]) => [service, id]));
     return (0,external_node_crypto_.createHash)('sha256')
-        .update(JSON.stringify([project, services, named, hashes, mounts, ids, environment, env ?? null]))
+        .update(JSON.stringify([project, services, named, hashes, mounts, ids, environment, env ?? null, tree ?? null]))
         .digest('hex');
 }
 
@@ -64858,8 +68460,8 @@ class HostState {
             throw new UserError(`${this.#shell.name}: cannot read ${path}: ${lastLine(result.stderr)}`);
         return result.stdout;
     }
-    async remove(path) {
-        await must(this.#shell, removePath, { args: [path] }, `cannot remove ${path}`);
+    async remove(...paths) {
+        await must(this.#shell, removePaths, { args: paths }, `cannot remove ${paths.join(', ')}`);
     }
     async releases() {
         const { stdout } = await must(this.#shell, listReleases, { args: [this.#directory] }, 'cannot list the releases');
@@ -65018,15 +68620,21 @@ class Lock {
                 lock.#beat(log);
                 return lock;
             }
-            const [, age = '0', alive] = answer.split(' ');
-            const who = `${holder || 'another run'}, last sign of life ${age} s ago${alive === 'yes' ? ', a step of it is running' : ''}`;
-            if (deadline.passed())
-                throw new Locked(`${shell.name} is locked by ${who}; waited ${formatDuration(deadline.elapsed())}`, {
+            const [, age = '0', alive, mine] = answer.split(' ');
+            const who = mine === 'yes'
+                ? 'an earlier run that is gone, a step of it is running'
+                : `${holder || 'another run'}, last sign of life ${age} s ago${alive === 'yes' ? ', a step of it is running' : ''}`;
+            if (deadline.passed()) {
+                if (mine === 'yes')
+                    await shell.run(releaseLock, { args: [directory, token] });
+                throw new Locked(`${shell.name} is locked by ${who}; waited ${duration_formatDuration(deadline.elapsed())}`, {
                     next: 'wait for that run, or raise lock-timeout',
                 });
-            if (holder !== told)
+            }
+            const now = `${holder} ${alive}`;
+            if (now !== told)
                 log.info(`${shell.name}: waiting for ${who}`);
-            told = holder;
+            told = now;
             await clock.sleep(Math.min(2_000, deadline.remaining()), signal);
         }
     }
@@ -65063,7 +68671,94 @@ class Lock {
     }
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-ref.ts
+/** A name that is safe as an argument of git and as nothing else than a name: no option, no range, no path upwards. */
+function isRefName(ref) {
+    return /^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$/.test(ref) && !/\.\.|\/\/|\/\.|\/$|\.lock(\/|$)|\.$/.test(ref);
+}
+/** SHA-1, or SHA-256 in a repository of that format. */
+function isCommitId(text) {
+    return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+/**
+ * Which commit a branch or tag stands for, from what `git ls-remote` prints of it. A tag of its own object
+ * stands for what it points to (`^{}`). Pure.
+ */
+function resolveRef(ref, listing) {
+    const found = new Map(listing.split('\n').flatMap((line) => {
+        const [id, name] = line.split('\t');
+        return id && name && isCommitId(id) ? [[name, id]] : [];
+    }));
+    const tag = found.get(`refs/tags/${ref}^{}`) ?? found.get(`refs/tags/${ref}`);
+    const branch = found.get(`refs/heads/${ref}`);
+    const whole = ref.startsWith('refs/') ? (found.get(`${ref}^{}`) ?? found.get(ref)) : undefined;
+    if (tag && branch && tag !== branch)
+        return { problem: `is both a branch and a tag; say refs/heads/${ref} or refs/tags/${ref}` };
+    const commit = whole ?? tag ?? branch;
+    return commit ? { commit } : { problem: 'is no branch and no tag of the repository' };
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/file-source.ts
+
+/** `files` and the inputs that go with it. Problems are collected in `inputs`. */
+function readFileSource(inputs) {
+    const from = inputs.choice('files', ['host', 'git', 'upload']);
+    const ref = inputs.text('git-ref');
+    const token = inputs.secret('git-token').trim();
+    const paths = readUploadPaths(inputs);
+    if (ref && !isRefName(ref))
+        inputs.reject('git-ref', ref, 'a branch, a tag or a whole commit id: letters, digits, ., _, - and /');
+    if (/[^\x21-\x7e]/.test(token))
+        inputs.problem('git-token', 'has characters that no token has');
+    if (from !== 'git')
+        for (const name of ['git-ref', 'git-token'])
+            if (inputs.isSet(name))
+                inputs.problem(name, 'is of use only with files: git');
+    if (from === 'upload' && paths.length === 0)
+        inputs.problem('upload-paths', 'is required with files: upload; expected files and directories');
+    if (from !== 'upload' && inputs.isSet('upload-paths'))
+        inputs.problem('upload-paths', 'is of use only with files: upload');
+    if (from === 'git')
+        return { from, ref: ref || undefined, token: token || undefined };
+    return from === 'upload' ? { from, paths } : { from };
+}
+function readUploadPaths(inputs) {
+    const paths = inputs.list('upload-paths').map((path) => path.replace(/^(\.\/)+/, '').replace(/\/+$/, ''));
+    for (const path of paths) {
+        const parts = path.split('/');
+        if (parts.some((part) => ['', '.', '..', '.git', '.lockkeeper'].includes(part)) || path.startsWith('-'))
+            inputs.reject('upload-paths', path || '.', 'files and directories by name, relative to the workspace, without .. and .git');
+    }
+    return [...new Set(paths)];
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/image-source.ts
+/** `images` and the inputs that go with it. Problems are collected in `inputs`. */
+function readImageSource(inputs) {
+    const from = inputs.choice('images', ['pull', 'build', 'transfer']);
+    const build = {
+        parallel: inputs.choice('build', ['sequential', 'parallel']) === 'parallel',
+        args: Object.fromEntries(inputs.pairs('build-args', { key: /^[A-Za-z_][A-Za-z0-9_]*$/ })),
+        noCache: inputs.boolean('no-cache'),
+    };
+    if (from === 'build')
+        return { from, ...build };
+    for (const name of ['build', 'build-args', 'no-cache'])
+        if (inputs.isSet(name))
+            inputs.problem(name, 'is of use only with images: build');
+    if (from === 'transfer') {
+        if (inputs.isSet('image'))
+            inputs.problem('image', "names what a registry has; with images: transfer it is the runner's own image of that name");
+        for (const name of ['registry', 'registry-username', 'registry-password'])
+            if (inputs.isSet(name))
+                inputs.problem(name, 'is of no use with images: transfer, which asks no registry');
+    }
+    return { from };
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/inputs.ts
+
+
 
 const minute = 60_000;
 const variable = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -65072,22 +68767,7 @@ const reserved = /^(PATH|HOME|IFS|ENV|SHELL|USER|LD_.*|DOCKER_.*|COMPOSE_FILE|CO
 const serviceName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** The release inputs that every deploying action shares. Problems are collected in `inputs`. */
 function readReleaseInputs(inputs) {
-    for (const name of [
-        'files',
-        'git-ref',
-        'git-token',
-        'upload-paths',
-        'images',
-        'build',
-        'build-args',
-        'no-cache',
-    ])
-        inputs.notYet(name);
-    for (const name of ['blue-green-services', 'blue-green-reload', 'singleton-services', 'run', 'run-output'])
-        inputs.notYet(name);
-    const strategy = inputs.choice('strategy', ['recreate', 'stop-first', 'blue-green']);
-    if (strategy === 'blue-green')
-        inputs.problem('strategy', 'blue-green is not supported by this version yet; use recreate or stop-first');
+    const singletonServices = readNames(inputs, 'singleton-services');
     const rollbackTo = inputs.text('rollback-to') || undefined;
     if (rollbackTo && rollbackTo !== 'previous' && !releaseIdPattern.test(rollbackTo))
         inputs.reject('rollback-to', rollbackTo, 'previous, or a release id such as 20261121-031200-a1b2c3d-k3f9');
@@ -65095,6 +68775,8 @@ function readReleaseInputs(inputs) {
         projectDirectory: readDirectory(inputs),
         composeFiles: readPaths(inputs, 'compose-files', inputs.list('compose-files')),
         projectName: inputs.matching('project-name', /^[a-z0-9][a-z0-9_-]*$/, 'lower-case letters, digits, dashes and underscores, starting with a letter or digit') || undefined,
+        files: readFileSource(inputs),
+        images: readImageSource(inputs),
         profiles: readNames(inputs, 'profiles'),
         services: readNames(inputs, 'services'),
         pinnedImages: readPins(inputs),
@@ -65110,7 +68792,8 @@ function readReleaseInputs(inputs) {
         preDeploy: inputs.raw('pre-deploy'),
         postDeploy: inputs.raw('post-deploy'),
         preRollback: inputs.raw('pre-rollback'),
-        strategy: strategy === 'stop-first' ? 'stop-first' : 'recreate',
+        ...readStrategy(inputs, singletonServices),
+        singletonServices,
         healthTimeout: inputs.duration('health-timeout', { min: 1000 }),
         stabilityWindow: inputs.duration('stability-window'),
         health: readHealth(inputs),
@@ -65123,6 +68806,22 @@ function readReleaseInputs(inputs) {
         lockTimeout: inputs.duration('lock-timeout'),
         dryRun: inputs.boolean('dry-run'),
     };
+}
+function readStrategy(inputs, singletons) {
+    const strategy = inputs.choice('strategy', ['recreate', 'stop-first', 'blue-green']);
+    const blueGreenServices = readNames(inputs, 'blue-green-services');
+    const blueGreenReload = inputs.raw('blue-green-reload');
+    if (strategy !== 'blue-green') {
+        for (const name of ['blue-green-services', 'blue-green-reload'])
+            if (inputs.isSet(name))
+                inputs.problem(name, 'is of use only with strategy: blue-green');
+    }
+    else if (blueGreenServices.length === 0)
+        inputs.problem('blue-green-services', 'is required with strategy: blue-green; expected the services that get a second container, such as web');
+    const both = blueGreenServices.filter((service) => singletons.includes(service));
+    if (both.length > 0)
+        inputs.problem('blue-green-services', `names ${both.join(', ')}, which singleton-services forbids to run twice`);
+    return { strategy, blueGreenServices, blueGreenReload };
 }
 function readDirectory(inputs) {
     const directory = inputs.required('project-directory', 'the directory on the host that holds the Compose file');
@@ -65259,11 +68958,76 @@ function kernelAddress(hex) {
     return bytes.toString('hex');
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/image-facts.ts
+
+
+const image_facts_list = nullish(array(string()));
+const image_facts_table = nullish(record(string(), unknown()));
+/** The parts of `docker image inspect` that every engine gives. Engines differ in how they say "none". */
+const inspected = object({
+    Id: string(),
+    Os: optional(string(), ''),
+    Architecture: optional(string(), ''),
+    Size: optional(number(), 0),
+    RootFS: nullish(object({ Layers: image_facts_list })),
+    Config: nullish(object({
+        Env: image_facts_list,
+        Entrypoint: image_facts_list,
+        Cmd: image_facts_list,
+        Shell: image_facts_list,
+        OnBuild: image_facts_list,
+        Volumes: image_facts_table,
+        ExposedPorts: image_facts_table,
+        Labels: image_facts_table,
+        Healthcheck: image_facts_table,
+        User: nullish(string()),
+        WorkingDir: nullish(string()),
+        StopSignal: nullish(string()),
+    })),
+});
+/** Reads the JSON array that `docker image inspect` prints. Throws when it is not of Docker's shape. */
+function parseImageFacts(json) {
+    return parse(array(inspected), JSON.parse(json.trim() || '[]')).map((image) => {
+        const layers = image.RootFS?.Layers ?? [];
+        const platform = `${image.Os}/${image.Architecture}`;
+        const content = JSON.stringify([platform, layers, said(image.Config ?? {})]);
+        return {
+            id: image.Id,
+            size: image.Size,
+            platform,
+            layers: layers.length,
+            content: (0,external_node_crypto_.createHash)('sha256').update(content).digest('hex'),
+        };
+    });
+}
+/** What a configuration says, in one order, without what it leaves open. */
+function said(config) {
+    const isNothing = (value) => value === null ||
+        value === undefined ||
+        value === '' ||
+        (typeof value === 'object' && Object.keys(value).length === 0);
+    return inOrder(Object.fromEntries(Object.entries(config).filter(([, value]) => !isNothing(value))));
+}
+function inOrder(value) {
+    if (value === null || typeof value !== 'object' || Array.isArray(value))
+        return value;
+    return Object.entries(value)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, item]) => [key, inOrder(item)]);
+}
+/** Whether a host runs what was built for a platform; an engine that does not tell its own is not second-guessed. Pure. */
+function runsOn(platform, host) {
+    if (host === '' || platform === host || platform === '/')
+        return true;
+    return ((platform === 'linux/386' && host === 'linux/amd64') ||
+        (platform === 'linux/arm' && host === 'linux/arm64'));
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/containers.ts
 
 const moment = optional(string(), '');
 /** The parts of `docker inspect` that are read; Docker adds fields, so others are let pass. */
-const inspected = object({
+const containers_inspected = object({
     Id: string(),
     Name: string(),
     Image: string(),
@@ -65286,6 +69050,8 @@ const inspected = object({
     Config: object({
         Image: optional(string(), ''),
         Env: nullish(array(string())),
+        Entrypoint: nullish(array(string())),
+        Cmd: nullish(array(string())),
         Labels: nullish(record(string(), string())),
         Healthcheck: nullish(object({ Interval: optional(number(), 0), Retries: optional(number(), 0) })),
     }),
@@ -65295,12 +69061,17 @@ const inspected = object({
     }),
     NetworkSettings: nullish(object({
         Ports: nullish(record(string(), nullish(array(object({ HostIp: optional(string(), ''), HostPort: string() }))))),
-        Networks: nullish(record(string(), nullish(object({ IPAddress: optional(string(), '') })))),
+        Networks: nullish(record(string(), nullish(object({
+            NetworkID: optional(string(), ''),
+            IPAddress: optional(string(), ''),
+            GlobalIPv6Address: optional(string(), ''),
+            Aliases: nullish(array(string())),
+        })))),
     })),
 });
 /** Reads the JSON array that `docker inspect` prints. Throws when it is not of Docker's shape. */
 function parseContainers(json) {
-    return parse(array(inspected), JSON.parse(json.trim() || '[]')).map((data) => {
+    return parse(array(containers_inspected), JSON.parse(json.trim() || '[]')).map((data) => {
         const labels = data.Config.Labels ?? {};
         const label = (name) => labels[`com.docker.compose.${name}`] ?? '';
         const { Health: health } = data.State;
@@ -65313,7 +69084,12 @@ function parseContainers(json) {
             reference: data.Config.Image,
             configHash: label('config-hash'),
             workingDirectory: label('project.working_dir'),
+            configFiles: label('project.config_files').split(',').filter(Boolean),
             project: label('project'),
+            // `web:service_started:false,db:service_healthy:true`
+            dependsOn: label('depends_on')
+                .split(',')
+                .flatMap((entry) => entry.split(':')[0] || []),
             status: data.State.Status,
             exitCode: data.State.ExitCode,
             outOfMemory: data.State.OOMKilled,
@@ -65324,6 +69100,7 @@ function parseContainers(json) {
             restartCount: data.RestartCount,
             restartPolicy: data.HostConfig.RestartPolicy?.Name || 'no',
             environment: data.Config.Env ?? [],
+            command: [...(data.Config.Entrypoint ?? []), ...(data.Config.Cmd ?? [])],
             health: health && health.Status !== 'none'
                 ? {
                     status: health.Status,
@@ -65339,12 +69116,440 @@ function parseContainers(json) {
                 container: Number.parseInt(inside, 10),
             }))),
             addresses: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) => network?.IPAddress ? [network.IPAddress] : []),
+            networks: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) => network
+                ? [
+                    {
+                        network: network.NetworkID,
+                        address: network.IPAddress,
+                        address6: network.GlobalIPv6Address,
+                        aliases: network.Aliases ?? [],
+                    },
+                ]
+                : []),
             hostNetwork: data.HostConfig.NetworkMode === 'host',
         };
     });
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/host/memory.ts
+const memory_units = { B: 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 };
+/** Reads what the script `memory` prints: `<id> 61.3MiB / 7.6GiB` lines, then `MemAvailable: 123 kB`. Undefined where that is not there. Pure. */
+function parseMemory(text) {
+    const available = Number(/^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
+    let used = 0;
+    for (const [, amount, unit = ''] of text.matchAll(/^\S+ ([\d.]+)([KMGT]?i?B) \/ /gm))
+        used += Number(amount) * (memory_units[unit.toUpperCase()] ?? Number.NaN);
+    return available > 0 && used > 0 ? { used: Math.round(used), available } : undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/steady-shell.ts
+
+
+
+
+const pause = 1_000;
+/**
+ * A shell for scripts that may run twice without harm: one that a lost connection cut off runs again. What must run
+ * once is a step.
+ */
+class SteadyShell {
+    /** Where a lost connection is an error. */
+    raw;
+    #patience;
+    #reconnecting;
+    constructor(raw, patience) {
+        this.raw = raw;
+        this.#patience = patience;
+    }
+    get name() {
+        return this.raw.name;
+    }
+    get login() {
+        return this.raw.login;
+    }
+    get losses() {
+        return this.raw.losses;
+    }
+    async run(script, options = {}) {
+        const { within, clock } = this.#patience;
+        const repeatable = !options.stdout && !(options.stdin instanceof external_node_stream_.Readable);
+        let deadline;
+        for (;;) {
+            try {
+                return await this.raw.run(script, options);
+            }
+            catch (error) {
+                if (!isOutage(error) || !repeatable || deadline?.passed())
+                    throw forUsers(this, error);
+                deadline ??= new Deadline(clock, within);
+                await this.reconnect(options.signal);
+            }
+        }
+    }
+    tunnel(host, port) {
+        return this.raw.tunnel(host, port);
+    }
+    close() {
+        return this.raw.close();
+    }
+    /** Waits until the host answers again; all that wait share it. Throws UserError when it stays away too long. */
+    async reconnect(signal) {
+        this.#reconnecting ??= this.#reconnect().finally(() => {
+            this.#reconnecting = undefined;
+        });
+        await unlessAborted(this.#reconnecting, signal);
+    }
+    async #reconnect() {
+        const { within, clock, log } = this.#patience;
+        const deadline = new Deadline(clock, within);
+        log.info(`${this.name}: the connection was lost; connecting again`);
+        for (;;) {
+            try {
+                await this.raw.run(':', { timeout: Math.max(pause, deadline.remaining()) });
+                log.info(`${this.name}: connected again after ${duration_formatDuration(deadline.elapsed())}`);
+                return;
+            }
+            catch (error) {
+                if (!isOutage(error) && !(error instanceof CommandTimedOut))
+                    throw error;
+                if (deadline.remaining() <= pause)
+                    throw new UserError(`the connection to ${this.name} was lost and did not come back within ${duration_formatDuration(within)} (${messageOf(error)})`, { next: this.login });
+                await clock.sleep(pause);
+            }
+        }
+    }
+}
+/** Whether the cause may pass by itself: the host may be there again in a moment. */
+function isOutage(error) {
+    return error instanceof ConnectionLost || error instanceof Unreachable;
+}
+/** A lost connection and a script without end are the world's doing, not a fault of ours. */
+function forUsers(shell, error) {
+    if (!(error instanceof ConnectionLost) && !(error instanceof CommandTimedOut))
+        return error;
+    return new UserError(messageOf(error), { next: shell.login, cause: error });
+}
+function unlessAborted(work, signal) {
+    if (!signal)
+        return work;
+    return new Promise((resolve, reject) => {
+        const stop = () => reject(signal.reason);
+        if (signal.aborted)
+            stop();
+        signal.addEventListener('abort', stop, { once: true });
+        work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/step-scripts.ts
+
+/**
+ * The scripts of a step: a command that outlives the connection. Its directory `<project>/.lockkeeper/steps/<id>/`
+ * holds `run` (see `runners`), `output` (stdout and stderr as they came) and, once it ended, `exit`.
+ */
+/**
+ * Runs a command once, however often it is started, and writes down how it ended. $1 the record's directory, $2 the
+ * token of the lock, $3 the step's directory, $4 seconds, $5 the command's script, $6… its arguments. Exit code
+ * \`fenced\`: it was not run, the lock is another run's.
+ */
+const runner = `
+umask 077
+${runners}
+state=$1 token=$2 step=$3 limit=$4 script=$5
+shift 5
+# A signal is for the command; how that ended is still to be written down.
+trap : HUP INT TERM
+# Room for the exit code while there is some: the command may fill the disk.
+echo '-       ' >"$step/exit.$$"
+start_of "$$"
+echo "$$ $boot $started $(($(date +%s) + limit))" >"$step/run.$$"
+# The first to link it runs the command; after that nobody does.
+ln "$step/run.$$" "$step/run" 2>/dev/null || exit 0
+LOCKKEEPER_STEP=\${step##*/}
+export LOCKKEEPER_STEP
+code=fenced
+if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
+  sh -euc "$script" lockkeeper "$@" && code=0 || code=$?
+fi
+printf '%-8s\\n' "$code" 1<>"$step/exit.$$"
+mv -f "$step/exit.$$" "$step/exit"
+`;
+/**
+ * Starts step $3 unless it was started, and prints its output from byte $4 (from 0) on until it ended. Only the last
+ * line of stderr is told by us: \`ended <exit code>\`, \`gone\` when the runner is gone and left no code, \`restarted\`
+ * when the host did so since. $1 project, $2 token, $5 \`runner\`, $6… its arguments from $4 on.
+ */
+const followStep = `${fragments_path}${runners}
+state=$1/.lockkeeper token=$2 step=$1/.lockkeeper/steps/$3 from=$4 runner=$5
+shift 5
+if ! [ -e "$step/run" ]; then
+  # A run has one step after another: those before this one were read to their end.
+  for old in "$state/steps/$token".*; do
+    if [ "$old" != "$step" ] && ! lives "$old"; then rm -rf "$old"; fi
+  done
+  mkdir -p "$step"
+  session=$(command -v setsid || command -v nohup)
+  "$session" sh -euc "$runner" lockkeeper "$state" "$token" "$step" "$@" </dev/null >>"$step/output" 2>&1 &
+  until [ -e "$step/run" ]; do
+    if ! kill -0 "$!" 2>/dev/null && ! [ -e "$step/run" ]; then cat "$step/output" >&2; exit 1; fi
+    nap 0.02
+  done
+fi
+exec 3<"$step/output"
+if [ "$from" -gt 0 ]; then tail -c "+$((from + 1))" <&3; fi
+n=0
+while :; do
+  # Asked before the rest is read: what was printed before the end is there.
+  if [ -e "$step/exit" ]; then end=ended
+  elif lives "$step"; then end=
+  elif [ -e "$step/exit" ]; then end=ended
+  elif [ "$born" = "$boot" ]; then end=gone
+  else end=restarted
+  fi
+  cat <&3
+  if [ "$end" = ended ]; then read -r code <"$step/exit"; echo "ended $code" >&2; exit 0; fi
+  if [ -n "$end" ]; then echo "$end" >&2; exit 0; fi
+  n=$((n + 1))
+  if [ "$n" -lt 60 ]; then nap 0.05; else nap 0.25; fi
+done
+`;
+/**
+ * The same in the connection, and only as long as that lasts: stdout and stderr are the command's own, and so is the
+ * exit code. $1 project, $2 token, $3 step, $4 \`runner\`, $5… its arguments from $4 on. 69: the lock is another run's.
+ */
+const attachStep = `${fragments_path}
+state=$1/.lockkeeper token=$2 step=$1/.lockkeeper/steps/$3 runner=$4
+shift 4
+mkdir -p "$step"
+session=$(command -v setsid || command -v nohup)
+"$session" sh -euc "$runner" lockkeeper "$state" "$token" "$step" "$@" </dev/null
+if ! [ -e "$step/exit" ]; then echo 'the command was killed and left no exit code' >&2; exit 1; fi
+read -r code <"$step/exit"
+if [ "$code" = fenced ]; then echo 'another run took the lock over' >&2; exit 69; fi
+exit "$code"
+`;
+/** Prints \`alive\` while a step whose id begins with $2 lives, or a container of it. */
+const askSteps = `${fragments_path}${runners}
+for step in "$1/.lockkeeper/steps/$2"*; do
+  [ -d "$step" ] || continue
+  if lives "$step"; then echo alive
+  elif ! [ -e "$step/exit" ] && [ -n "$(containers_of "$step")" ]; then echo alive
+  fi
+done
+`;
+/** Ends the steps whose ids begin with $2, and what they started: within $3 tenths of a second, or by force. Prints \`alive\` if one lives on. */
+const stopSteps = `${fragments_path}${runners}
+prefix=$1/.lockkeeper/steps/$2 grace=$3
+one_lives() {
+  for step in "$prefix"*; do if lives "$step"; then return 0; fi; done
+  return 1
+}
+groups=
+for step in "$prefix"*; do
+  if lives "$step"; then groups="$groups $pid"; signal TERM "$pid"; fi
+done
+n=0
+while [ "$n" -lt "$grace" ] && one_lives; do nap 0.1; n=$((n + 1)); done
+for pid in $groups; do signal KILL "$pid"; done
+for step in "$prefix"*; do if [ -d "$step" ]; then kill_containers_of "$step"; fi; done
+n=0
+while one_lives; do
+  if [ "$n" -ge 10 ]; then echo alive; break; fi
+  nap 0.1
+  n=$((n + 1))
+done
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/step.ts
+
+
+
+
+
+
+
+
+
+/** Tenths of a second between the request to end and the end by force: a cancelled action has 7 s for everything. */
+const grace = 30;
+const stopTimeout = 6_000;
+/** What follows a step may be killed on the host; so often that is no accident. */
+const mostAttempts = 5;
+/** Of the step's own time, until a later run may end it: its own run does so before. */
+const slack = 60;
+/**
+ * Commands that change a host, one after another. Each is started once and goes on when the connection is lost; its
+ * output is then taken up where it stopped. Ending the run, or its time, ends it.
+ */
+class Steps {
+    #shell;
+    #settings;
+    /** Main and post have the same token: their steps must not be taken for one another. */
+    #prefix;
+    #count = 0;
+    #turn = Promise.resolve();
+    /** A step whose end was never heard of. */
+    #unended;
+    constructor(shell, settings) {
+        this.#shell = shell;
+        this.#settings = settings;
+        this.#prefix = `${settings.lockToken}.${(0,external_node_crypto_.randomBytes)(4).toString('hex')}`;
+    }
+    /** Throws the signal's reason when the run is cancelled, UserError when the step cannot be started. */
+    run(command) {
+        return this.#inTurn(command, (id, deadline) => this.#follow(id, command, deadline));
+    }
+    /**
+     * A step whose stdout goes into a stream and nowhere else: it lasts as long as the connection. stderr goes to
+     * `onOutput`. An error of the stream ends it and is thrown.
+     */
+    pipe(command, stdout) {
+        return this.#inTurn(command, async (id, deadline) => {
+            try {
+                const { code } = await this.#ask(attachStep, [id, runner], command, {
+                    timeout: deadline.remaining(),
+                    stdout,
+                    onOutput: command.onOutput,
+                });
+                return { how: 'ended', code };
+            }
+            catch (error) {
+                const away = await this.#outage(error);
+                return away ?? { how: 'cut', stopped: await this.#stop(id) };
+            }
+        });
+    }
+    #inTurn(command, work) {
+        const turn = this.#turn.then(() => this.#begin(command, work));
+        this.#turn = turn.catch(() => { });
+        return turn;
+    }
+    async #begin({ timeout }, work) {
+        const { clock, signal } = this.#settings;
+        signal?.throwIfAborted();
+        if (this.#unended && !(await this.#stop(this.#unended)))
+            throw new UserError(`${this.#shell.name}: an earlier command of this run cannot be stopped`);
+        const id = `${this.#prefix}.${++this.#count}`;
+        this.#unended = id;
+        try {
+            const end = await work(id, new Deadline(clock, timeout));
+            if (end.how === 'ended' || end.how === 'fenced')
+                this.#unended = undefined;
+            // What waited for a container may be gone, and the container not.
+            if (end.how === 'gone')
+                await this.#stop(id);
+            return end;
+        }
+        catch (error) {
+            const started = signal?.aborted || !(error instanceof UserError);
+            const stopped = started && (await this.#stop(id));
+            if (signal?.aborted)
+                throw signal.reason;
+            if (error instanceof CommandTimedOut)
+                return { how: 'overdue', stopped };
+            throw error;
+        }
+    }
+    async #follow(id, command, deadline) {
+        const output = new Output(command.onOutput);
+        for (let attempt = 1;; attempt++) {
+            // It may have ended while the host was away: that much time there is.
+            const timeout = attempt === 1 ? deadline.remaining() : Math.max(deadline.remaining(), 5_000);
+            try {
+                const { code, stderr } = await this.#ask(followStep, [id, String(output.bytes), runner], command, { timeout, stdout: output });
+                const end = parseEnd(stderr);
+                if (end)
+                    return end;
+                // Only what followed it was killed.
+                if (code > 128 && attempt < mostAttempts)
+                    continue;
+                throw new UserError(`${this.#shell.name} cannot run a command: ${lastLine(stderr)}`);
+            }
+            catch (error) {
+                const away = await this.#outage(error);
+                if (away)
+                    return away;
+            }
+        }
+    }
+    /** Waits for the host to be there again; the end of the step when it stays away. Throws what is no outage. */
+    async #outage(error) {
+        const { signal } = this.#settings;
+        if (!isOutage(error))
+            throw error;
+        try {
+            await this.#shell.reconnect(signal);
+            return undefined;
+        }
+        catch (cause) {
+            if (signal?.aborted || !(cause instanceof UserError))
+                throw cause;
+            return { how: 'unknown', why: cause };
+        }
+    }
+    #ask(script, ids, { args, script: own, timeout }, options) {
+        const { directory, lockToken, signal } = this.#settings;
+        const limit = Math.ceil(timeout / 1000) + slack;
+        return this.#shell.raw.run(script, {
+            ...options,
+            args: [directory, lockToken, ...ids, String(limit), own, ...args],
+            signal,
+        });
+    }
+    /** Whether nothing of the step lives any more. */
+    async #stop(id) {
+        const { directory, log } = this.#settings;
+        try {
+            const { stdout } = await this.#shell.raw.run(stopSteps, {
+                args: [directory, id, String(grace)],
+                timeout: stopTimeout,
+            });
+            if (stdout.includes('alive'))
+                return false;
+            this.#unended = undefined;
+            return true;
+        }
+        catch (error) {
+            log.warning(`${this.#shell.name}: a command may still run there, it could not be stopped: ${messageOf(error)}`);
+            return false;
+        }
+    }
+}
+/** What `followStep` told on stderr; undefined when it did not get that far. Pure. */
+function parseEnd(stderr) {
+    const told = stderr.trimEnd().split('\n').at(-1) ?? '';
+    const [, code] = /^ended (\d+)$/.exec(told) ?? [];
+    if (code !== undefined)
+        return { how: 'ended', code: Number(code) };
+    if (told === 'ended fenced')
+        return { how: 'fenced' };
+    if (told === 'gone' || told === 'restarted')
+        return { how: 'gone', restarted: told === 'restarted' };
+    return undefined;
+}
+/** Counts what came, also when a connection ended in the middle of a character. */
+class Output extends external_node_stream_.Writable {
+    bytes = 0;
+    #decoder = new external_node_string_decoder_namespaceObject.StringDecoder('utf8');
+    #onText;
+    constructor(onText) {
+        super();
+        this.#onText = onText;
+    }
+    _write(chunk, _encoding, callback) {
+        this.bytes += chunk.length;
+        this.#onText(this.#decoder.write(chunk));
+        callback();
+    }
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/docker.ts
+
+
+
+
+
+
 
 
 
@@ -65354,9 +69559,11 @@ function parseContainers(json) {
 class DockerHost {
     #shell;
     #settings;
+    #steps;
     constructor(shell, settings) {
         this.#shell = shell;
         this.#settings = settings;
+        this.#steps = new Steps(shell, settings);
     }
     get kind() {
         return this.#settings.kind;
@@ -65379,22 +69586,48 @@ class DockerHost {
         const { stdout, stderr } = await ask(inspectImages);
         return (imagesByReference(args, stdout, stderr) ?? parseImages((await ask(inspectEachImage)).stdout));
     }
+    /** All images that are here, and the platform of the daemon (`linux/amd64`). */
+    async imageFacts() {
+        const { stdout } = await must(this.#shell, inspectAllImages, { timeout: 120_000 }, 'docker image inspect failed');
+        const end = stdout.indexOf('\n');
+        return { platform: stdout.slice(0, end).trim(), images: parseImageFacts(stdout.slice(end)) };
+    }
+    /** docker load of what `docker save` wrote. `cut`: the connection was lost under it, and is there again. */
+    async load(image, { name, timeout }) {
+        const { lock, signal } = this.#settings;
+        lock?.check();
+        const at = `docker load of ${name} on ${this.#shell.name}`;
+        try {
+            const { code, stdout, stderr } = await this.#shell.raw.run(loadImage, {
+                stdin: image,
+                timeout: Math.max(1, timeout),
+                signal,
+            });
+            const [facts] = code === 0 ? parseImageFacts(stdout) : [];
+            if (!facts)
+                throw new UserError(`${at} (exit code ${code}): ${lastLine(stderr)}`);
+            return facts;
+        }
+        catch (error) {
+            if (error instanceof CommandTimedOut)
+                throw new UserError(`${at}: no end within stage-timeout`, { next: 'raise stage-timeout' });
+            if (!isOutage(error))
+                throw error;
+            await this.#shell.reconnect(signal);
+            return 'cut';
+        }
+    }
     /** Makes references stand for images: pairs of id and reference, one after another. */
     async tag(pairs) {
-        if (pairs.length === 0)
-            return;
-        const { directory, lockToken } = this.#settings;
-        await must(this.#shell, tagImages, { args: [directory, lockToken, ...pairs], timeout: 60_000 }, 'docker tag failed');
+        if (pairs.length > 0)
+            await this.#step(tagImages, pairs, 'docker tag', 60_000);
     }
     /** The env file of the release in `directory` becomes the host's at `envFile` ('' = none); references stand for images. */
     async putInPlace(directory, envFile, pairs) {
         if (!envFile && pairs.length === 0)
             return;
         const paths = envFile ? [`${directory}/env`, `${this.#settings.directory}/${envFile}`] : ['', ''];
-        await must(this.#shell, putInPlace, {
-            args: [this.#settings.directory, this.#settings.lockToken, ...paths, ...pairs],
-            timeout: 60_000,
-        }, 'cannot put env file and tags in place');
+        await this.#step(putInPlace, [...paths, ...pairs], 'cannot put env file and tags in place', 60_000);
     }
     /** Removes tags, and images that have no other; Docker refuses while a container uses one, as it should. */
     async untag(references) {
@@ -65407,13 +69640,64 @@ class DockerHost {
     }
     /** docker compose … with the release in `directory`. */
     async compose(directory, args, what, options = {}) {
-        const all = [this.kind, directory, options.login ?? '', ...args];
+        const all = [this.#settings.directory, this.kind, directory, options.login ?? '', ...args];
         await this.#step(composeStep, all, what, options.timeout);
+    }
+    /** docker compose build … with the release in `directory` and the override `file`. */
+    async build(directory, file, args, what, options = {}) {
+        const all = [
+            this.#settings.directory,
+            this.kind,
+            directory,
+            options.login ?? '',
+            '-f',
+            file,
+            'build',
+            ...args,
+        ];
+        await this.#step(`${buildSettings}${composeStep}`, all, what, options.timeout);
+    }
+    /** A script that changes the project's directory. Throws UserError that begins with `what`. */
+    async change(script, args, what) {
+        await this.#step(script, args, what);
     }
     /** A hook's file, with `docker compose` meaning the release in `directory`. */
     async hook(directory, file, name) {
         this.#settings.log.info(`${this.#shell.name}: ${name}`);
-        await this.#step(runHook, [this.kind, directory, file], `${name} failed`);
+        await this.#step(runHook, this.#hookArguments(directory, file), `${name} failed`);
+    }
+    /** The same, with its stdout into a stream: such a hook lasts no longer than the connection. */
+    async hookInto(stdout, directory, file, name) {
+        const { lock, log, commandTimeout } = this.#settings;
+        lock?.check();
+        log.info(`${this.#shell.name}: ${name}`);
+        const said = new Tail(docker_keptOutput);
+        const end = await this.#steps.pipe({
+            script: runHook,
+            args: this.#hookArguments(directory, file),
+            timeout: commandTimeout,
+            onOutput: this.#show(said),
+        }, stdout);
+        await this.#judge(end, `${name} failed`, said.toString(), commandTimeout);
+    }
+    #hookArguments(directory, file) {
+        return [this.#settings.directory, this.kind, directory, file];
+    }
+    /** Proxies look again (hook `file`), after their hosts files were made to say `pins`. */
+    async point(directory, file, pins) {
+        this.#settings.log.info(`${this.#shell.name}: blue-green-reload`);
+        const args = [...this.#hookArguments(directory, file), ...pinArguments(pins)];
+        await this.#step(point, args, 'blue-green-reload failed');
+    }
+    /** Containers stop in their own time and go, while proxies find the others alone; `file` is '' where the proxy sees to itself. */
+    async retire(directory, file, { pins, ids }) {
+        const args = [...this.#hookArguments(directory, file), ...pinArguments(pins), '--', ...ids];
+        await this.#step(retire, args, 'cannot end the old containers');
+    }
+    /** Bytes that containers use, and that the host has left; undefined where docker does not tell. */
+    async memory(ids) {
+        const { code, stdout } = await this.#shell.run(memory, { args: ids, timeout: 30_000 });
+        return code === 0 ? parseMemory(stdout) : undefined;
     }
     /** Container id → its last log lines. */
     async lastLogs(ids, lines) {
@@ -65431,25 +69715,90 @@ class DockerHost {
         const { code, stdout } = await this.#shell.run(tcpTables, { args: [String(pid)] });
         return code === 0 ? stdout : undefined;
     }
-    /** Everything that changes the host goes through here: shown as it runs, with a limit, stopped by a cancel. */
+    /** Everything that changes the host goes through here: run once, shown as it runs, with a limit, stopped by a cancel. */
     async #step(script, args, what, timeout = this.#settings.commandTimeout) {
-        const { directory, lockToken, lock, log, signal } = this.#settings;
-        const host = this.#shell.name;
-        lock?.check();
-        const result = await this.#shell.run(script, {
-            args: [directory, lockToken, ...args],
-            timeout,
-            signal,
-            onOutput: (text) => log.remote(host, text),
-        });
-        if (result.code === 0)
-            return;
-        const said = lastLine(result.stderr || result.stdout);
-        throw new UserError(`${what} on ${host} (exit code ${result.code}): ${said}`, {
-            details: `${result.stdout.slice(-2000)}\n${result.stderr.slice(-4000)}`.trim() || undefined,
-            next: pullHint(said) ?? onHost(this.#shell, 'docker compose ps --all', directory),
-        });
+        this.#settings.lock?.check();
+        const said = new Tail(docker_keptOutput);
+        const end = await this.#steps.run({ script, args, timeout, onOutput: this.#show(said) });
+        await this.#judge(end, what, said.toString(), timeout);
     }
+    #show(said) {
+        return (text) => {
+            said.add(text);
+            this.#settings.log.remote(this.#shell.name, text);
+        };
+    }
+    async #judge(end, what, said, timeout) {
+        const { directory, lock } = this.#settings;
+        if (end.how === 'ended' && end.code === 0)
+            return;
+        if (end.how === 'fenced' && lock)
+            lock.lost = true;
+        // Whoever goes back now needs Docker, which starts later than sshd.
+        if (end.how === 'gone' && end.restarted)
+            await this.#untilDockerAnswers();
+        throw failure(end, { what, said, timeout, host: this.#shell, directory });
+    }
+    async #untilDockerAnswers() {
+        const { clock, log, signal } = this.#settings;
+        const deadline = new Deadline(clock, dockerStarts);
+        log.info(`${this.#shell.name}: the host restarted; waiting until docker answers`);
+        while (!deadline.passed()) {
+            const { code } = await this.#shell.run(dockerRead, {
+                args: ['version'],
+                timeout: 60_000,
+                signal,
+            });
+            if (code === 0)
+                return;
+            await clock.sleep(1_000, signal);
+        }
+    }
+}
+/** Milliseconds that Docker may take to start after a restart of the host. */
+const dockerStarts = 120_000;
+/** Characters of a step's output that may be needed to explain its end. */
+const docker_keptOutput = 8_000;
+/** What to tell of a step that did not end well. Pure. */
+function failure(end, { what, said, timeout, host, directory, }) {
+    const at = `${what} on ${host.name}`;
+    const look = {
+        next: onHost(host, 'docker compose ps --all', directory),
+        details: said.trim() || undefined,
+    };
+    const stopped = (is) => (is ? 'it was stopped' : 'it could not be stopped and may still run');
+    switch (end.how) {
+        case 'ended': {
+            const line = lastLine(said);
+            return new UserError(`${at} (exit code ${end.code}): ${line}`, {
+                ...look,
+                next: pullHint(line) ?? look.next,
+            });
+        }
+        case 'gone':
+            return new UserError(end.restarted
+                ? `${at}: the host restarted while it ran, so it did not end; it is not run again`
+                : `${at}: it was killed before its end (out of memory?) and left no exit code; it is not run again`, { ...look, next: end.restarted ? look.next : onHost(host, 'sudo dmesg | tail -n 50') });
+        case 'fenced':
+            return new UserError(`${host.name}: another run took the lock over, so ${what} was not run`);
+        case 'overdue':
+            return new UserError(`${at}: no end within ${duration_formatDuration(timeout)}; ${stopped(end.stopped)}`, look);
+        case 'cut':
+            return new UserError(`${at}: the connection that carried its output was lost; ${stopped(end.stopped)}`, look);
+        case 'unknown':
+            return new UserError(`${at}: ${end.why.message}; whether it ended is not known`, {
+                ...look,
+                next: end.why.next ?? look.next,
+                cause: end.why,
+            });
+    }
+}
+function pinArguments(pins) {
+    return pins.flatMap(({ proxy, address, lines }) => [
+        proxy,
+        address,
+        lines.map((line) => `${line} # lockkeeper\n`).join(''),
+    ]);
 }
 /**
  * Which image belongs to which reference: docker prints those that are here in the order they were asked
@@ -65559,6 +69908,46 @@ function unexpanded(path) {
     return path.startsWith('~/') ? `~/${word(path.slice(2))}` : word(path);
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/left-behind.ts
+/** Remembers what the containers that publish a port can know now; not `sure`: what they knew is not known. */
+function meet(memories, containers, sure) {
+    for (const front of frontsOf(containers))
+        if (!memories.has(keyOf(front)))
+            memories.set(keyOf(front), sure
+                ? Object.fromEntries(front.dependsOn.map((service) => [service, addressesOf(containers, service)]))
+                : {});
+}
+/**
+ * Containers that stayed while a service that they depend on moved to another address. nginx looks names up once,
+ * when it starts: it would go on sending to where nobody is any more, or somebody else. Compose before 2.35
+ * recreates them; later ones leave them alone. `except`: services that somebody else sees to. Pure.
+ */
+function leftBehind(memories, containers, except = []) {
+    return frontsOf(containers).filter((front) => {
+        const known = memories.get(keyOf(front));
+        return (known !== undefined &&
+            front.dependsOn.some((service) => {
+                const now = addressesOf(containers, service);
+                // A job that filled a volume and ended has none.
+                if (except.includes(service) || now.length === 0)
+                    return false;
+                const before = known[service] ?? [];
+                return before.length === 0 || before.some((address) => !now.includes(address));
+            }));
+    });
+}
+function frontsOf(containers) {
+    return containers.filter(({ oneOff, status, ports }) => !oneOff && status === 'running' && ports.length > 0);
+}
+function keyOf({ id, startedAt }) {
+    return `${id} ${startedAt}`;
+}
+function addressesOf(containers, service) {
+    return containers
+        .filter((container) => container.service === service && !container.oneOff && container.status === 'running')
+        .flatMap(({ addresses }) => addresses);
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/prove/evidence.ts
 const shownContainers = 4;
 const logLines = 40;
@@ -65577,7 +69966,145 @@ function describe({ service, status, health }, log) {
     return [`${service} (${status})`, ...checks, log.trim()].filter(Boolean).join('\n');
 }
 
+;// CONCATENATED MODULE: ../../packages/probe/src/blocker.ts
+const fromServer = ({ headers }, name) => name.test(headers.server ?? '');
+/** developers.cloudflare.com, Cloudflare 5xx errors: what it could not get from the origin. */
+const cloudflareOrigin = {
+    520: 'the origin gave Cloudflare an answer that it does not understand',
+    521: 'the origin refuses connections from Cloudflare',
+    522: 'the origin does not answer Cloudflare at all (a firewall or security group?)',
+    523: 'Cloudflare has no route to the origin',
+    524: 'the origin took too long for Cloudflare',
+    525: 'the TLS handshake of Cloudflare with the origin failed',
+    526: "the origin's certificate is not valid for Cloudflare (Full (strict))",
+};
+/** docs.aws.amazon.com, Application Load Balancer troubleshooting: what its own answers mean. */
+const balancer = {
+    502: 'the target closed the connection on the load balancer, or spoke no HTTP',
+    503: 'the load balancer has no target to ask',
+    504: 'the target did not answer the load balancer in time (its security group, or a slow app)',
+};
+const known = [
+    // Whatever its status: a bot challenge is not the app.
+    ({ headers }) => headers['cf-mitigated'] === 'challenge'
+        ? {
+            words: 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve',
+            inFront: true,
+        }
+        : undefined,
+    ({ headers }) => /^(challenge|captcha)$/.test(headers['x-amzn-waf-action'] ?? '')
+        ? {
+            words: 'AWS WAF challenges this client; allow the runner, or ask the load balancer with resolve',
+            inFront: true,
+        }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /cloudflare/i)
+        ? { words: 'from Cloudflare, which may refuse this client (WAF); ask the origin with resolve to tell' }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /awselb/i)
+        ? { words: 'the load balancer refuses this client (AWS WAF)', inFront: true }
+        : undefined,
+    ({ status }) => status === 429
+        ? {
+            words: 'it limits how often it may be asked; lengthen interval, or let the runner through',
+            inFront: true,
+        }
+        : undefined,
+    redirect,
+    ({ status, headers }) => status === 401 && headers['www-authenticate']
+        ? { words: 'it asks for a login; give headers' }
+        : undefined,
+    ({ status, body }) => status === 400 && /plain HTTP request was sent to HTTPS port/.test(body)
+        ? { words: 'TLS is spoken on this port; write https in url' }
+        : undefined,
+    ({ status, body }) => status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body)
+        ? { words: "the app refuses this Host (Django's ALLOWED_HOSTS?)" }
+        : undefined,
+    (seen) => fromServer(seen, /awselb/i) && balancer[seen.status] ? { words: balancer[seen.status] } : undefined,
+    (seen) => fromServer(seen, /cloudflare/i) && cloudflareOrigin[seen.status]
+        ? { words: cloudflareOrigin[seen.status] }
+        : undefined,
+    ({ body }) => /<title>Welcome to nginx!<\/title>/.test(body)
+        ? { words: "nginx's own welcome page: no site is set up for this name" }
+        : undefined,
+];
+/** Names what commonly stands between a runner and the app; undefined where nothing known does. Pure. */
+function blockerOf(seen) {
+    for (const look of known) {
+        const blocker = look(seen);
+        if (blocker)
+            return blocker;
+    }
+    return undefined;
+}
+const loginPage = /(^|[/._-])(log-?in|sign-?in|sso|oauth2?|saml|auth|cloudflareaccess)([/._?-]|$)/i;
+function redirect({ status, headers: { location } }) {
+    if (status < 300 || status > 399 || !location)
+        return undefined;
+    const to = location.split(/[?#]/)[0].slice(0, 200);
+    return {
+        words: loginPage.test(to)
+            ? `redirected to a login page (${to})`
+            : `redirected to ${to}; redirects are not followed`,
+    };
+}
+/**
+ * Where a cache says that it answered by itself: `x-cache: Hit from cloudfront`. Undefined for what came from
+ * the app, or was checked with it. Pure.
+ */
+function cacheOf(headers) {
+    const named = ['cf-cache-status', 'x-cache', 'x-vercel-cache', 'x-proxy-cache', 'cache-status'].find((name) => /\b(tcp_)?(mem_)?hit\b|^stale\b|^updating\b/i.test(headers[name] ?? ''));
+    // RFC 9111, 5.1: an Age is there when the answer was not made or checked for this question.
+    const age = Number(headers.age) > 0 ? `age: ${headers.age}` : undefined;
+    if (named)
+        return [`${named}: ${headers[named].slice(0, 60)}`, ...(age ? [age] : [])].join(', ');
+    return age;
+}
+
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ../../packages/probe/src/body.ts
+
+/** Bytes of a body that are kept. */
+const bodyLimit = 64 * 1024;
+const decoders = {
+    gzip: external_node_zlib_.createGunzip,
+    deflate: external_node_zlib_.createInflate,
+    br: external_node_zlib_.createBrotliDecompress,
+};
+/**
+ * At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. What is not UTF-8 in it
+ * becomes U+FFFD.
+ */
+async function readBody(response, signal) {
+    const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
+    const stream = decoder ? response.pipe(decoder) : response;
+    if (decoder)
+        response.once('error', (error) => decoder.destroy(error));
+    const abort = () => stream.destroy(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const chunks = [];
+    let size = 0;
+    try {
+        for await (const chunk of stream) {
+            chunks.push(chunk);
+            size += chunk.length;
+            if (size > bodyLimit)
+                break;
+        }
+    }
+    finally {
+        signal.removeEventListener('abort', abort);
+        response.destroy();
+    }
+    // Without the byte order mark, as browsers read JSON.
+    const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, bodyLimit));
+    return { body: text, truncated: size > bodyLimit };
+}
+
 ;// CONCATENATED MODULE: ../../packages/probe/src/expectation.ts
+
+
 /** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
 function parseStatus(text) {
     const ranges = text.split(',').map((part) => /^\s*([1-5]\d\d)(?:\s*-\s*([1-5]\d\d))?\s*$/.exec(part));
@@ -65614,58 +70141,95 @@ function atPath(json, path) {
     }
     return value;
 }
-/** Whether what is served is what was shipped: equal, or one is a commit hash that begins with the other. */
-function sameVersion(expected, served) {
+/**
+ * Whether what is served is what was shipped: equal, or both are commit hashes of which one begins with the
+ * other. Digits alone are no short hash: build 20261126 is not build 2026112601.
+ */
+function expectation_sameVersion(expected, served) {
     if (expected === served)
         return true;
     const [short, long] = [expected, served]
         .map((v) => v.toLowerCase())
         .sort((a, b) => a.length - b.length);
-    return /^[0-9a-f]{7,40}$/.test(short) && /^[0-9a-f]{40}$/.test(long) && long.startsWith(short);
+    const whole = long.length === 40 || long.length === 64 || /[a-f]/.test(short);
+    return whole && expectation_isHash(short) && expectation_isHash(long) && long.startsWith(short);
 }
-/** Holds a sample against the expectation. */
+/** Whether a version looks like a commit hash, short or whole. */
+const expectation_isHash = (version) => /^[0-9a-f]{7,64}$/i.test(version);
+/** Holds a sample against the expectation. Pure. */
 function observe(sample, expectation) {
-    const { at, ms, address } = sample;
-    const seen = { at, ms, address };
+    const { at, ms, connectMs, address, passedOver } = sample;
+    const seen = {
+        at,
+        ms,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        address,
+        ...(passedOver ? { passedOver } : {}),
+    };
     if (!sample.answered)
-        return { ...seen, outcome: 'no-answer', problem: sample.message };
+        return {
+            ...seen,
+            outcome: 'no-answer',
+            problem: oneLine(sample.message),
+            ...(sample.kind === 'no-route' ? { unmeasured: true } : {}),
+        };
     if (sample.status === 0)
         return { ...seen, outcome: 'good' };
-    const parsed = lazily(() => JSON.parse(sample.body));
+    const parsed = lazily(() => {
+        if (sample.truncated)
+            throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
+        return JSON.parse(sample.body);
+    });
     const version = expectation.versionFrom && versionIn(sample.body, sample.headers, parsed, expectation.versionFrom);
+    const servedBy = expectation.servedBy && plain(sample.headers[expectation.servedBy] ?? '');
     const found = {
         ...seen,
         ...(version === undefined ? {} : { version }),
         ...(expectation.version === undefined
             ? {}
-            : { rightVersion: version !== undefined && sameVersion(expectation.version, version) }),
+            : { rightVersion: version !== undefined && expectation_sameVersion(expectation.version, version) }),
+        ...(servedBy ? { servedBy } : {}),
     };
-    const bad = (problem) => ({ ...found, outcome: 'bad', problem });
-    if (!expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
+    const blocker = blockerOf(sample);
+    const cache = cacheOf(sample.headers);
+    const bad = (problem) => ({
+        ...found,
+        outcome: 'bad',
+        problem: oneLine(problem),
+        ...(blocker?.inFront ? { unmeasured: true } : {}),
+    });
+    if (blocker?.inFront ||
+        !expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
         const wanted = expectation.status.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(', ');
-        const blocker = blockerIn(sample.status, sample.headers, sample.body);
-        return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker}` : ''}`);
+        return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
     }
+    const named = blocker ? ` (${blocker.words})` : '';
     if (expectation.body && !expectation.body.test(sample.body))
-        return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}`);
+        return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
     for (const [path, wanted] of expectation.json ?? []) {
         const document = parsed();
         if ('error' in document)
-            return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}`);
+            return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}${named}`);
         const value = atPath(document.value, path);
         const text = typeof value === 'string' ? value : JSON.stringify(value);
         if (text !== wanted)
-            return bad(`${path} is ${text ?? 'missing'}, expected ${wanted}`);
+            return bad(`${path} is ${text === undefined ? 'missing' : expectation_short(text)}, expected ${wanted}`);
     }
     if (found.rightVersion === false) {
         const what = version === undefined
-            ? `no version at ${describeSource(expectation.versionFrom)}`
+            ? `no version at ${expectation_describeSource(expectation.versionFrom)}`
             : `serves ${version}`;
-        return bad(`${what}, expected ${expectation.version}`);
+        return bad(`${what}, expected ${expectation.version}${cache ? ` (from a cache, ${cache})` : ''}${named}`);
     }
+    // What a cache answers tells nothing of the app, but that it once served the version expected.
+    if (cache && found.rightVersion === undefined)
+        return {
+            ...bad(`a cache answered, not the app (${cache}); keep this path out of the cache, or ask the origin with resolve`),
+            unmeasured: true,
+        };
     return { ...found, outcome: 'good' };
 }
-const describeSource = (source) => source.kind === 'json'
+const expectation_describeSource = (source) => source.kind === 'json'
     ? `json:${source.path}`
     : source.kind === 'header'
         ? `header:${source.name}`
@@ -65684,126 +70248,160 @@ function lazily(parse) {
 }
 function versionIn(body, headers, parsed, source) {
     if (source.kind === 'header')
-        return headers[source.name]?.trim() || undefined;
+        return plain(headers[source.name] ?? '');
     if (source.kind === 'body') {
         const match = source.pattern.exec(body);
-        return match ? (match[1] ?? match[0]) : undefined;
+        return match ? plain(match[1] ?? match[0]) : undefined;
     }
     const document = parsed();
     const value = 'value' in document ? atPath(document.value, source.path) : undefined;
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
-}
-/** Names what commonly stands between a runner and the app. */
-function blockerIn(status, headers, body) {
-    if (headers['cf-mitigated'])
-        return 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve';
-    const location = headers.location;
-    if (status >= 300 && status < 400 && location) {
-        const to = location.split('?')[0];
-        return /login|signin|sso|auth|access/i.test(location)
-            ? `redirected to a login page (${to})`
-            : `redirected to ${to}; redirects are not followed`;
-    }
-    if (status === 403 && /cloudflare/i.test(headers.server ?? ''))
-        return 'Cloudflare refuses this client';
-    if (status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body))
-        return "the app refuses this Host (Django's ALLOWED_HOSTS?)";
-    if (status === 503 && /awselb/i.test(headers.server ?? ''))
-        return 'the load balancer has no target to ask';
-    if (status === 502 && /awselb/i.test(headers.server ?? ''))
-        return 'the target closed the connection on the load balancer';
-    return undefined;
+    return typeof value === 'string' || typeof value === 'number' ? plain(String(value)) : undefined;
 }
 // What a server says is data: one line, short, no control characters.
+const expectation_short = (text) => (text.length > 80 ? `${text.slice(0, 80)}…` : text);
+const oneLine = (text) => text.replace(/[\p{C}\s]+/gu, ' ').slice(0, 500);
 const excerpt = (body) => JSON.stringify(body.slice(0, 80));
+/** A version or a name; undefined when nothing of it can be printed. */
+const plain = (text) => expectation_short(oneLine(text).trim()) || undefined;
+
+;// CONCATENATED MODULE: ../../packages/probe/src/sample.ts
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+const endpoint = (address, port) => `${address.includes(':') ? `[${address}]` : address}:${port}`;
 
 ;// CONCATENATED MODULE: ../../packages/probe/src/no-answer.ts
+
+
 const no_answer_words = {
-    ENOTFOUND: 'the name does not resolve',
     EAI_AGAIN: 'the name server did not answer',
     ECONNREFUSED: 'connection refused: nothing listens there',
     ECONNRESET: 'the connection was reset',
     EPIPE: 'the connection was reset',
     EHOSTUNREACH: 'no route to the host',
     ENETUNREACH: 'no route to the network',
+    EADDRNOTAVAIL: 'no route to the network',
     ETIMEDOUT: 'the connection timed out',
-    UND_ERR_SOCKET: 'the other side closed the connection',
     CERT_HAS_EXPIRED: 'the certificate has expired',
+    CERT_NOT_YET_VALID: 'the certificate is not valid yet',
     DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed; give its issuer in ca-certificates',
     SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an unknown root; give it in ca-certificates',
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown; give that in ca-certificates',
     UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the issuer of the certificate is unknown; give it in ca-certificates',
     EPROTO: 'no TLS is spoken there',
     ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
+    ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
+    Z_BUF_ERROR: 'the body is cut short',
 };
 const tlsCode = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/;
-/** Sorts what a failed request threw, and says it in words. Happy eyeballs throw one error an address. */
+/** Codes that tell of the machine that asks, not of the one that is asked. */
+const noRoute = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
+/** Sorts what a failed request threw, and says it in words. A name with several addresses throws one error for each. */
 function explainNoAnswer(error) {
-    const causes = error instanceof AggregateError ? error.errors : [error];
-    const first = (causes.find((cause) => cause?.code) ?? error);
-    const code = String(first.code ?? first.name ?? 'unknown');
-    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    const causes = (error instanceof AggregateError ? error.errors : [error]);
+    // What an address said that could be reached tells more than that another could not.
+    const telling = causes.find(({ code }) => code && !noRoute.includes(code)) ??
+        causes.find(({ code }) => code) ??
+        error;
+    const code = String(telling.code ?? telling.name ?? 'unknown');
+    if (noRoute.includes(code) && causes.every(({ address }) => address && (0,external_node_net_.isIPv6)(address)))
         return {
-            kind: 'tls',
+            kind: 'no-route',
             code,
-            message: `the certificate is for another name: ${first.reason ?? first.message}`,
+            message: `this machine has no route to IPv6 (${no_answer_where(causes)}), and nothing was asked over IPv4`,
         };
-    const addresses = causes
-        .filter((cause) => cause?.address)
-        .map((cause) => `${cause.address}:${cause.port}`)
-        .join(', ');
-    const text = no_answer_words[code] ?? first.message ?? code;
-    const message = `${text}${addresses ? ` (${addresses})` : ''}`;
-    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-        return { kind: 'dns', code, message };
-    if (tlsCode.test(code))
-        return { kind: 'tls', code, message };
-    if (code === 'ETIMEDOUT')
-        return { kind: 'timeout', code, message };
-    if (code.startsWith('HPE_'))
-        return { kind: 'protocol', code, message: `no HTTP is spoken there: ${first.message}` };
-    return { kind: 'connect', code, message };
+    const inTurn = [...new Set(causes.map((cause) => sayCause(cause)))];
+    const message = inTurn
+        .map((text) => {
+        const at = no_answer_where(causes.filter((cause) => sayCause(cause) === text));
+        return at ? `${text} (${at})` : text;
+    })
+        .join('; ');
+    return { kind: kindOf(telling, code), code, message };
 }
+const no_answer_where = (causes) => causes
+    .flatMap(({ address, port }) => (address && port !== undefined ? [endpoint(address, port)] : []))
+    .join(', ');
+function kindOf(cause, code) {
+    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+        return 'dns';
+    if (tlsCode.test(code) || closedInHandshake(cause))
+        return 'tls';
+    if (code === 'ETIMEDOUT')
+        return 'timeout';
+    if (code.startsWith('HPE_') || code.startsWith('Z_'))
+        return 'protocol';
+    return 'connect';
+}
+function sayCause(cause) {
+    const { message } = cause;
+    const code = String(cause.code ?? cause.name ?? 'unknown');
+    if (code === 'ENOTFOUND')
+        return `the name ${cause.hostname ?? ''} does not resolve`.replace('  ', ' ');
+    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+        return `the certificate is for another name: ${cause.reason ?? message}`;
+    if (closedInHandshake(cause))
+        return no_answer_words.ERR_TLS_CLOSED;
+    if (message === 'socket hang up')
+        return 'the other side closed the connection without an answer';
+    if (message === 'aborted')
+        return 'the connection was reset in the middle of the answer';
+    if (code.startsWith('HPE_')) {
+        // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
+        if (cause.rawPacket?.[0] === 0x15)
+            return 'TLS is spoken there; write https (or wss) in url';
+        return `no HTTP is spoken there: ${message}`;
+    }
+    // OpenSSL's own message is a line of its source.
+    return (no_answer_words[code] ??
+        (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
+}
+const closedInHandshake = ({ message }) => /before secure TLS connection/.test(message ?? '');
 
 // EXTERNAL MODULE: external "node:http"
 var external_node_http_ = __nccwpck_require__(7067);
 ;// CONCATENATED MODULE: external "node:https"
 const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
-// EXTERNAL MODULE: external "node:tls"
-var external_node_tls_ = __nccwpck_require__(1692);
-// EXTERNAL MODULE: external "node:zlib"
-var external_node_zlib_ = __nccwpck_require__(8522);
-;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
+;// CONCATENATED MODULE: ../../packages/probe/src/attempt.ts
 
 
-
-
-
-
-
-const bodyLimit = 64 * 1024;
-const userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
 class ProbeTimeout extends Error {
     code = 'ETIMEDOUT';
 }
 /**
- * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
- * build. Redirects are answers, not followed. Never throws for what the other side does.
+ * Runs one attempt within its time (ms) and makes a sample of what came of it, good or bad. Throws nothing but
+ * the reason of the caller's signal.
  */
-async function probe(target, { clock, signal }) {
+async function attempt(timeout, { clock, signal }, run) {
     signal?.throwIfAborted();
     const at = clock.now();
     const stop = new AbortController();
-    const awaited = target.url.protocol === 'tcp:' ? 'no connection' : 'no whole answer';
-    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${awaited} within ${formatDuration(target.timeout)}`)), target.timeout);
+    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${seen.missing} within ${duration_formatDuration(timeout)}${seen.hint}`)), timeout);
     const cancel = () => stop.abort(signal?.reason);
     signal?.addEventListener('abort', cancel, { once: true });
-    const seen = { address: '' };
+    let connectMs;
+    const seen = {
+        address: '',
+        passedOver: [],
+        missing: 'no connection',
+        hint: '',
+        connected: () => {
+            connectMs = clock.now() - at;
+            seen.missing = 'connected, but no answer';
+            seen.hint = '';
+        },
+    };
+    const probed = () => ({
+        at,
+        ms: clock.now() - at,
+        address: seen.address,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        ...(seen.passedOver.length > 0 ? { passedOver: seen.passedOver } : {}),
+    });
     try {
-        const answer = target.url.protocol === 'tcp:'
-            ? await connectOnly(target, seen, stop.signal)
-            : await ask(target, seen, stop.signal);
-        return { answered: true, at, ms: clock.now() - at, address: seen.address, ...answer };
+        const answered = await run(seen, stop.signal);
+        return { answered: true, ...probed(), ...answered };
     }
     catch (error) {
         signal?.throwIfAborted();
@@ -65811,138 +70409,481 @@ async function probe(target, { clock, signal }) {
         const explained = cause instanceof ProbeTimeout
             ? { kind: 'timeout', code: cause.code, message: cause.message }
             : explainNoAnswer(cause);
-        return { answered: false, at, ms: clock.now() - at, address: seen.address, ...explained };
+        return { answered: false, ...probed(), ...explained };
     }
     finally {
         clearTimeout(timer);
         signal?.removeEventListener('abort', cancel);
     }
 }
+
+;// CONCATENATED MODULE: external "node:dns/promises"
+const external_node_dns_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:dns/promises");
+// EXTERNAL MODULE: external "node:tls"
+var external_node_tls_ = __nccwpck_require__(1692);
+;// CONCATENATED MODULE: ../../packages/probe/src/connection.ts
+
+
+
+
+// Node's own choice, 250 ms an address, is too short for a busy load balancer.
+const attemptTimeout = 2500;
 const hostOf = (url) => url.hostname.replace(/^\[|\]$/g, '');
-const portOf = (url) => Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-async function connectOnly(target, seen, signal) {
-    const socket = await openSocket(target, signal);
-    seen.address = remoteOf(socket);
-    socket.destroy();
-    return { status: 0, headers: {}, body: '', truncated: false };
-}
-function openSocket({ url, resolve, connect }, signal) {
-    const host = resolve?.get(hostOf(url)) ?? hostOf(url);
-    if (connect)
-        return connect(host, portOf(url));
-    return new Promise((done, reject) => {
-        const socket = (0,external_node_net_.connect)({ host, port: portOf(url), autoSelectFamilyAttemptTimeout: 2500 });
-        const abort = () => socket.destroy(signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        socket.once('connect', () => {
-            signal.removeEventListener('abort', abort);
-            done(socket);
-        });
-        socket.once('error', reject);
-    });
-}
-async function ask(target, seen, signal) {
-    const { url, method = 'GET', headers = {}, tls, connect } = target;
-    const secure = url.protocol === 'https:';
-    const trust = {
-        servername: (0,external_node_net_.isIP)(hostOf(url)) ? undefined : hostOf(url),
-        rejectUnauthorized: tls?.verify ?? true,
-        // What is given as `ca` counts in place of the default, not besides it.
-        ca: tls?.ca ? [...(0,external_node_tls_.getCACertificates)('default'), tls.ca] : undefined,
-    };
-    const options = {
-        method,
-        // Without an agent Node never reuses a socket; with `false` it would not ask createConnection either.
-        agent: connect ? undefined : false,
-        signal,
-        headers: {
-            'user-agent': userAgent,
-            accept: '*/*',
-            connection: 'close',
-            'accept-encoding': 'identity',
-            'cache-control': 'no-cache, no-store',
-            pragma: 'no-cache',
-            ...headers,
-        },
-        ...(secure ? trust : {}),
-        // 250 ms an address, Node's own choice, is too short for a busy load balancer.
-        ...{ autoSelectFamilyAttemptTimeout: 2500 },
-    };
-    const pinned = target.resolve?.get(hostOf(url));
-    if (pinned)
-        options.lookup = pinLookup(pinned);
-    if (connect) {
-        const socket = await connect(pinned ?? hostOf(url), portOf(url));
-        signal.addEventListener('abort', () => socket.destroy(), { once: true });
-        options.createConnection = () => (secure ? (0,external_node_tls_.connect)({ socket: socket, ...trust }) : socket);
-    }
-    const response = await new Promise((resolve, reject) => {
-        const request = (secure ? external_node_https_namespaceObject.request : external_node_http_.request)(url, options, resolve);
-        request.on('socket', (socket) => {
-            const note = () => {
-                seen.address = remoteOf(socket);
-            };
-            if (socket.connecting)
-                socket.once('connect', note);
-            else
-                note();
-        });
-        request.once('error', reject);
-        request.end();
-    });
-    const { body, truncated } = await readBody(response, signal);
-    response.destroy();
-    const flat = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
-    return { status: response.statusCode ?? 0, headers: Object.fromEntries(flat), body, truncated };
-}
-function pinLookup(address) {
-    // An address is taken as it is; a name, such as a load balancer's own, is looked up in place of the URL's.
-    const family = (0,external_node_net_.isIP)(address);
-    return (_host, options, callback) => {
-        if (family === 0) {
-            Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 610, 23)).then(({ lookup }) => lookup(address, options, callback));
-            return;
-        }
-        if (options.all)
-            callback(null, [{ address, family }]);
-        else
-            callback(null, address, family);
-    };
-}
-const remoteOf = (socket) => {
-    const { remoteAddress, remotePort } = socket;
-    return remoteAddress ? `${remoteAddress}:${remotePort}` : '';
-};
-const decoders = {
-    gzip: external_node_zlib_.createGunzip,
-    deflate: external_node_zlib_.createInflate,
-    br: external_node_zlib_.createBrotliDecompress,
-};
-/** At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. */
-async function readBody(response, signal) {
-    const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
-    const stream = (decoder ? response.pipe(decoder) : response);
-    if (decoder)
-        response.once('error', (error) => decoder.destroy(error));
-    const abort = () => stream.destroy(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    const chunks = [];
-    let size = 0;
+const isSecure = (url) => url.protocol === 'https:' || url.protocol === 'wss:';
+const portOf = (url) => Number(url.port) || (isSecure(url) ? 443 : 80);
+/**
+ * Opens a fresh connection, secured where the URL says so. When the first address of a name takes none, the
+ * next is asked, as browsers do; a pinned address stands alone.
+ */
+async function openConnection(target, seen, signal) {
+    const socket = await openPlain(target, seen, signal);
     try {
-        for await (const chunk of stream) {
-            chunks.push(chunk);
-            size += chunk.length;
-            if (size > bodyLimit)
-                break;
-        }
+        const connection = isSecure(target.url) ? await connection_secure(socket, target, seen, signal) : socket;
+        seen.connected();
+        return connection;
     }
-    finally {
-        signal.removeEventListener('abort', abort);
+    catch (error) {
+        socket.destroy();
+        throw error;
     }
-    return { body: Buffer.concat(chunks).subarray(0, bodyLimit).toString('utf8'), truncated: size > bodyLimit };
+}
+async function openPlain(target, seen, signal) {
+    const { url, connect } = target;
+    if (connect) {
+        const socket = await connection_unlessAborted(signal, connect(connection_pinnedFor(target) ?? hostOf(url), portOf(url)), (late) => late.destroy());
+        socket.on('error', () => { });
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        return socket;
+    }
+    const addresses = await connection_addressesOf(target, signal);
+    seen.hint = ' (a firewall or security group that drops?)';
+    return connectToFirst(addresses, portOf(url), seen, signal);
+}
+const connection_pinnedFor = ({ url, resolve, turn = 0 }) => {
+    const pinned = resolve?.get(hostOf(url));
+    return pinned?.[turn % pinned.length];
+};
+/** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
+async function connection_addressesOf(target, signal) {
+    const name = connection_pinnedFor(target) ?? hostOf(target.url);
+    const family = (0,external_node_net_.isIP)(name);
+    if (family !== 0)
+        return [{ address: name, family }];
+    const { lookup = (asked) => (0,external_node_dns_promises_namespaceObject.lookup)(asked, { all: true, order: 'verbatim' }) } = target;
+    const found = await connection_unlessAborted(signal, lookup(name));
+    const port = portOf(target.url);
+    const shunned = (one) => target.shun?.has(endpoint(one.address, port)) ?? false;
+    const wanted = found.filter((one) => !shunned(one));
+    const first = (target.turn ?? 0) % Math.max(1, wanted.length);
+    return [...wanted.slice(first), ...wanted.slice(0, first), ...found.filter(shunned)];
+}
+function connectToFirst(addresses, port, seen, signal) {
+    return new Promise((resolve, reject) => {
+        const socket = (0,external_node_net_.connect)({
+            // Any name will do: what it resolves to is given.
+            host: addresses.length === 1 ? addresses[0].address : 'several.invalid',
+            port,
+            autoSelectFamily: true,
+            autoSelectFamilyAttemptTimeout: attemptTimeout,
+            lookup: (_name, _options, callback) => callback(null, addresses),
+        });
+        const passOver = (address, code) => seen.passedOver.push({ address: endpoint(address, port), code });
+        socket.on('connectionAttemptFailed', (address, _port, _family, error) => passOver(address, error.code ?? 'unknown'));
+        socket.on('connectionAttemptTimeout', (address) => passOver(address, 'ETIMEDOUT'));
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        socket.on('error', reject);
+        socket.once('connect', () => {
+            seen.address = endpoint(socket.remoteAddress ?? '', socket.remotePort);
+            resolve(socket);
+        });
+    });
+}
+function connection_secure(socket, { url, tls }, seen, signal) {
+    const host = hostOf(url);
+    seen.missing = 'connected, but no end of the TLS handshake';
+    seen.hint = '';
+    return new Promise((resolve, reject) => {
+        const secured = (0,external_node_tls_.connect)({
+            socket: socket,
+            host,
+            // An address is verified, but never asked for by SNI (RFC 6066, 3).
+            servername: (0,external_node_net_.isIP)(host) ? undefined : host,
+            ALPNProtocols: ['http/1.1'],
+            rejectUnauthorized: tls?.verify ?? true,
+            secureContext: tls && contextOf(tls),
+        });
+        signal.addEventListener('abort', () => secured.destroy(signal.reason), { once: true });
+        secured.on('error', reject);
+        secured.once('close', () => reject(Object.assign(new Error('closed'), { code: 'ERR_TLS_CLOSED' })));
+        secured.once('secureConnect', () => resolve(secured));
+    });
+}
+const contexts = new WeakMap();
+/** Made once for each object: to read some 150 authorities takes longer than to ask. */
+function contextOf(trust) {
+    if (!trust.ca)
+        return undefined;
+    const known = contexts.get(trust);
+    if (known)
+        return known;
+    // What is given as `ca` counts in place of the default, not besides it.
+    const made = (0,external_node_tls_.createSecureContext)({ ca: [...(0,external_node_tls_.getCACertificates)('default'), trust.ca] });
+    contexts.set(trust, made);
+    return made;
+}
+/** What was promised, or the signal's reason as soon as it is aborted: getaddrinfo cannot be cancelled. */
+function connection_unlessAborted(signal, promised, late) {
+    return new Promise((resolve, reject) => {
+        const abort = () => {
+            promised.then(late, () => { });
+            reject(signal.reason);
+        };
+        if (signal.aborted)
+            return abort();
+        signal.addEventListener('abort', abort, { once: true });
+        promised.then(resolve, reject);
+    });
 }
 
+;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
+
+
+
+
+
+const userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
+/** Headers of every question: by whom, and that no cache may answer. Given ones win, whatever their case. */
+function askingHeaders(given = {}) {
+    const lowered = Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]);
+    return {
+        'user-agent': userAgent,
+        accept: '*/*',
+        'cache-control': 'no-cache, no-store',
+        pragma: 'no-cache',
+        ...Object.fromEntries(lowered),
+    };
+}
+/**
+ * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
+ * build. Redirects are answers, not followed. Never throws for what the other side does.
+ */
+function probe(target, outside) {
+    return attempt(target.timeout, outside, async (seen, signal) => {
+        const socket = await openConnection(target, seen, signal);
+        try {
+            if (target.url.protocol === 'tcp:')
+                return { status: 0, headers: {}, body: '', truncated: false };
+            return await askOver(socket, target, seen, signal);
+        }
+        finally {
+            socket.destroy();
+        }
+    });
+}
+async function askOver(socket, target, seen, signal) {
+    const { url, method = 'GET', headers } = target;
+    const response = await new Promise((resolve, reject) => {
+        const request = (isSecure(url) ? external_node_https_namespaceObject.request : external_node_http_.request)(url, {
+            method,
+            signal,
+            // Without an agent, which an `agent` of false would still make, the socket is asked for and used once.
+            agent: undefined,
+            createConnection: () => socket,
+            headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
+        }, resolve);
+        request.on('error', reject);
+        request.end();
+    });
+    return answerOf(response, seen, signal);
+}
+/** Status, headers and as much of the body as is kept. */
+async function answerOf(response, seen, signal) {
+    seen.missing = `answered ${response.statusCode}, but no end of its body`;
+    const { body, truncated } = await readBody(response, signal);
+    return { status: response.statusCode ?? 0, headers: headersOf(response), body, truncated };
+}
+/** By name in lower case; one that came several times is joined. */
+const headersOf = ({ headers }) => Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+
+;// CONCATENATED MODULE: ../../packages/probe/src/verdict.ts
+
+
+/** Answers that show which versions serve now; older ones are history. */
+const verdict_window = 10;
+/** Counts observations, oldest first. Pure. */
+function tallyOf(observations) {
+    const tally = {
+        probes: observations.length,
+        answered: 0,
+        good: 0,
+        measured: 0,
+        streak: 0,
+        connectionErrorsAfterGood: 0,
+        recentVersions: new Map(),
+        changedOver: false,
+        goodSinceChange: false,
+        versionsSeen: [],
+    };
+    let sinceChange;
+    for (const { outcome, version, rightVersion, unmeasured, problem } of observations) {
+        if (outcome !== 'no-answer')
+            tally.answered++;
+        if (!unmeasured)
+            tally.measured++;
+        if (outcome === 'good') {
+            tally.good++;
+            tally.streak++;
+        }
+        else {
+            tally.streak = 0;
+            tally.lastProblem = problem;
+            if (outcome === 'no-answer' && tally.good > 0) {
+                tally.connectionErrorsAfterGood++;
+                tally.lastConnectionError = problem;
+            }
+        }
+        if (sinceChange !== undefined)
+            sinceChange++;
+        if (version === undefined)
+            continue;
+        tally.lastVersion = version;
+        if (!tally.versionsSeen.includes(version))
+            tally.versionsSeen.push(version);
+        if (!rightVersion)
+            tally.changedOver = false;
+        else if (sinceChange === undefined) {
+            sinceChange = 1;
+            tally.changedOver = true;
+        }
+    }
+    tally.goodSinceChange = sinceChange !== undefined && tally.streak >= sinceChange;
+    const named = observations.flatMap(({ version }) => (version === undefined ? [] : [version]));
+    for (const version of named.slice(-verdict_window))
+        count(tally.recentVersions, version);
+    return tally;
+}
+/** Good answers in a row that make it healthy. */
+const neededInARow = (criteria, expectation) => expectation.version === undefined
+    ? criteria.consecutiveSuccesses
+    : Math.max(criteria.versionSuccesses, criteria.consecutiveSuccesses);
+/** `2 versions: v1 5 of 10, v2 5 of 10; expected v2 alone`. */
+const verdict_mixedVersions = (counts, expected) => `${counts.size} versions: ${sayShares(counts)}; expected ${expected} alone`;
+/**
+ * Judges one URL: undefined while it is too early to say. `probesLeft` is how many can still be made; when
+ * even good ones could not make it healthy, failure is certain and the verdict is now. No measurement is
+ * never success. Pure.
+ */
+function verdictOf(tally, criteria, expectation, probesLeft) {
+    if (tally.connectionErrorsAfterGood > criteria.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: verdict_tooManyUnanswered(tally, criteria) };
+    const needed = neededInARow(criteria, expectation);
+    if (tally.streak >= needed) {
+        const version = tally.lastVersion === undefined ? '' : `, version ${tally.lastVersion}`;
+        return { verdict: 'healthy', reason: `${tally.streak} good answers in a row${version}` };
+    }
+    if (tally.streak + probesLeft >= needed)
+        return undefined;
+    if (tally.probes === 0)
+        return { verdict: 'inconclusive', reason: 'nothing was measured before the time was up' };
+    if (tally.measured === 0)
+        return { verdict: 'inconclusive', reason: `the app was never reached: ${tally.lastProblem}` };
+    const { version: expected } = expectation;
+    if (expected !== undefined && tally.answered > 0) {
+        const wrong = wrongVersion(tally, expected, expectation);
+        if (wrong)
+            return { verdict: 'unhealthy', reason: wrong };
+    }
+    if (tally.streak === tally.probes || tally.goodSinceChange)
+        return {
+            verdict: 'inconclusive',
+            reason: `${tally.streak} good answers in a row${expected === undefined ? '' : `, version ${tally.lastVersion}`}, ${needed} needed, before the time was up`,
+        };
+    return {
+        verdict: 'unhealthy',
+        reason: `${tally.good} of ${tally.probes} probes were good, never ${needed} in a row; last: ${tally.lastProblem}`,
+    };
+}
+const verdict_tooManyUnanswered = ({ connectionErrorsAfterGood, lastConnectionError, }, { maxConnectionErrors }) => `${connectionErrorsAfterGood} probes were not answered after the first good one (${maxConnectionErrors} allowed): ${lastConnectionError}`;
+/** The three ways for a version to be wrong: unknown, mixed, or another than expected. */
+function wrongVersion(tally, expected, { versionFrom }) {
+    if (tally.changedOver)
+        return undefined;
+    const [recent] = tally.recentVersions.keys();
+    if (recent === undefined)
+        return `the version is unknown: ${tally.lastProblem ?? `none at ${describeSource(versionFrom)}`}`;
+    if (tally.recentVersions.size > 1)
+        return verdict_mixedVersions(tally.recentVersions, expected);
+    if (sameVersion(expected, recent))
+        return undefined;
+    const kind = isHash(expected) === isHash(recent)
+        ? ''
+        : '; one is a commit hash, the other is not: is it the same kind?';
+    return `still serves ${recent}, expected ${expected}${kind}`;
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/soak.ts
+
+
+
+const emptySoak = (connectionErrorsBefore = 0) => ({
+    good: 0,
+    bad: 0,
+    unanswered: 0,
+    unmeasured: 0,
+    slow: 0,
+    times: [],
+    connectTimes: [],
+    connectionErrorsAfterGood: connectionErrorsBefore,
+    versions: new Map(),
+    servedBy: new Map(),
+    wrongVersion: false,
+});
+/** Counts one more observation in. */
+function addToSoak(tally, seen, { maxP95 }) {
+    const { outcome, ms, connectMs, problem, version, rightVersion, unmeasured, servedBy } = seen;
+    if (outcome === 'no-answer') {
+        tally.unanswered++;
+        tally.connectionErrorsAfterGood++;
+        tally.lastConnectionError = problem;
+    }
+    else if (unmeasured) {
+        tally.unmeasured++;
+        tally.lastUnmeasured = problem;
+    }
+    else if (outcome === 'bad') {
+        tally.bad++;
+        tally.lastProblem = problem;
+    }
+    else {
+        tally.good++;
+        tally.times.push(ms);
+        tally.connectTimes.push(connectMs ?? 0);
+        if (ms > maxP95)
+            tally.slow++;
+    }
+    if (servedBy !== undefined)
+        count(tally.servedBy, servedBy);
+    if (version === undefined)
+        return;
+    count(tally.versions, version);
+    if (rightVersion === false)
+        tally.wrongVersion = true;
+}
+/** Every limit with its measurement, over `seconds` of soak. Pure. */
+function limitRows(tally, limits, seconds, ahead) {
+    const { good, bad } = tally;
+    const answers = good + bad;
+    const p95 = percentile(sorted(tally.times), 95);
+    const now = limitsHeld(tally, limits, seconds);
+    const best = limitsHeld(atBest(tally, ahead), limits, seconds + ahead.seconds);
+    const state = (name) => (now[name] ? 'held' : best[name] ? 'open' : 'broken');
+    return [
+        {
+            name: 'errors',
+            allowed: `at most ${percent(limits.maxErrorRate)}`,
+            measured: `${percent(answers === 0 ? 0 : bad / answers)} (${bad} of ${answers})`,
+            state: state('errors'),
+        },
+        {
+            name: 'p95',
+            allowed: `at most ${limits.maxP95} ms`,
+            measured: `${upwards(p95)} ms`,
+            state: state('p95'),
+        },
+        {
+            name: 'good answers',
+            allowed: limits.minRps > 0 ? `at least ${limits.minRps} a second` : 'any',
+            measured: `${rate(good, seconds)} a second`,
+            state: state('good answers'),
+        },
+        {
+            name: 'samples',
+            allowed: `at least ${limits.minSamples}`,
+            measured: `${good}`,
+            state: state('samples'),
+        },
+    ];
+}
+const atBest = ({ good, bad, slow }, ahead) => ({
+    good: good + ahead.answers,
+    bad,
+    slow,
+});
+function limitsHeld({ good, bad, slow }, limits, seconds) {
+    return {
+        // The share of a percentage is seldom a binary fraction: 0.29 × 100 is less than 29.
+        errors: bad <= limits.maxErrorRate * (good + bad) + 1e-9,
+        // Nearest rank: the value at this place in the sorted row is the percentile, so this many may lie above.
+        p95: slow <= good - Math.ceil((95 * good) / 100),
+        'good answers': good >= limits.minRps * seconds,
+        samples: good >= limits.minSamples,
+    };
+}
+/**
+ * Judges a soak: undefined while the outcome is open. When even good and fast answers could not mend a limit,
+ * failure is certain and the verdict is now. Fewer measurements than asked for are inconclusive. Pure.
+ */
+function soakVerdict(tally, limits, seconds, ahead) {
+    if (tally.wrongVersion)
+        return { verdict: 'unhealthy', reason: `in the soak, ${sayVersions(tally, limits.version)}` };
+    if (tally.connectionErrorsAfterGood > limits.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: tooManyUnanswered(tally, limits) };
+    const best = atBest(tally, ahead);
+    const held = limitsHeld(best, limits, seconds + ahead.seconds);
+    const rest = ahead.answers === 0 ? '' : ', which no rest of the soak can mend';
+    const row = (name) => limitRows(tally, limits, seconds, ahead).find((one) => one.name === name);
+    // Bad answers are measurements, too, though they prove nothing good.
+    if (!held.errors && best.good + best.bad >= limits.minSamples)
+        return { verdict: 'unhealthy', reason: `${sayRow(row('errors'))}${rest}; last: ${tally.lastProblem}` };
+    const { unmeasured } = tally;
+    if (unmeasured > limits.maxErrorRate * (best.good + best.bad + unmeasured) + 1e-9)
+        return {
+            verdict: 'inconclusive',
+            reason: `${unmeasured} of ${tally.good + tally.bad + unmeasured} answers were not the app's${rest}; last: ${tally.lastUnmeasured}`,
+        };
+    if (!held.samples) {
+        const last = tally.lastProblem ?? tally.lastConnectionError;
+        return {
+            verdict: 'inconclusive',
+            reason: `${tally.good} good answers in ${formatDuration(seconds * 1000)} of soak, at least ${limits.minSamples} needed to judge${rest}${last ? `; last: ${last}` : ''}`,
+        };
+    }
+    const broken = [
+        ...(held.p95 ? [] : [`${sayRow(row('p95'))}${farAway(tally)}`]),
+        ...(held['good answers'] ? [] : [sayRow(row('good answers'))]),
+    ];
+    if (broken.length > 0)
+        return { verdict: 'unhealthy', reason: `${broken.join('; ')}${rest}` };
+    if (ahead.answers > 0)
+        return undefined;
+    return {
+        verdict: 'healthy',
+        reason: `soaked ${formatDuration(seconds * 1000)}: p95 ${row('p95').measured}, errors ${row('errors').measured}, ${row('good answers').measured}`,
+    };
+}
+const sayRow = ({ name, measured, allowed }) => `${name} ${measured}, ${allowed} ${allowed.startsWith('at most') ? 'allowed' : 'needed'}`;
+function sayVersions({ versions }, expected) {
+    return versions.size > 1
+        ? mixedVersions(versions, expected)
+        : `${[...versions.keys()][0]} answered, expected ${expected}`;
+}
+/** Where most of the time goes by before the app is asked, it is not the app that is slow. */
+function farAway({ times, connectTimes }) {
+    const [whole, connecting] = [percentile(sorted(times), 50), percentile(sorted(connectTimes), 50)];
+    return connecting > whole / 2
+        ? ` (${Math.round(connecting)} ms of the median ${Math.round(whole)} ms pass until the connection stands: the way there is slow, not the app)`
+        : '';
+}
+const sorted = (values) => values.toSorted((a, b) => a - b);
+const percent = (share) => `${Number((share * 100).toFixed(2))} %`;
+/** Not rounded onto the good side of a limit that is broken. */
+const upwards = (ms) => Math.ceil(ms - 0.001);
+const rate = (good, seconds) => seconds > 0 ? `${Math.floor((good / seconds) * 10) / 10}` : '0';
+
 ;// CONCATENATED MODULE: ../../packages/probe/src/index.ts
+
+
+
 
 
 
@@ -65983,7 +70924,7 @@ function health_url_tunnel(shell, host, port, timeout) {
         let late = false;
         const timer = setTimeout(() => {
             late = true;
-            reject(new Error(`${host}:${port} does not answer the host within ${formatDuration(timeout)}`));
+            reject(new Error(`${host}:${port} does not answer the host within ${duration_formatDuration(timeout)}`));
         }, timeout);
         shell
             .tunnel(host, port)
@@ -66039,6 +70980,8 @@ function judge(containers, expectations, host, reference) {
                 failures.push(`${service} has no container on ${host}`);
             return { service, state: 'missing', detail: 'no container' };
         }
+        if (replicas === 0)
+            return { service, state: 'starting', detail: 'still runs here, and is to go' };
         const other = image && own.find((container) => container.image !== image);
         if (other) {
             failed.push(other);
@@ -66080,13 +71023,15 @@ function judge(containers, expectations, host, reference) {
 function stateOf(container, reference) {
     const { health, status, restartCount } = container;
     const before = reference?.get(container.id);
-    const code = `code ${container.exitCode}${container.outOfMemory ? ', out of memory' : ''}`;
+    const memory = container.outOfMemory ? ', out of memory' : '';
+    const code = `code ${container.exitCode}${memory}`;
     const restarts = ['always', 'unless-stopped'].includes(container.restartPolicy);
     if (status === 'running') {
         if (before && (restartCount > before.restartCount || container.startedAt !== before.startedAt))
-            return { state: 'failed', detail: `restarted: it died with ${code} within the stability window` };
+            return { state: 'failed', detail: `restarted: it died within the stability window${memory}` };
+        // Docker forgets the exit code as soon as the container runs again.
         if (restartCount >= crashLoop)
-            return crashLooping(container, code);
+            return crashLooping(container, memory);
         if (!health)
             return { state: 'running', detail: 'running, without a health check' };
         if (health.status === 'healthy')
@@ -66099,13 +71044,16 @@ function stateOf(container, reference) {
             detail: health.failingStreak > 0 ? `starting, ${lastCheck(container)} ${streak}` : 'starting',
         };
     }
-    if (status === 'restarting')
-        return restartCount >= crashLoop || before
-            ? crashLooping(container, code)
-            : { state: 'starting', detail: `restarting after ${code}` };
+    if (status === 'restarting') {
+        if (restartCount >= crashLoop)
+            return crashLooping(container, ` with ${code}`);
+        if (before)
+            return { state: 'failed', detail: `restarted: it died with ${code} within the stability window` };
+        return { state: 'starting', detail: `restarting after ${code}` };
+    }
     if (status === 'exited' || status === 'dead') {
         if (container.error)
-            return { state: 'failed', detail: `did not start: ${oneLine(container.error)}` };
+            return { state: 'failed', detail: `did not start: ${verdict_oneLine(container.error)}` };
         // A job that ran to its end. What has a health check, a published port or a standing restart policy is none.
         if (container.exitCode === 0 && !restarts && !health && container.ports.length === 0)
             return { state: 'completed', detail: 'completed' };
@@ -66114,20 +71062,20 @@ function stateOf(container, reference) {
     if (status === 'paused')
         return { state: 'failed', detail: 'is paused' };
     if (container.error)
-        return { state: 'failed', detail: `did not start: ${oneLine(container.error)}` };
+        return { state: 'failed', detail: `did not start: ${verdict_oneLine(container.error)}` };
     return { state: 'starting', detail: status };
 }
-function crashLooping(container, code) {
+function crashLooping(container, how) {
     return {
         state: 'failed',
-        detail: `is crash-looping: it died ${container.restartCount} times with ${code}`,
+        detail: `is crash-looping: it died ${container.restartCount} times${how}`,
     };
 }
 function lastCheck(container) {
     const last = container.health?.log.findLast(({ exitCode }) => exitCode !== 0);
-    return last ? oneLine(last.output) || `the check exited with ${last.exitCode}` : 'no check has passed';
+    return last ? verdict_oneLine(last.output) || `the check exited with ${last.exitCode}` : 'no check has passed';
 }
-function oneLine(text) {
+function verdict_oneLine(text) {
     const line = text
         .split(/[\r\n]+/)
         .map((part) => part.trim())
@@ -66136,7 +71084,7 @@ function oneLine(text) {
     return line.length > 200 ? `${line.slice(0, 199)}…` : line;
 }
 
-;// CONCATENATED MODULE: ../../packages/compose/src/prove/verify.ts
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/watch.ts
 
 
 
@@ -66144,42 +71092,42 @@ function oneLine(text) {
 
 
 const pollEvery = 500;
-/** Waits until the release is proven or has failed; at most `timeout` ms. Then nothing may restart or fall ill for the window. */
-async function verify(site, id, timeout = site.settings.healthTimeout) {
-    const { state, docker, settings, host, context } = site;
+/** Waits until containers (and the app) are proven or have failed; then nothing may restart or fall ill for the window. */
+async function watch(site, watched) {
+    const { docker, host, context } = site;
     const { clock, log, signal } = context;
-    const record = await state.release(id);
-    site.name = record.project;
+    const { expectations, timeout } = watched;
     const deadline = new Deadline(clock, timeout);
-    const expectations = expectationsOf(record);
-    const failed = (judgement, reason) => failure(site, judgement, reason, deadline);
+    const failed = (judgement, reason) => watch_failure(site, judgement, reason, deadline);
     let told = '';
     const tell = (what) => {
         if (what !== told)
-            log.info(`${host}: ${what} (${formatDuration(deadline.elapsed())})`);
+            log.info(`${host}: ${what} (${duration_formatDuration(deadline.elapsed())})`);
         told = what;
     };
+    let ready = false;
     let window;
     for (;;) {
         signal?.throwIfAborted();
-        const containers = await docker.containersOf(site.name);
+        const all = await docker.containersOf(site.name);
+        const containers = watched.select ? all.filter(watched.select) : all;
         const judgement = judge(containers, expectations, host, window?.reference);
         let { reason } = judgement;
         if (judgement.state === 'failed')
             return failed(judgement, reason);
         if (judgement.state === 'good') {
-            const ill = await askApp(site, deadline);
+            if (!ready) {
+                ready = true;
+                if (await watched.ready?.(containers))
+                    continue;
+            }
+            const ill = watched.ask ? await askApp(site, deadline, window !== undefined) : undefined;
             if (ill === undefined) {
                 if (!window) {
-                    site.proven();
-                    window = {
-                        deadline: new Deadline(clock, settings.stabilityWindow),
-                        reference: referenceOf(containers),
-                    };
-                    if (settings.stabilityWindow > 0)
-                        tell(`healthy; watching it for ${formatDuration(settings.stabilityWindow)}`);
-                    for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
-                        log.warning(`${host}: ${doubt}`);
+                    window = { deadline: new Deadline(clock, watched.window), reference: referenceOf(containers) };
+                    if (watched.window > 0)
+                        tell(`healthy; watching it for ${duration_formatDuration(watched.window)}`);
+                    watched.well?.(containers);
                 }
                 else if (window.deadline.passed()) {
                     const { services } = judgement;
@@ -66194,18 +71142,27 @@ async function verify(site, id, timeout = site.settings.healthTimeout) {
         }
         tell(reason);
         if (deadline.passed())
-            return failed({ ...judgement, failed: judgement.failed.length > 0 ? judgement.failed : containers }, `${reason}, on ${host} after ${formatDuration(timeout)} (health-timeout)`);
+            return failed({ ...judgement, failed: judgement.failed.length > 0 ? judgement.failed : containers }, `${reason}, on ${host} after ${duration_formatDuration(timeout)} (health-timeout)`);
         await clock.sleep(Math.min(pollEvery, deadline.remaining()), signal);
     }
 }
-async function askApp({ settings, context }, deadline) {
-    if (!settings.health)
+/** Undefined when the app is well. With `sure` a bad answer is no broken connection's: those say nothing about the app. */
+async function askApp({ settings, context }, deadline, sure) {
+    const { health } = settings;
+    if (!health)
         return undefined;
     const { shell, clock, signal } = context;
     const timeout = Math.min(5_000, Math.max(1_000, deadline.remaining()));
-    return askHealth(shell, settings.health, { timeout, clock, signal });
+    const ask = () => askHealth(shell, health, { timeout, clock, signal });
+    const { losses } = shell;
+    const ill = await ask();
+    if (ill === undefined || !sure)
+        return ill;
+    // A connection that went silent is found out here.
+    await shell.run(':', { signal });
+    return shell.losses === losses ? ill : ask();
 }
-async function failure(site, judgement, reason, deadline) {
+async function watch_failure(site, judgement, reason, deadline) {
     const first = judgement.failed[0]?.service;
     const logs = `docker compose -p ${word(site.name)} logs --tail 50`;
     return {
@@ -66217,15 +71174,55 @@ async function failure(site, judgement, reason, deadline) {
         took: deadline.elapsed(),
     };
 }
-function expectationsOf(record) {
-    return record.services.map((service) => ({
-        service,
-        replicas: record.replicas[service] ?? 1,
-        image: record.images[service]?.id,
-    }));
-}
 function referenceOf(containers) {
     return new Map(containers.map(({ id, restartCount, startedAt }) => [id, { restartCount, startedAt }]));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/verify.ts
+
+
+
+/** Waits until the release is proven or has failed; at most `timeout` ms. Then nothing may restart or fall ill for the window. */
+async function verify(site, id, timeout = site.settings.healthTimeout) {
+    const { state, settings, host, context } = site;
+    const record = await state.release(id);
+    site.name = record.project;
+    return watch(site, {
+        expectations: expectationsOf(record, site.replicasOf(record)),
+        ask: true,
+        timeout,
+        window: settings.stabilityWindow,
+        ready: (containers) => lookAgain(site, containers),
+        well(containers) {
+            site.proven();
+            for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
+                context.log.warning(`${host}: ${doubt}`);
+        },
+    });
+}
+/** Restarts what still sends users to where a service was before; whether there was any. */
+async function lookAgain(site, containers) {
+    const { docker, host, context, settings, pending, memories } = site;
+    const swapped = settings.strategy === 'blue-green' ? settings.blueGreenServices : [];
+    const stale = leftBehind(memories, containers, [
+        ...swapped,
+        ...Object.keys(pending?.swaps?.services ?? {}),
+    ]);
+    if (stale.length === 0)
+        return false;
+    const names = [...new Set(stale.map(({ service }) => service))].join(', ');
+    context.log.info(`${host}: restarting ${names}: what it sends users to has moved to another address`);
+    await docker.docker(['restart', ...stale.map(({ id }) => id)], `cannot restart ${names}`);
+    meet(memories, await docker.containersOf(site.name), true);
+    return true;
+}
+/** What must run of a release: of each service so many replicas of its image. Pure. */
+function expectationsOf({ services, images }, replicas) {
+    return services.map((service) => ({
+        service,
+        replicas: replicas[service] ?? 1,
+        image: images[service]?.id,
+    }));
 }
 /** What a good verdict does not prove. `window` is the stability window in ms. Pure. */
 function doubts(containers, services, window) {
@@ -66237,9 +71234,1043 @@ function doubts(containers, services, window) {
         if (window === 0 || health.interval <= window)
             return [];
         return [
-            `${service} is checked every ${formatDuration(health.interval)}, more rarely than the stability window of ${formatDuration(window)}`,
+            `${service} is checked every ${duration_formatDuration(health.interval)}, more rarely than the stability window of ${duration_formatDuration(window)}`,
         ];
     });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-checkout.ts
+
+
+
+
+
+/** Reads what `lookAtCheckout` prints of a project directory. Pure. */
+function parseCheckout(text, directory) {
+    const told = (name) => new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1];
+    const prefix = told('prefix') ?? '';
+    const written = `${directory}/`;
+    const head = told('head');
+    return {
+        git: told('git') !== 'absent',
+        root: told('top') && (written.endsWith(`/${prefix}`) ? written.slice(0, -prefix.length - 1) : told('top')),
+        prefix,
+        tracked: told('tracked') === 'yes',
+        empty: told('empty') === 'yes',
+        head: head && isCommitId(head) ? head : undefined,
+        branch: told('branch'),
+        origin: told('origin') === 'yes',
+        said: [...text.matchAll(/^said (.*)$/gm)].map(([, line]) => line).join('\n'),
+    };
+}
+/** Throws UserError where the project directory cannot be one of `files: git`. Pure. */
+function judgeCheckout(checkout, directory, host) {
+    const { root, prefix, said } = checkout;
+    if (!checkout.git)
+        throw new UserError(`${host.name} has no git, which files: git needs`, {
+            next: onHost(host, 'sudo apt-get install git'),
+        });
+    if (said)
+        throw explainGit(said, host, directory);
+    // The project of another repository, such as a home directory that is one: not ours.
+    const foreign = root !== undefined && prefix !== '' && !checkout.tracked;
+    if (root !== undefined && !foreign)
+        return { root, prefix, initialise: false };
+    if (checkout.empty)
+        return { root: directory, prefix: '', initialise: true };
+    throw new UserError(foreign
+        ? `${directory} on ${host.name} is no git checkout: ${root} is one, and has no files there`
+        : `${directory} on ${host.name} is no git checkout, and not empty`, { next: 'clone the repository into another directory and give that one, or take files: upload' });
+}
+/** What git's own words mean for whoever set the workflow up. Pure. */
+function explainGit(words, host, directory) {
+    // A URL may hold a password.
+    const said = words.replace(/\/\/[^/@\s']*@/g, '//');
+    const [, owned] = /dubious ownership in repository at '([^']*)'/.exec(said) ?? [];
+    if (owned)
+        return new UserError(`${owned} on ${host.name} belongs to another user than the one who logs in, so git does not touch it`, {
+            next: onHost(host, `sudo chown -R "$USER" ${word(owned)}`),
+        });
+    const from = `${host.name} cannot fetch from the repository`;
+    if (/host key verification failed/i.test(said))
+        return new UserError(`${from}: its host key is not in known_hosts on the host`, {
+            next: onHost(host, 'git fetch', directory),
+        });
+    if (/authentication failed|could not read (username|password)|permission denied|repository not found|access denied|terminal prompts disabled|the requested url returned error: 40[134]|invalid username or/i.test(said))
+        return new UserError(`${from}: it is refused there (${gitLine(said)})`, {
+            next: 'give git-token (such as the secret GITHUB_TOKEN, with contents: read), or a deploy key to the host',
+        });
+    if (/could not resolve host|unable to access|connection (timed out|refused)|could not connect/i.test(said))
+        return new UserError(`${from}: it is not reached (${gitLine(said)})`, {
+            next: onHost(host, 'git ls-remote origin HEAD', directory),
+        });
+    if (/does not appear to be a git repository|no such remote/i.test(said))
+        return new UserError(`${directory} on ${host.name} has no remote origin to fetch from`, {
+            next: 'give git-token, or add the remote origin on the host',
+        });
+    return new UserError(`git failed on ${host.name}: ${gitLine(said)}`, {
+        details: said,
+        next: onHost(host, 'git status', directory),
+    });
+}
+/** The line of git's that names the cause; the last is often advice. */
+function gitLine(said) {
+    const lines = said.split('\n').filter((line) => /^(fatal|error|remote|ssh):/.test(line));
+    return lastLine(lines[0] ?? said);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-export.ts
+
+
+/** Reads what `exportCommit` prints. Pure. */
+function parseExport(text) {
+    const all = (name) => [...text.matchAll(new RegExp(`^${name} (.*)$`, 'gm'))].map(([, rest]) => rest);
+    return {
+        tree: /^laid out$/m.test(text) ? (all('tree')[0] ?? '') : '',
+        changed: all('changed'),
+        overwritten: all('overwritten'),
+        submodules: all('submodule'),
+        filtered: all('filter').map((line) => {
+            const at = line.indexOf(' ');
+            return { filter: line.slice(0, at), file: line.slice(at + 1) };
+        }),
+        holdsRecord: all('record').length > 0,
+        differs: all('differs'),
+    };
+}
+/** Throws UserError that names what speaks against checking the commit out on the host. Pure. */
+function judgeExport(exported, { host, root, commit }) {
+    const { changed, overwritten, submodules, filtered } = exported;
+    if (changed.length > 0)
+        throw new UserError(`${listed(changed)} ${changed.length > 1 ? 'were' : 'was'} changed by hand on ${host.name}, in ${root}; a deploy does not throw that away`, { next: onHost(host, 'git diff', root) });
+    if (overwritten.length > 0)
+        throw new UserError(`commit ${commit} would overwrite ${listed(overwritten)} on ${host.name}, which git does not know there`, { next: `move it out of ${root}, or put it into the repository` });
+    if (submodules.length > 0)
+        throw new UserError(`the repository has submodules (${listed(submodules)}), which files: git does not check out`, { next: 'take files: upload, after actions/checkout with submodules: true' });
+    if (filtered.length > 0)
+        throw new UserError(`${listed(filtered.map(({ file }) => file))} pass through the git filter ${[...new Set(filtered.map(({ filter }) => filter))].join(', ')}, and files: git runs no filter`, {
+            next: `take files: upload${filtered.some(({ filter }) => filter === 'lfs') ? ', after actions/checkout with lfs: true' : ''}`,
+        });
+    if (exported.holdsRecord)
+        throw new UserError('the repository holds files below .lockkeeper, where the host keeps its releases', {
+            next: 'git rm -r --cached .lockkeeper',
+        });
+    if (!exported.tree)
+        throw new UserError(`${host.name} did not lay out commit ${commit}`);
+}
+const shown = 10;
+/** A few names, and how many more there are. Pure. */
+function listed(names) {
+    const first = names.slice(0, shown).join(', ');
+    return names.length > shown ? `${first} and ${names.length - shown} more` : first;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/script-parts.ts
+/** What scripts for git and for uploads both use: constant POSIX sh. */
+/** \`minus <file>\`: the lines of stdin that are not lines of the file. */
+const minus = `
+minus() {
+  list=$1 awk 'BEGIN { file = ENVIRON["list"]; while ((getline line <file) > 0) drop[line] } !($0 in drop)'
+}
+`;
+/**
+ * From lines \`has <path>\` and \`differs <path>\`, one for each version that has the path and for each that it is not
+ * as in: the paths that are there and as in no version. A work tree may be a mixture of versions after an interrupted
+ * run; what is as in none of them a person changed.
+ */
+const asInNone = `
+as_in_none() {
+  awk '{ kind = $1; sub(/^[a-z]+ /, "") } kind == "has" { has[$0]++ } kind == "differs" { differs[$0]++ }
+    END { for (path in has) if (differs[path] == has[path]) print path }' | sort |
+    while IFS= read -r file; do if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\\n' "$file"; fi; done
+}
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-scripts.ts
+
+
+/**
+ * What the host does with git. `$1` is the project directory unless said otherwise. No hook runs, no program for
+ * file system events, nobody is asked for a password; what git says is English.
+ */
+const git = `${fragments_path}
+umask 022
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE
+GIT_TERMINAL_PROMPT=0 GIT_OPTIONAL_LOCKS=0
+export GIT_TERMINAL_PROMPT GIT_OPTIONAL_LOCKS
+git() {
+  command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 \\
+    -c maintenance.auto=false -c submodule.recurse=false -c fetch.recurseSubmodules=false -c advice.detachedHead=false "$@"
+}
+`;
+/**
+ * Tells of the checkout that the project lies in: \`git absent\`, or \`top …\`, \`prefix …\` (of the project below
+ * it; with a slash), \`tracked yes\` where the checkout has files below it, \`head …\`, \`branch …\`, \`origin yes\`,
+ * \`shallow yes\`; \`none\` where there is no checkout, with \`empty yes\` where there is nothing else either, and
+ * \`said …\` where git refuses to look.
+ */
+const lookAtCheckout = `${git}
+cd "$1"
+if ! command -v git >/dev/null; then echo 'git absent'; exit 0; fi
+if ! top=$(git rev-parse --show-toplevel 2>&1); then
+  echo none
+  case $top in *'not a git repository'*) ;; *) printf '%s\\n' "$top" | sed 's/^/said /' ;; esac
+  if [ -z "$(ls -A | grep -vx .lockkeeper || true)" ]; then echo 'empty yes'; fi
+  exit 0
+fi
+echo "top $top"
+echo "prefix $(git rev-parse --show-prefix)"
+if [ -n "$(git ls-files | head -n 1)" ]; then echo 'tracked yes'; fi
+if [ -z "$(ls -A | grep -vxe .lockkeeper -e .git || true)" ]; then echo 'empty yes'; fi
+if head=$(git rev-parse -q --verify 'HEAD^{commit}'); then echo "head $head"; fi
+if branch=$(git symbolic-ref -q --short HEAD); then echo "branch $branch"; fi
+if git config remote.origin.url >/dev/null; then echo 'origin yes'; fi
+if [ "$(git rev-parse --is-shallow-repository)" = true ]; then echo 'shallow yes'; fi
+`;
+/**
+ * Talks to the remote. A token comes by stdin and is handed to git by a credential helper that is constant, for
+ * server $server alone: it is in no argument and no file, and helpers of the host, which might keep it, do not
+ * hear of it.
+ */
+const remote = `
+LOCKKEEPER_GIT_TOKEN=$(cat)
+export LOCKKEEPER_GIT_TOKEN
+helper='!f() { if [ "$1" = get ]; then echo username=x-access-token; echo "password=$LOCKKEEPER_GIT_TOKEN"; fi; }; f'
+ask() {
+  if [ -z "$LOCKKEEPER_GIT_TOKEN" ]; then git "$@"
+  else git -c credential.helper= -c "credential.$server.helper=$helper" -c http.followRedirects=false "$@"
+  fi
+}
+`;
+/** Makes an empty project directory $1 a checkout whose origin is $2. */
+const initialise = `${git}
+cd "$1"
+git init -q --template=
+git remote add origin "$2"
+`;
+/** Prints what the remote $2 knows as $4, as git ls-remote does. $3 is the server that a token (stdin) is for. */
+const listRef = `${git}
+cd "$1"; server=$3
+${remote}
+ask ls-remote "$2" "$4" "refs/heads/$4" "refs/tags/$4" "refs/tags/$4^{}"
+`;
+/**
+ * Makes the commit $4 be here: from the remote $2 by its id, or, where the server gives none by its id, with all
+ * branches and tags ($5 is a name that it is known by, or ''). The work tree stays as it is. $3 as above; $6 is a
+ * directory that takes the objects instead of the repository ('' = the repository).
+ */
+const fetchCommit = `${git}
+cd "$1"; remote=$2 server=$3 commit=$4 name=$5
+${remote}
+if [ -n "$6" ]; then
+  GIT_ALTERNATE_OBJECT_DIRECTORIES=$(cd "$(git rev-parse --git-path objects)" && pwd)
+  GIT_OBJECT_DIRECTORY=$6
+  mkdir -p "$6"
+  export GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_OBJECT_DIRECTORY
+fi
+here() { git cat-file -e "$commit^{commit}" 2>/dev/null; }
+if here; then exit 0; fi
+depth=
+if [ "$(git rev-parse --is-shallow-repository)" = true ] || ! git rev-parse -q --verify HEAD >/dev/null; then depth=--depth=1; fi
+if said=$(ask fetch -q --no-tags $depth "$remote" "$commit" 2>&1) && here; then exit 0; fi
+if [ -n "$name" ] && ask fetch -q --no-tags $depth "$remote" "$name" >/dev/null 2>&1 && here; then exit 0; fi
+case $said in
+  *'not our ref'* | *'unadvertised object'* | *"find remote ref"* | *"no such remote ref"*) ;;
+  *) printf '%s\\n' "$said" >&2; exit 1 ;;
+esac
+if [ -n "$depth" ] && [ "$(git rev-parse --is-shallow-repository)" = true ]; then depth=--unshallow; else depth=; fi
+ask fetch -q $depth "$remote" '+refs/heads/*:refs/lockkeeper/heads/*' '+refs/tags/*:refs/lockkeeper/tags/*'
+git for-each-ref --format='delete %(refname)' refs/lockkeeper/heads refs/lockkeeper/tags | git update-ref --stdin
+here || exit 66
+`;
+/** Tracked files that are as in none of the commits $@. $scratch is the name of files that may be written. */
+const foreign = `${asInNone}
+foreign() {
+  for known; do
+    rm -f "$scratch.index"
+    GIT_INDEX_FILE=$scratch.index git read-tree "$known"
+    GIT_INDEX_FILE=$scratch.index git update-index -q --refresh >/dev/null || true
+    GIT_INDEX_FILE=$scratch.index git ls-files | sed 's/^/has /'
+    GIT_INDEX_FILE=$scratch.index git diff-files --name-only --ignore-submodules | sed 's/^/differs /'
+  done | as_in_none
+  rm -f "$scratch.index"
+}
+`;
+/**
+ * Lays the commit out below release directory $2, once nothing speaks against it. $1 is the top of the checkout,
+ * $3 the commit, $4 the project's prefix, $5 what the files are compared with ('' = nothing), $6 a directory with
+ * fetched objects ('' = the repository), $7… the commits that the work tree may be a mixture of after an
+ * interrupted run. Prints \`changed <file>\` for each tracked file that a person changed, \`overwritten <file>\` for
+ * each other file that the commit would overwrite, \`submodule …\`, \`filter <name> <file>\`, \`record yes\` where the
+ * commit holds a file of ours; where there is none of these, \`tree <id>\`, \`differs <file>\` for each file that is
+ * not as in $5, and \`laid out\`.
+ */
+const exportCommit = `${git}${foreign}${minus}
+cd "$1"; release=$2 commit=$3 prefix=$4 base=$5
+if [ -n "$6" ]; then
+  GIT_ALTERNATE_OBJECT_DIRECTORIES=$(cd "$(git rev-parse --git-path objects)" && pwd)
+  GIT_OBJECT_DIRECTORY=$6
+  export GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_OBJECT_DIRECTORY
+fi
+shift 6
+scratch=$release/scratch index=$(git rev-parse --git-path index)
+mkdir -p "$release"
+head=$(git rev-parse -q --verify 'HEAD^{commit}' || true)
+if [ $# -gt 0 ]; then foreign "$@" | sed 's/^/changed /'
+elif [ -n "$head" ]; then
+  git status --porcelain --untracked-files=no --ignore-submodules | cut -c 4- | sed 's/^/changed /'
+fi >"$scratch.problems"
+if [ $# -eq 0 ]; then
+  if [ -n "$head" ]; then git diff --name-only --no-renames --diff-filter=A "$head" "$commit"; else git ls-tree -r --name-only "$commit"; fi |
+    while IFS= read -r file; do
+      # A file where the commit has a directory is in the way too.
+      while :; do
+        if [ -L "$file" ] || { [ -e "$file" ] && [ ! -d "$file" ]; }; then echo "overwritten $file"; fi
+        case $file in */*) file=\${file%/*} ;; *) break ;; esac
+      done
+    done | sort -u >"$scratch.over"
+  # What HEAD has itself is git's own to replace.
+  git ls-files | sed 's/^/overwritten /' >"$scratch.tracked"
+  minus "$scratch.tracked" <"$scratch.over" >>"$scratch.problems"
+fi
+GIT_INDEX_FILE=$scratch.index
+export GIT_INDEX_FILE
+rm -f "$scratch.index"
+git -c core.sparseCheckout=false read-tree "$commit"
+git ls-files -s | sed -n 's/^160000 [^	]*	/submodule /p' >>"$scratch.problems"
+git ls-files -z | git check-attr -z --stdin --cached filter | tr '\\n\\0' ' \\n' | while IFS= read -r file && IFS= read -r _ && IFS= read -r name; do
+  case $name in
+    unspecified | unset | set) ;;
+    lfs | git-crypt) echo "filter $name $file" ;;
+    *) if [ -n "$(git config "filter.$name.process" || git config "filter.$name.smudge" || true)" ]; then echo "filter $name $file"; fi ;;
+  esac
+done >>"$scratch.problems"
+if [ -n "$(git ls-files -- "$prefix.lockkeeper" | head -n 1)" ]; then echo 'record yes' >>"$scratch.problems"; fi
+if [ -s "$scratch.problems" ]; then cat "$scratch.problems"
+else
+  git rev-parse "$commit^{tree}" | sed 's/^/tree /'
+  if [ -n "$base" ] && git cat-file -e "$base^{commit}" 2>/dev/null; then git diff --name-only --no-renames "$base" "$commit" | sed 's/^/differs /'; fi
+  mkdir -p "$release/tree"
+  git -c core.sparseCheckout=false checkout-index --all --force --prefix="$release/tree/"
+  echo 'laid out'
+fi
+rm -f "$scratch".*
+`;
+/**
+ * Moves the work tree that the project $1 lies in to the commit $2, and back onto the branch $3 ('' = none) where that still
+ * is this commit. Where it may be a mixture of the commits $5…, left by an interrupted run or on the way back, files
+ * that a person changed are first copied to the directory $4.
+ */
+const checkOut = `${git}${foreign}
+cd "$1"; commit=$2 branch=$3 aside=$4
+shift 4
+cd "./$(git rev-parse --show-cdup)"
+if [ $# -gt 0 ]; then
+  mkdir -p "$aside"
+  scratch=$aside/scratch
+  foreign "$@" "$commit" >"$scratch.aside"
+  while IFS= read -r file; do
+    case $file in */*) mkdir -p "$aside/\${file%/*}" ;; esac
+    cp -Pp "$file" "$aside/$file"
+    echo "$file was changed by hand: a copy is in $aside"
+  done <"$scratch.aside"
+  rm -f "$scratch".*
+  # Whoever held it is long gone, as after a restart of the host: a git that lives needs it for moments.
+  lock=$(git rev-parse --git-path index.lock)
+  for _ in 1 2 3 4 5; do if [ -e "$lock" ]; then sleep 1; fi; done
+  rm -f "$lock"
+  git checkout -q --force --detach "$commit"
+elif ! said=$(git checkout -q --no-overwrite-ignore --detach "$commit" 2>&1); then
+  files=$(printf '%s\\n' "$said" | sed -n 's/^	/ /p' | tr -d '\\n')
+  printf '%s\\n' "\${files:+changed by hand since it was staged:$files}\${files:-$said}" >&2
+  exit 1
+fi
+if [ -n "$branch" ] && [ "$(git rev-parse -q --verify "refs/heads/$branch")" = "$commit" ]; then
+  git symbolic-ref HEAD "refs/heads/$branch"
+fi
+`;
+/** A name of our own keeps the commit $3 of release $2 in the repository of $1, so that no clean-up of git takes it. */
+const keepCommit = `${git}
+cd "$1"
+git update-ref "refs/lockkeeper/releases/$2" "$3"
+`;
+/** Prints the files that differ between the commits $2 and $3 in the repository of $1; nothing where one is gone. */
+const changedBetween = `${git}
+cd "$1"
+git diff --name-only --no-renames "$2" "$3" 2>/dev/null || true
+`;
+/** Gives up the names of releases $2… in the repository of $1. */
+const forgetCommits = `${git}
+cd "$1"; shift
+for id; do git update-ref -d "refs/lockkeeper/releases/$id" 2>/dev/null || true; done
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git.ts
+
+
+
+
+
+
+
+
+/** Looks at the checkout that the project lies in. */
+async function git_lookAtCheckout({ context, directory }) {
+    const { stdout } = await must(context.shell, lookAtCheckout, { args: [directory] }, 'cannot look for a git checkout');
+    return parseCheckout(stdout, directory);
+}
+/**
+ * Fetches the commit and lays it out below the release's directory; the work tree stays as it is. `resolved` is the
+ * commit that another host found the ref to be. Throws UserError that says why it cannot be checked out here.
+ */
+async function bringCommit(site, source, directory, { deadline, resolved }) {
+    const { context, settings, host } = site;
+    const { shell, repository, log } = context;
+    const checkout = await git_lookAtCheckout(site);
+    const decision = judgeCheckout(checkout, site.directory, shell);
+    const remote = remoteOf(source, decision.initialise, repository.url);
+    // On a dry run nothing of the host's own changes: what is fetched lies beside the release that is not kept.
+    const spare = settings.dryRun ? `${directory}/git` : '';
+    const top = decision.initialise && spare ? spare : decision.root;
+    if (decision.initialise) {
+        if (spare)
+            await must(shell, 'mkdir -p "$1"', { args: [spare] }, 'cannot make a directory');
+        log.info(`${host}: making ${site.directory} a checkout of ${repository.url}`);
+        await must(shell, initialise, { args: [top, repository.url] }, 'cannot make a checkout');
+    }
+    const objects = spare && !decision.initialise ? `${directory}/objects` : '';
+    const wanted = resolved ?? source.ref ?? context.commit;
+    if (!wanted)
+        throw new UserError('this run has no commit; give git-ref');
+    const commit = isCommitId(wanted) ? wanted : await resolve(site, top, remote, wanted, deadline);
+    log.info(`${host}: files of commit ${commit}${wanted === commit ? '' : ` (${wanted})`}`);
+    await main_fetch(site, top, remote, { commit, name: source.ref, objects, deadline });
+    const known = site.pending ? await commitsInPlace(site) : [];
+    const { stdout } = await must(shell, exportCommit, {
+        args: [top, directory, commit, decision.prefix, await baseOf(site, checkout), objects, ...known],
+        timeout: deadline.remaining(),
+    }, `cannot lay out commit ${commit}`);
+    const exported = parseExport(stdout);
+    judgeExport(exported, { host: shell, root: decision.root, commit });
+    return {
+        from: 'git',
+        root: decision.root,
+        tree: `${directory}/tree`,
+        view: `${directory}/view`,
+        content: exported.tree,
+        commit,
+        changed: exported.differs,
+        inPlace: checkout.head === commit,
+    };
+}
+function remoteOf({ token = '' }, initialise, url) {
+    if (!token)
+        return { name: initialise ? url : 'origin', server: '', token };
+    if (!URL.canParse(url) || new URL(url).protocol !== 'https:')
+        throw new UserError(`git-token is sent over https only, and ${url} is not https`);
+    return { name: url, server: new URL(url).origin, token };
+}
+async function resolve({ context, host }, top, remote, ref, deadline) {
+    const { code, stdout, stderr } = await context.shell.run(listRef, {
+        args: [top, remote.name, remote.server, ref],
+        stdin: remote.token,
+        timeout: deadline.remaining(),
+        signal: context.signal,
+    });
+    if (code !== 0)
+        throw explainGit(stderr, context.shell, top);
+    const answer = resolveRef(ref, stdout);
+    if ('problem' in answer)
+        throw new UserError(`git-ref ${ref} ${answer.problem} (asked from ${host})`, {
+            next: onHost(context.shell, `git ls-remote ${word(remote.name)}`, top),
+        });
+    return answer.commit;
+}
+async function main_fetch({ context, host }, top, remote, { commit, name, objects, deadline }) {
+    const { code, stderr } = await context.shell.run(fetchCommit, {
+        args: [top, remote.name, remote.server, commit, name && !isCommitId(name) ? name : '', objects],
+        stdin: remote.token,
+        timeout: deadline.remaining(),
+        signal: context.signal,
+    });
+    if (code === 66)
+        throw new UserError(`commit ${commit} is in no branch and no tag of the repository that ${host} fetches from`, { next: 'was it pushed? is origin on the host the repository of this workflow?' });
+    if (code !== 0)
+        throw explainGit(stderr, context.shell, top);
+}
+/** What files are compared with to tell which ones change: the commit that the serving release has. */
+async function baseOf({ state, serving }, { head }) {
+    const record = serving ? await state.release(serving).catch(() => undefined) : undefined;
+    return record?.git?.commit ?? head ?? '';
+}
+/** The commits whose files may lie in the work tree after an interrupted run. */
+async function commitsInPlace({ state, pending }) {
+    const ids = [pending?.from, pending?.to, ...(pending?.placed ?? [])];
+    const commits = [pending?.head?.commit];
+    for (const id of new Set(ids.filter((one) => one != null)))
+        commits.push((await state.release(id).catch(() => undefined))?.git?.commit);
+    return [...new Set(commits)].filter((commit) => commit != null);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/manifest.ts
+/** The form that sha256sum writes and checks. Pure. */
+function manifestText(manifest) {
+    return [...manifest].map(([path, hash]) => `${hash}  ${path}\n`).join('');
+}
+/** Pure. */
+function parseManifest(text) {
+    return new Map([...text.matchAll(/^([0-9a-f]{64}) {2}(.+)$/gm)].map(([, hash, path]) => [path, hash]));
+}
+/** Paths that one manifest has otherwise than the other, or alone. Pure. */
+function differingPaths(a, b) {
+    return [...new Set([...a.keys(), ...b.keys()])].filter((path) => a.get(path) !== b.get(path));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/upload-scripts.ts
+
+
+/**
+ * What the host does with uploaded files. A manifest is what sha256sum reads and writes: a hash, two spaces, a path
+ * relative to the project directory; no path in it has a line end or a backslash.
+ */
+/** Unpacks a tar stream (stdin) below release directory $1. */
+const unpack = `${fragments_path}
+rm -rf "$1/tree"
+mkdir -p "$1/tree"
+umask 022
+tar -xof - -C "$1/tree"
+`;
+/** \`wrong <manifest>\`: paths that are not, or hold something else than the manifest says, here. */
+const wrong = `
+wrong() { if [ -s "$1" ]; then sha256sum -c "$1" 2>/dev/null | sed -n 's/: FAILED.*$//p'; fi; }
+paths() { if [ -s "$1" ]; then cut -c 67- "$1"; fi; }
+`;
+/** Files that are as in none of the manifests $@. */
+const upload_scripts_foreign = `${wrong}${asInNone}
+foreign() {
+  for manifest; do
+    paths "$manifest" | sed 's/^/has /'
+    wrong "$manifest" | sed 's/^/differs /'
+  done | as_in_none
+}
+`;
+/**
+ * Looks at what was uploaded to release directory $2 of project $1, whose manifest comes by stdin; $3… are the
+ * manifests of releases whose files may lie in the project directory, the one that serves first. Prints
+ * \`damaged <path>\` for what did not arrive whole, \`blocked <path>\` for what cannot be put in place,
+ * \`changed <path>\` for what a person changed, \`differs <path>\` for what is not in place as it was uploaded, then the
+ * manifest of what serves after a line \`serving\`.
+ */
+const inspectUpload = `${fragments_path}${upload_scripts_foreign}
+cd "$1"; project=$1 release=$2
+shift 2
+cat >"$release/manifest"
+cd "$release/tree"
+wrong "$release/manifest" | sed 's/^/damaged /'
+cd "$project"
+paths "$release/manifest" | while IFS= read -r file; do
+  if [ -d "$file" ] || [ -L "$file" ]; then echo "blocked $file"; continue; fi
+  parent=$file
+  while :; do
+    case $parent in */*) parent=\${parent%/*} ;; *) break ;; esac
+    if [ -L "$parent" ] || { [ -e "$parent" ] && [ ! -d "$parent" ]; }; then echo "blocked $parent"; fi
+  done
+done | sort -u
+if [ $# -gt 0 ]; then foreign "$@" | sed 's/^/changed /'; fi
+wrong "$release/manifest" | sed 's/^/differs /'
+echo serving
+if [ -f "\${1-}" ]; then cat "$1"; fi
+`;
+/**
+ * Puts the files of release directory $2 ('' = none) in place in project $1. Whatever any release of ours covers
+ * and this one does not becomes what it was before us: $3 is the directory that keeps that, its \`manifest\` of files
+ * and its \`absent\` paths. First what this release covers is added to it: anew where $5 is \`fresh\` and the release
+ * whose manifest is $6 (the one that serves) does not cover it. Then, where $5 is \`mixed\` (an interrupted run, or the
+ * way back), files that hold none of what the manifests $6… say are copied to the directory $4.
+ * Each file is whole at once; doing it twice does no harm.
+ */
+const placeUpload = `${fragments_path}${upload_scripts_foreign}${minus}
+umask 022
+cd "$1"; release=$2 before=$3 aside=$4 how=$5
+shift 5
+manifest=/dev/null serving=/dev/null
+if [ -n "$release" ] && [ -f "$release/manifest" ]; then manifest=$release/manifest; fi
+if [ "$how" = fresh ] && [ -f "\${1-}" ]; then serving=$1; fi
+mkdir -p "$before/tree"
+chmod 700 "$before"
+touch "$before/manifest" "$before/absent"
+scratch=$before/scratch
+
+if [ "$how" = fresh ]; then paths "$serving" >"$scratch.covered"
+else { paths "$before/manifest"; cat "$before/absent"; } >"$scratch.covered"
+fi
+paths "$manifest" | minus "$scratch.covered" >"$scratch.new"
+# Anew: what was kept of these is out of date.
+minus "$scratch.new" <"$before/absent" >"$scratch.absent"
+list=$scratch.new awk 'BEGIN { file = ENVIRON["list"]; while ((getline line <file) > 0) drop[line] } !(substr($0, 67) in drop)' \\
+  "$before/manifest" >"$scratch.manifest"
+while IFS= read -r file; do
+  if [ -d "$file" ]; then echo "$file is a directory" >&2; exit 1
+  elif [ -e "$file" ] || [ -L "$file" ]; then
+    case $file in */*) mkdir -p "$before/tree/\${file%/*}" ;; esac
+    cp -p "$file" "$before/tree/$file"
+    sha256sum "$file" >>"$scratch.manifest"
+  else printf '%s\\n' "$file" >>"$scratch.absent"
+  fi
+done <"$scratch.new"
+mv -f "$scratch.manifest" "$before/manifest"
+mv -f "$scratch.absent" "$before/absent"
+
+if [ "$how" = mixed ]; then
+  foreign "$@" "$before/manifest" "$manifest" >"$scratch.aside"
+  while IFS= read -r file; do
+    mkdir -p "$aside"
+    case $file in */*) mkdir -p "$aside/\${file%/*}" ;; esac
+    cp -p "$file" "$aside/$file"
+    echo "$file was changed by hand: a copy is in $aside"
+  done <"$scratch.aside"
+fi
+
+put() {
+  case $2 in */*) mkdir -p "\${2%/*}" ;; esac
+  if [ -d "$2" ]; then echo "$2 is a directory" >&2; exit 1; fi
+  cp -p "$1/$2" "$2.lockkeeper-part"
+  mv -f "$2.lockkeeper-part" "$2"
+}
+{
+  wrong "$manifest"
+  paths "$manifest" | while IFS= read -r file; do
+    if [ -x "$release/tree/$file" ]; then [ -x "$file" ] || printf '%s\\n' "$file"
+    elif [ -x "$file" ]; then printf '%s\\n' "$file"
+    fi
+  done
+} >"$scratch.put"
+while IFS= read -r file; do put "$release/tree" "$file"; done <"$scratch.put"
+paths "$manifest" >"$scratch.covered"
+wrong "$before/manifest" | minus "$scratch.covered" >"$scratch.put"
+while IFS= read -r file; do put "$before/tree" "$file"; done <"$scratch.put"
+minus "$scratch.covered" <"$before/absent" >"$scratch.put"
+while IFS= read -r file; do
+  rm -f "$file" "$file.lockkeeper-part"
+  parent=$file
+  while :; do
+    case $parent in */*) parent=\${parent%/*} ;; *) break ;; esac
+    rmdir "$parent" 2>/dev/null || break
+  done
+done <"$scratch.put"
+rm -f "$scratch".*
+`;
+/** Prints the manifests $1 and $2 of two releases, with a line \`and\` between them; one that is not there is empty. */
+const manifests = `
+if [ -f "$1" ]; then cat "$1"; fi
+echo and
+if [ -f "$2" ]; then cat "$2"; fi
+`;
+
+;// CONCATENATED MODULE: external "node:path"
+const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
+// EXTERNAL MODULE: ../../node_modules/.pnpm/tar-stream@3.2.2_bare-buffer@3.7.1/node_modules/tar-stream/index.js
+var tar_stream = __nccwpck_require__(5139);
+;// CONCATENATED MODULE: ../../packages/compose/src/files/workspace.ts
+
+
+
+
+
+
+
+
+/** What is never uploaded, wherever it lies: a repository's own files may hold its token. */
+const workspace_never = ['.git', '.lockkeeper'];
+/**
+ * The files below paths of the workspace. A link within the workspace stands for what it leads to; one that leads out
+ * of it is refused, and so is what is no file. Throws UserError.
+ */
+async function workspaceFiles(workspace, paths) {
+    if (!workspace)
+        throw new UserError('files: upload needs the workspace of the runner, and GITHUB_WORKSPACE is not set');
+    const root = await (0,promises_namespaceObject.realpath)(workspace).catch(() => {
+        throw new UserError(`the workspace ${workspace} is not there`);
+    });
+    const found = new Map();
+    const visit = async (path, above) => {
+        const name = path.split('/').at(-1);
+        if (workspace_never.includes(name))
+            return;
+        if (/[\\\p{Cc}]/u.test(path) || path !== path.trim())
+            throw new UserError(`${JSON.stringify(path)} has a name that cannot be uploaded`, {
+                next: 'rename it, or name others in upload-paths',
+            });
+        const source = await resolved(root, path);
+        const status = await (0,promises_namespaceObject.lstat)(source);
+        if (status.isFile()) {
+            const executable = (status.mode & 0o111) !== 0;
+            found.set(path, { path, source, executable, size: status.size });
+        }
+        else if (status.isDirectory()) {
+            if (above.includes(source))
+                throw new UserError(`${path} is a link to a directory that it lies in`);
+            for (const entry of (await (0,promises_namespaceObject.readdir)(source)).sort())
+                await visit(`${path}/${entry}`, [...above, source]);
+        }
+        else
+            throw new UserError(`${path} is neither a file nor a directory; it cannot be uploaded`);
+    };
+    for (const path of paths)
+        await visit(path, []);
+    if (found.size === 0)
+        throw new UserError(`there is no file in ${paths.join(', ')} of the workspace`);
+    return [...found.values()];
+}
+async function resolved(root, path) {
+    const source = await (0,promises_namespaceObject.realpath)((0,external_node_path_namespaceObject.join)(root, path)).catch((error) => {
+        throw new UserError(error.code === 'ENOENT'
+            ? `the workspace has no ${path}`
+            : `${path} of the workspace cannot be read (${error.code})`, { next: 'is actions/checkout run before this step? were the files built?' });
+    });
+    const inside = (0,external_node_path_namespaceObject.relative)(root, source);
+    if (inside.startsWith(`..${external_node_path_namespaceObject.sep}`) ||
+        inside === '..' ||
+        inside.split(external_node_path_namespaceObject.sep).some((part) => workspace_never.includes(part)))
+        throw new UserError(`${path} is a link that leads out of the workspace; it is not uploaded`);
+    return source;
+}
+/** SHA-256 of each file, by its path. */
+async function hashFiles(files) {
+    const hashes = new Map();
+    for (const { path, source } of files) {
+        const hash = (0,external_node_crypto_.createHash)('sha256');
+        await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_namespaceObject.createReadStream)(source), hash);
+        hashes.set(path, hash.digest('hex'));
+    }
+    return hashes;
+}
+/** The files as a tar stream, read as fast as it is; it fails where a file changed its size meanwhile. */
+function tarOf(files) {
+    const tar = (0,tar_stream.pack)();
+    const fill = async () => {
+        for (const { path, source, executable, size } of files) {
+            const entry = tar.entry({ name: path, size, mode: executable ? 0o755 : 0o644, mtime: new Date(0) });
+            await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_namespaceObject.createReadStream)(source), entry);
+        }
+        tar.finalize();
+    };
+    fill().catch((error) => tar.destroy(error));
+    // tar-stream's own is not node's, though it looks like it.
+    return external_node_stream_.Readable.from(tar);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/upload.ts
+
+
+
+
+
+
+
+
+
+/** Uploads files of the workspace below the release's directory; nothing is put in place. Throws UserError. */
+async function bringUpload(site, { paths }, directory, deadline) {
+    const { context, host } = site;
+    const { shell, log, signal } = context;
+    const files = await workspaceFiles(context.repository.workspace, paths);
+    const manifest = await hashFiles(files);
+    const size = files.reduce((sum, file) => sum + file.size, 0);
+    checkSpace(site.free && site.free - size / 1024, shell);
+    log.info(`${host}: uploading ${files.length} files, ${(size / 1e6).toFixed(1)} MB`);
+    await must(shell, unpack, { args: [directory], stdin: tarOf(files), timeout: deadline.remaining(), signal }, 'cannot unpack what was uploaded');
+    const text = manifestText(manifest);
+    const { stdout } = await must(shell, inspectUpload, {
+        args: [site.directory, directory, ...manifestsInPlace(site)],
+        stdin: text,
+        timeout: deadline.remaining(),
+    }, 'cannot look at what was uploaded');
+    const found = parseInspection(stdout);
+    judgeInspection(found, { host: shell, directory: site.directory });
+    return {
+        from: 'upload',
+        root: site.directory,
+        tree: `${directory}/tree`,
+        view: `${directory}/view`,
+        content: (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex'),
+        // Where no upload serves, what lies there is what the containers know.
+        changed: found.serving.size > 0 ? differingPaths(manifest, found.serving) : found.differs,
+        inPlace: found.differs.length === 0,
+    };
+}
+/**
+ * The manifests of what may lie in the project directory: that of the release that serves first ('' where none does),
+ * and after an interrupted run those of the releases that it went between, and of what lay there before any.
+ */
+function manifestsInPlace({ state, serving, pending }) {
+    const manifest = (id) => `${state.releasePath(id)}/manifest`;
+    const first = serving ? manifest(serving) : '';
+    if (!pending)
+        return [first];
+    const others = [pending.from, pending.to, ...pending.placed].filter((id) => id !== null && id !== serving);
+    return [first, ...others.map((id) => manifest(id)), `${beforeUploads(state)}/manifest`];
+}
+/** Where what lay in the project directory before uploads is kept. */
+function beforeUploads({ path }) {
+    return `${path}/before`;
+}
+/** Pure. */
+function parseInspection(text) {
+    const at = text.search(/^serving$/m);
+    const head = text.slice(0, at);
+    const all = (name) => [...head.matchAll(new RegExp(`^${name} (.*)$`, 'gm'))].map(([, path]) => path);
+    return {
+        damaged: all('damaged'),
+        blocked: all('blocked'),
+        changed: all('changed'),
+        differs: all('differs'),
+        serving: parseManifest(text.slice(at)),
+    };
+}
+/** Throws UserError that names what speaks against putting the files in place. Pure. */
+function judgeInspection({ damaged, blocked, changed }, { host, directory }) {
+    if (damaged.length > 0)
+        throw new UserError(`${listed(damaged)} did not arrive on ${host.name} as it is in the workspace`, {
+            next: onHost(host, 'df -h .', directory),
+        });
+    if (blocked.length > 0)
+        throw new UserError(`${listed(blocked)} in ${directory} on ${host.name} ${blocked.length > 1 ? 'are links or of another kind' : 'is a link, or of another kind'} than what is uploaded`, { next: onHost(host, 'ls -la', directory) });
+    if (changed.length > 0)
+        throw new UserError(`${listed(changed)} ${changed.length > 1 ? 'were' : 'was'} changed by hand on ${host.name}, in ${directory}; a deploy does not throw that away`, { next: 'put the change into what is uploaded, and move the file on the host away' });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/view-scripts.ts
+
+/**
+ * Makes \`view\` in release directory $2: the release's tree, and by links what else lies in $1, the directory on the
+ * host that the tree stands for, and will still lie there. $3 is \`git\`, or \`upload\` with the tree of the release
+ * that serves as $4: its files go with it. Prints \`env\` where the tree holds the file $5.
+ */
+const makeView = `${fragments_path}
+root=$1 release=$2 kind=$3 served=\${4:-$2/none}
+view=$release/view
+rm -rf "$view"
+cp -al "$release/tree" "$view"
+if [ -n "$5" ] && [ -e "$view/$5" ]; then echo env; fi
+# A directory that only the host has is told as one.
+untracked() {
+  cd "$root"
+  git -c core.fsmonitor=false -c core.quotePath=false ls-files --others --directory
+}
+others() {
+  for entry in "$root/$1"* "$root/$1".[!.]*; do
+    name=$1\${entry##*/}
+    if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
+    if [ -d "$entry" ] && [ ! -L "$entry" ] && { [ -d "$view/$name" ] || [ -d "$served/$name" ]; }; then others "$name/"
+    elif [ ! -e "$served/$name" ]; then printf '%s\\n' "$name"
+    fi
+  done
+}
+if [ "$kind" = git ]; then untracked; else others ''; fi | {
+  dir=
+  set --
+  link() { if [ $# -gt 0 ] && mkdir -p "$view/$dir" 2>/dev/null; then ln -s "$@" "$view/$dir/" 2>/dev/null || true; fi; }
+  while IFS= read -r name; do
+    name=\${name%/}
+    case /$name/ in */.lockkeeper/* | */.git/*) continue ;; esac
+    if [ -e "$view/$name" ] || [ -L "$view/$name" ]; then continue; fi
+    case $name in */*) parent=\${name%/*} ;; *) parent=. ;; esac
+    # Many at a time: a directory of data may hold thousands.
+    if [ "$parent" != "$dir" ] || [ $# -gt 200 ]; then
+      link "$@"
+      set --
+      dir=$parent
+    fi
+    set -- "$@" "$root/$name"
+  done
+  link "$@"
+}
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/release-files.ts
+
+
+
+
+
+/** Brings the files of this run's release to the host; nothing is put in place. Undefined for `files: host`. Throws UserError. */
+async function bringFiles(site, directory, { deadline, commit }) {
+    const { files, envFile, envFilePath } = site.settings;
+    if (files.from === 'host')
+        return undefined;
+    const brought = files.from === 'git'
+        ? await bringCommit(site, files, directory, { deadline, resolved: commit })
+        : await bringUpload(site, files, directory, deadline);
+    const { serving, state, context } = site;
+    const served = serving ? `${state.releasePath(serving)}/tree` : '';
+    const env = `${projectIn(brought.root, site.directory)}${envFilePath}`;
+    const { stdout } = await must(context.shell, makeView, {
+        args: [brought.root, directory, files.from, served, envFile === undefined ? '' : env],
+        timeout: deadline.remaining(),
+    }, 'cannot lay out the release');
+    if (stdout.includes('env'))
+        throw new UserError(`${envFilePath} would be written by env-file, and is one of the files of this release (files: ${files.from})`, { next: 'give another env-file-path, or take it out of those files' });
+    return brought;
+}
+/** The project directory relative to `root`, with a slash, or ''. Pure. */
+function projectIn(root, directory) {
+    return directory === root ? '' : `${directory.slice(root.length + 1)}/`;
+}
+/** A path below one directory as the same path below another; undefined when it is not below it. Pure. */
+function moved(path, from, to) {
+    return path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/changed-files.ts
+
+
+
+
+
+
+
+/** Services that mount one of the changed files, or a directory that it lies below. Paths relative to `root`. Pure. */
+function servicesThatMount(changed, root, mounts) {
+    const files = changed.map((path) => `${root}/${path}`);
+    return Object.fromEntries(Object.entries(mounts).flatMap(([service, sources]) => {
+        const own = files.filter((file) => sources.some((source) => moved(file, source, '') !== undefined));
+        return own.length > 0 ? [[service, own.map((file) => file.slice(root.length + 1))]] : [];
+    }));
+}
+/** Services of `target` whose mounted files are not as `left`, which lies in place, has them. */
+async function remountedBetween(site, left, target) {
+    const { directory, context, state } = site;
+    const services = new Set();
+    const add = (changed, root) => {
+        for (const service of Object.keys(servicesThatMount(changed, root, target.sources ?? {})))
+            services.add(service);
+    };
+    if (left?.git && target.git && left.git.commit !== target.git.commit) {
+        const { root } = await git_lookAtCheckout(site);
+        const { stdout } = await context.shell.run(changedBetween, {
+            args: [directory, left.git.commit, target.git.commit],
+        });
+        if (root)
+            add(stdout.split('\n').filter(Boolean), root);
+    }
+    if (left?.files === 'upload' || target.files === 'upload') {
+        const manifestOf = (release) => `${release?.files === 'upload' ? state.releasePath(release.id) : beforeUploads(state)}/manifest`;
+        const { stdout } = await must(context.shell, manifests, { args: [manifestOf(left), manifestOf(target)] }, 'cannot read what was uploaded');
+        const [a = '', b = ''] = stdout.split(/^and$/m);
+        add(differingPaths(parseManifest(a), parseManifest(b)), directory);
+    }
+    return [...services];
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/place.ts
+
+
+
+
+
+/**
+ * What must be done so that the files of a release lie in place, where those of other releases may lie now.
+ * Undefined is no release: what lay there before the first. Pure.
+ */
+function placementOf(target, inPlace, before) {
+    const files = target?.files ?? 'host';
+    const git = target ? target.git : before;
+    const movedHead = files === 'git' || inPlace.includes('git') || inPlace.includes('left');
+    return {
+        upload: files === 'upload' || inPlace.includes('upload') || inPlace.includes('left'),
+        ...(git?.commit && movedHead && { commit: { commit: git.commit, branch: git.branch } }),
+    };
+}
+/**
+ * Puts the files of a release in place; undefined: what lay there before the first. On the way `back`, or where an
+ * interrupted run may have left a mixture, what a person changed meanwhile is set aside, not in the way.
+ */
+async function placeFiles(site, target, { back }) {
+    const { state, docker, pending, directory, context } = site;
+    // Staged by this run from files as they lie: they lie in place.
+    if (target?.id === context.release && (target.files === 'host' || target.files === 'left'))
+        return;
+    const others = [pending?.from, pending?.to, ...(pending?.placed ?? []), site.serving];
+    const inPlace = [];
+    for (const id of new Set(others.filter((one) => one != null && one !== target?.id)))
+        inPlace.push((await state.release(id).catch(() => undefined))?.files ?? 'host');
+    const { upload, commit } = placementOf(target, inPlace, pending?.head);
+    const mixed = back || (pending?.placed ?? []).length > 0;
+    // Not below the release: it would go with that.
+    const aside = `${state.path}/changed-by-hand/${pending?.to ?? target?.id}`;
+    // First what lies over the work tree of git, then that.
+    if (upload)
+        await docker.change(placeUpload, [
+            directory,
+            target?.files === 'upload' ? state.releasePath(target.id) : '',
+            beforeUploads(state),
+            aside,
+            mixed ? 'mixed' : 'fresh',
+            ...manifestsInPlace(site),
+        ], 'cannot put files in place');
+    if (commit)
+        await docker.change(checkOut, [directory, commit.commit, commit.branch ?? '', aside, ...(mixed ? await commitsInPlace(site) : [])], `cannot check out commit ${commit.commit}`);
+}
+/**
+ * Before the work tree is moved for the first time: the release that serves learns which commit its files are, so
+ * that going back finds them. Answers where HEAD is.
+ */
+async function rememberHead(site) {
+    const { context, directory, state, serving } = site;
+    const { head = null, branch = null } = await git_lookAtCheckout(site);
+    const record = serving ? await state.release(serving).catch(() => undefined) : undefined;
+    if (record && head && !record.git) {
+        await place_keepCommit(site, record.id, head);
+        await state.saveRelease({ ...record, git: { commit: head, branch } });
+    }
+    context.log.debug(`${directory}: HEAD is ${head ?? 'no commit'} (${branch ?? 'no branch'})`);
+    return { commit: head, branch };
+}
+/** The commit stays in the host's repository for as long as the release is kept. */
+async function place_keepCommit({ context, directory }, id, commit) {
+    await must(context.shell, keepCommit, { args: [directory, id, commit] }, 'cannot keep the commit');
+}
+/** What `keepCommit` kept for releases that go. */
+async function place_forgetCommits({ context, directory }, gone) {
+    const ids = gone.flatMap(({ id, git }) => (git ? [id] : []));
+    if (ids.length > 0)
+        await context.shell.run(forgetCommits, { args: [directory, ...ids] });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/singletons.ts
+/** Service → containers that a host is to have of a release. Pure. */
+function replicasFor({ services, replicas }, singletons, role) {
+    return Object.fromEntries(services.map((service) => {
+        const recorded = replicas[service] ?? 1;
+        if (role === 'as-recorded' || !singletons.includes(service))
+            return [service, recorded];
+        // The release may have been recorded when another host ran it.
+        return [service, role === 'runs' ? Math.max(1, recorded) : 0];
+    }));
+}
+/** Arguments for `docker compose up` of these services: it refuses the scale of one that it does not see. Pure. */
+function scaleArguments(replicas, services) {
+    return services.flatMap((service) => (replicas[service] === 0 ? ['--scale', `${service}=0`] : []));
+}
+/**
+ * What a host does with the singletons when it goes back. The first of `host`, A, runs them and changes first, so
+ * that there is always one; where another, B, ran them before, there are two from A's switch to B's.
+ *
+ * | B ran them, and        | A                          | so B            | in the end         |
+ * | ---------------------- | -------------------------- | --------------- | ------------------ |
+ * | nothing fails          | runs them                  | lets them go    | one, on A          |
+ * | A fails                | goes back, without them    | is not touched  | one, on B          |
+ * | B fails, all go back   | goes back after B          | runs them again | one, on B          |
+ * | B fails, A stays       | runs them (`firstRuns`)    | goes back, without them | one, on A  |
+ * | nothing is known of A  | may run them               | runs them again | one or two: none would be worse |
+ *
+ * With `on-failure: stop` everything stays as the failure left it, for a person to look at. Pure.
+ */
+function roleOnWayBack(isFirst, firstRuns) {
+    return !isFirst && firstRuns ? 'leaves' : 'as-recorded';
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/images.ts
@@ -66263,33 +72294,37 @@ function keepTags(project, release, images) {
 }
 /**
  * What to pull: what was asked for, and what it depends on only where that is not here. `present` are the
- * references that are on the host. Throws UserError for a service that has no image. Pure.
+ * references that are on the host, `built` those that are built. Throws UserError for a service that has no
+ * image. Pure.
  */
-function whatToPull(question, present) {
+function whatToPull(question, present, built = new Set()) {
     const { config, services, named, pins, containers, host } = question;
     const running = new Set(containers.map(({ service }) => service));
     const pulls = { pinned: [], services: [] };
     for (const service of services) {
-        const reference = config.services[service]?.image;
+        const { image: reference = '', namesImage = false } = config.services[service] ?? {};
         const pin = pins[service];
-        if (pin) {
-            if (!reference)
-                throw new UserError(`${service} has no image: in the Compose file, so image ${pin} cannot be given to it`);
+        if (pin)
             pulls.pinned.push(pin);
-        }
-        else if (!reference) {
-            throw new UserError(`${service} on ${host} is built, not pulled (no image: in the Compose file); images: build is not supported by this version yet`);
-        }
-        else if (reference.startsWith('sha256:')) {
-            // An image by its id is in no registry.
-        }
-        else if (named.includes(service) || !(present.has(reference) || running.has(service)))
+        // What is made here is not pulled, and an image by its id is in no registry.
+        else if (built.has(reference) || reference.startsWith('sha256:'))
+            continue;
+        else if (!named.includes(service) && (present.has(reference) || running.has(service)))
+            continue;
+        else if (namesImage)
             pulls.services.push(service);
+        else
+            throw new UserError(`${service} on ${host} is built, not pulled (no image: in the Compose file)`, {
+                next: 'give images: build',
+            });
     }
     return pulls;
 }
-/** Service → the reference or id by which the release's image is found on the host after the pull. Pure. */
-function wantedImages(question) {
+/**
+ * Service → the reference or id by which the release's image is found on the host after the pull. `built` are
+ * references that were built → by what they are found. Pure.
+ */
+function wantedImages(question, built = new Map()) {
     const { config, services, named, pins, containers } = question;
     const told = new Set(named.map((service) => config.services[service]?.image));
     return new Map(services.map((service) => {
@@ -66297,7 +72332,7 @@ function wantedImages(question) {
         // Not deployed, only depended on: its tag may have moved on the host, and it must stay what it is.
         const running = containers.find((container) => container.service === service && !container.oneOff);
         const stays = running && !named.includes(service) && !pins[service] && !told.has(reference);
-        return [service, stays ? running.image : (pins[service] ?? reference)];
+        return [service, stays ? running.image : (pins[service] ?? built.get(reference) ?? reference)];
     }));
 }
 /** The images of the release by what is on the host. Throws UserError where one lacks or two contradict. Pure. */
@@ -66333,11 +72368,44 @@ function repositoryOf(reference) {
     return reference.split('@')[0].replace(/:[^/:]*$/, '');
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/host/pins.ts
+/**
+ * The lines by which each proxy finds, under the names of a service, only the containers that are to serve,
+ * while others still run: Docker's DNS answers with all, and takes no name from a live container. Once it was
+ * told to look again, a proxy so pinned sends nothing more to the others, and they can end what they have
+ * begun. Pure.
+ */
+function pinsFor(proxies, serving, others) {
+    return proxies.flatMap(({ id, networks }) => {
+        const attached = networks.filter(({ network, address }) => network && address);
+        const [first] = attached;
+        if (!first)
+            return [];
+        const lines = attached.flatMap(({ network }) => {
+            const here = (container) => container.networks.find((one) => one.network === network);
+            const theirs = others.flatMap((container) => here(container)?.aliases ?? []);
+            return serving.flatMap((container) => {
+                const own = here(container);
+                // What only one of them is called, such as its container's name, stays what it is.
+                const names = own?.aliases.filter((alias) => theirs.includes(alias)) ?? [];
+                if (!own || names.length === 0)
+                    return [];
+                return [own.address, own.address6].filter(Boolean).map((address) => [address, ...names].join(' '));
+            });
+        });
+        return [{ proxy: id, address: first.address, lines }];
+    });
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/plan.ts
 /** What `docker compose up` would do to each service, and why. Pure. */
 function planChanges(containers, wanted) {
     const changes = wanted.services.map((service) => {
         const own = containers.filter((container) => container.service === service && !container.oneOff);
+        if (wanted.replicas[service] === 0)
+            return own.length > 0
+                ? { service, change: 'remove', why: 'is not to run on this host' }
+                : { service, change: 'unchanged', why: 'is not to run on this host' };
         if (own.length === 0)
             return { service, change: 'create', why: 'has no container yet' };
         const why = [];
@@ -66371,6 +72439,415 @@ function shortId(id) {
     return id.replace(/^sha256:/, '').slice(0, 12);
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/groups.ts
+
+
+/** Services of a release that are not as it wants them. */
+function changesOf(site, record, before, services) {
+    const { hashes, images } = record;
+    const replicas = site.replicasOf(record);
+    const wanted = { services, known: record.services, hashes, images, replicas, changedMounts: {} };
+    return planChanges(before, wanted).filter(({ change }) => change !== 'unchanged' && change !== 'orphan');
+}
+/**
+ * docker compose up for what changes, without what depends on it: Compose 2.26 recreates every service of an
+ * `up` of which something that it depends on is recreated, so nginx would go with a job that fills its volume.
+ */
+async function upInGroups(site, record, changes) {
+    const replicas = site.replicasOf(record);
+    const services = changes.map(({ service }) => service);
+    for (const group of inGroups(services, record.needs)) {
+        const seen = [...new Set(group.flatMap((service) => [service, ...(record.needs[service] ?? [])]))];
+        await site.docker.compose(site.state.releasePath(record.id), ['up', '-d', '--no-build', '--pull', 'never', ...scaleArguments(replicas, seen), ...group], 'docker compose up');
+    }
+}
+/** Services in groups, each after all that its members depend on. `needs` go all the way down. Pure. */
+function inGroups(services, needs) {
+    const groups = [];
+    let left = [...new Set(services)];
+    while (left.length > 0) {
+        const free = left.filter((service) => !(needs[service] ?? []).some((need) => left.includes(need)));
+        // Compose refuses circles; should one come here, it must not hang us.
+        const group = free.length > 0 ? free : left;
+        groups.push(group);
+        left = left.filter((service) => !group.includes(service));
+    }
+    return groups;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/swap.ts
+const alive = ({ status }) => ['running', 'restarting', 'paused'].includes(status);
+/**
+ * The next step from what is there to what is wanted, undefined at the end. It looks only at containers and
+ * at what was written down before each step, so that whoever takes over half-way goes on from there: no step
+ * leaves users without a container, none shows them one that is not proven. Pure.
+ */
+function nextStep(own, goal, known) {
+    const { exposed, retired, proven, started } = known;
+    // Once told to stop it is on its way out, also where it still runs.
+    const fitting = own
+        .filter((container) => goal.fits(container) && !retired.includes(container.id))
+        .sort((a, b) => Number(exposed.includes(b.id)) - Number(exposed.includes(a.id)));
+    const wanted = (started ? fitting : fitting.filter(alive)).slice(0, goal.replicas);
+    const others = own.filter((container) => !wanted.includes(container));
+    if (!started) {
+        const unmet = others.filter(({ id }) => !exposed.includes(id) && !retired.includes(id));
+        const serves = (container) => alive(container) && !unmet.includes(container);
+        const garbage = others.filter((container) => !alive(container) || (unmet.includes(container) && own.some(serves)));
+        if (garbage.length > 0)
+            return { do: 'remove', ids: idsOf(garbage) };
+        const lacking = goal.replicas - wanted.length;
+        if (lacking > 0)
+            return { do: 'start', scale: own.length + lacking };
+    }
+    const fresh = wanted.filter(({ id }) => !exposed.includes(id));
+    const unproven = fresh.filter(({ id }) => !proven.has(id));
+    if (unproven.length > 0)
+        return { do: 'prove', ids: idsOf(unproven) };
+    const keep = idsOf(wanted);
+    if (fresh.length > 0)
+        return { do: 'expose', ids: idsOf(fresh), keep };
+    if (known.reloadDue)
+        return { do: 'reload', keep };
+    if (others.length === 0)
+        return undefined;
+    if (!goal.back && !known.checked)
+        return { do: 'check', ids: keep };
+    return { do: 'retire', ids: idsOf(others), keep };
+}
+/**
+ * Whether a run that takes a swap over must tell the proxy: somebody was exposed beside those that ran
+ * `before`, or told to stop, or is gone, and nobody knows whether the reload came after that. Pure.
+ */
+function reloadIsDue({ exposed, retired }, own, before) {
+    return (retired.length > 0 ||
+        exposed.some((id) => !before.includes(id) || !own.some((container) => container.id === id)));
+}
+/**
+ * Which containers of a service are those of a release: by image and Compose's hash, and on the way back
+ * those that ran before, whatever their hash (their file may have changed since). Pure.
+ */
+function fitsRelease(record, service, { pending, remounted }) {
+    const image = record.images[service]?.id;
+    const before = pending?.containers[service] ?? [];
+    return (container) => {
+        if (image !== undefined && container.image !== image)
+            return false;
+        if (before.includes(container.id)) {
+            if (pending?.from === record.id)
+                return true;
+            // It holds a mounted file as it was: Compose sees no change, we do.
+            if (remounted)
+                return false;
+        }
+        return container.configHash === record.hashes[service];
+    };
+}
+function idsOf(containers) {
+    return containers.map(({ id }) => id);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/under-way.ts
+/** Writes down on the host what is about to change and the way back, before it changes. */
+async function begin(site, change, containers) {
+    const { lockToken: token, owner } = site.context;
+    site.pending = pendingFor(site.pending, {
+        ...change,
+        version: 1,
+        token,
+        at: site.now(),
+        runUrl: owner.runUrl,
+        containers: idsByService(containers),
+        remounted: site.remounted,
+        placed: [],
+    });
+    await site.state.setPending(site.pending);
+}
+async function setPhase(site, phase) {
+    if (!site.pending)
+        return;
+    site.pending = { ...site.pending, phase };
+    await site.state.setPending(site.pending);
+}
+/** Writes down how far the swap of a service is, before the step that follows. */
+async function setSwap(site, service, swap, reload) {
+    const { pending } = site;
+    if (!pending)
+        throw new Error(`no change is under way in which ${service} could be swapped`);
+    const services = { ...pending.swaps?.services, [service]: swap };
+    site.pending = { ...pending, swaps: { reload, services } };
+    await site.state.setPending(site.pending);
+}
+/** What a run before us began and did not end started from what truly served: that stays the way back. Pure. */
+function pendingFor(inherited, own) {
+    if (!inherited)
+        return own;
+    const { from, containers, tags, swaps, head = own.head } = inherited;
+    return {
+        ...own,
+        from,
+        containers,
+        tags: { ...own.tags, ...tags },
+        remounted: [...new Set([...inherited.remounted, ...own.remounted])],
+        placed: [...new Set([...inherited.placed, inherited.to])],
+        ...(head && { head }),
+        ...(swaps && { swaps }),
+    };
+}
+function idsByService(containers) {
+    const byService = {};
+    for (const { service, id, oneOff } of containers)
+        if (!oneOff)
+            byService[service] = [...(byService[service] ?? []), id];
+    return byService;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/blue-green.ts
+
+
+
+
+
+
+
+
+
+/**
+ * Brings the blue-green services to a release one after another, before anything else of it is touched:
+ * what they depend on, new containers beside the old ones, the proof, the proxy, the end of the old ones.
+ * Answers the services that are done; `docker compose up` then finds nothing to change in them, and sees to
+ * the others, such as one that does not run yet.
+ *
+ * What Docker allows: a service's name stands for all its running containers, and it cannot be taken from one
+ * that lives. A proxy that looks the name up once, as nginx does, meets the new container when it is told to
+ * look again; or when somebody restarts it while the new one is being proven. So that it then finds the new one
+ * alone, its own hosts file says so until the old one has gone: nothing is sent to a container that was told to
+ * stop. Where that file cannot be written (no shell, read-only), both serve until the old one has ended; nginx
+ * then passes a refused connection on, but not a POST that an app leaves unread when it stops. Who looks the
+ * name up at each connection, such as a worker that calls `http://web`, meets the new one as soon as it starts.
+ */
+async function swapBlueGreen(site, record, before, way) {
+    const services = blueGreenServices(site, record);
+    if (proxiesOf(before, services).length === 0)
+        return [];
+    const done = [];
+    let containers = before;
+    for (const service of inGroups(services, record.needs).flat()) {
+        if (!before.some((container) => container.service === service && container.status === 'running'))
+            continue;
+        if (await new ServiceSwap(site, record, service, { ...way, containers }).run(done))
+            done.push(service);
+        containers = await site.docker.containersOf(site.name);
+    }
+    return done;
+}
+/** Where `docker compose up` itself saw to a blue-green service, a proxy that it left alone must look again too. */
+async function reloadAfterUp(site, record, before, seenTo) {
+    const services = blueGreenServices(site, record);
+    if (!services.some((service) => seenTo.includes(service)))
+        return;
+    const file = await writeReload(site, record);
+    if (!file || proxiesOf(before, services).length === 0)
+        return;
+    const old = new Set(before.map(({ id }) => id));
+    const proxies = proxiesOf(await site.docker.containersOf(site.name), services).filter(({ id }) => old.has(id));
+    if (proxies.length > 0)
+        await site.docker.point(site.state.releasePath(record.id), file, pinsFor(proxies, [], []));
+}
+/** Those of the inputs, and those that an earlier run began to swap: its inputs may have been others. */
+function blueGreenServices({ settings, pending }, record) {
+    const asked = settings.strategy === 'blue-green' ? settings.blueGreenServices : [];
+    const begun = Object.keys(pending?.swaps?.services ?? {});
+    return [...new Set([...asked, ...begun])].filter((service) => record.services.includes(service));
+}
+/** What users come through to a blue-green service: containers that publish a port and are not one themselves. Pure. */
+function proxiesOf(containers, blueGreen) {
+    return containers.filter(({ service, status, ports, hostNetwork }) => status === 'running' && !blueGreen.includes(service) && (ports.length > 0 || hostNetwork));
+}
+/** One service on its way to a release. */
+class ServiceSwap {
+    #site;
+    #record;
+    #service;
+    #way;
+    #goal;
+    #known;
+    #inherited;
+    #deadline;
+    /** All of the project, as last seen. */
+    #containers;
+    #exposedAt;
+    constructor(site, record, service, way) {
+        const { pending, remounted, settings, context } = site;
+        this.#site = site;
+        this.#record = record;
+        this.#service = service;
+        this.#way = way;
+        this.#containers = way.containers;
+        this.#deadline = new Deadline(context.clock, way.timeout);
+        this.#goal = {
+            replicas: site.replicasOf(record)[service] ?? 1,
+            back: way.back,
+            fits: fitsRelease(record, service, { pending, remounted: remounted.includes(service) }),
+        };
+        const inherited = pending?.swaps?.services[service];
+        this.#inherited = inherited !== undefined;
+        this.#known = {
+            exposed: inherited?.exposed ?? this.#own.map(({ id }) => id),
+            retired: inherited?.retired ?? [],
+            started: false,
+            proven: new Set(),
+            checked: settings.health === undefined,
+            reloadDue: inherited !== undefined && reloadIsDue(inherited, this.#own, pending?.containers[service] ?? []),
+        };
+    }
+    /** Answers false where it cannot be done beside the old one and is left to `docker compose up`. */
+    async run(done) {
+        for (let first = true;; first = false) {
+            const step = nextStep(this.#own, this.#goal, this.#known);
+            if (!step)
+                return true;
+            if (step.do === 'start' && !this.#record.beside.includes(this.#service))
+                return false;
+            if (first && !this.#inherited)
+                await this.#note();
+            await this.#take(step, done);
+            this.#containers = await this.#site.docker.containersOf(this.#site.name);
+        }
+    }
+    get #own() {
+        return this.#containers.filter(({ service, oneOff }) => service === this.#service && !oneOff);
+    }
+    async #take(step, done) {
+        const known = this.#known;
+        switch (step.do) {
+            case 'remove':
+                known.reloadDue ||= step.ids.some((id) => known.exposed.includes(id));
+                return this.#remove(step.ids);
+            case 'start':
+                known.started = true;
+                return this.#start(step.scale, done);
+            case 'prove':
+                await this.#judge(step.ids, { ask: false });
+                for (const id of step.ids)
+                    known.proven.add(id);
+                return;
+            case 'expose':
+                this.#say('proven before any user met it; the proxy goes over to it');
+                known.exposed = [...known.exposed, ...step.ids];
+                await this.#note();
+                this.#exposedAt = this.#site.context.clock.now();
+                return this.#point(step.keep);
+            case 'check':
+                await this.#judge(step.ids, { ask: true });
+                known.checked = true;
+                return;
+            case 'retire':
+                this.#say(`${this.#way.back ? 'what was new' : 'the old one'} ends its open requests and stops`);
+                known.retired = [...new Set([...known.retired, ...step.ids])];
+                await this.#note();
+                await this.#site.docker.retire(this.#directory, await this.#reload(), {
+                    pins: this.#pins(step.keep),
+                    ids: step.ids,
+                });
+                known.reloadDue = false;
+                return;
+            case 'reload':
+                return this.#point(step.keep);
+        }
+    }
+    async #remove(ids) {
+        const { docker } = this.#site;
+        if (await this.#reload())
+            await docker.docker(['rm', '-f', ...ids], 'cannot remove a container');
+        // A proxy that looks by itself may already send to it: it ends its requests.
+        else
+            await docker.retire(this.#directory, '', { pins: [], ids });
+    }
+    async #start(scale, done) {
+        const { docker } = this.#site;
+        const needs = this.#record.needs[this.#service] ?? [];
+        const before = this.#containers;
+        await bringUpNeeds(this.#site, this.#record, before, { service: this.#service, done });
+        this.#say('starting beside the old one, which the proxy goes on to use');
+        const args = ['--no-build', '--pull', 'never', '--no-recreate', '--scale', `${this.#service}=${scale}`];
+        const scales = scaleArguments(this.#site.replicasOf(this.#record), needs);
+        // Made together with what it depends on, which is part of the hash of Compose 2.26; started without,
+        // because Compose would run one-shot services once more.
+        for (const how of [
+            ['--no-start', ...scales],
+            ['-d', '--no-deps'],
+        ])
+            await docker.compose(this.#directory, ['up', ...how, ...args, this.#service], 'docker compose up');
+    }
+    /** Waits for a good verdict on containers; throws UserError for a bad one. */
+    async #judge(ids, { ask }) {
+        const { settings } = this.#site;
+        const { images } = this.#record;
+        const verdict = await watch(this.#site, {
+            select: ({ id }) => ids.includes(id),
+            expectations: expectationsOf({ services: [this.#service], images }, { [this.#service]: ids.length }),
+            ask,
+            timeout: Math.max(1_000, this.#deadline.remaining()),
+            // On the way back users wait, and the release is watched afterwards.
+            window: this.#way.back ? 0 : settings.stabilityWindow,
+        });
+        if (verdict.good)
+            return;
+        if (ask)
+            this.#site.replacing(this.#exposedAt);
+        const reason = ask ? verdict.reason : `${verdict.reason}; users never met it`;
+        throw new UserError(reason, { details: verdict.details || undefined, next: verdict.next });
+    }
+    /** The proxies find these containers alone from now on; all that run, once no others are left. */
+    async #point(keep) {
+        const file = await this.#reload();
+        if (file)
+            await this.#site.docker.point(this.#directory, file, this.#pins(keep));
+        this.#known.reloadDue = false;
+    }
+    #pins(keep) {
+        const services = blueGreenServices(this.#site, this.#record);
+        const own = this.#own;
+        const serving = own.filter(({ id }) => keep.includes(id));
+        const others = own.filter((container) => !serving.includes(container));
+        return pinsFor(proxiesOf(this.#containers, services), serving, others);
+    }
+    #note() {
+        const { exposed, retired } = this.#known;
+        return setSwap(this.#site, this.#service, { exposed, retired }, linesOf(this.#site));
+    }
+    #reload() {
+        return writeReload(this.#site, this.#record);
+    }
+    #say(what) {
+        this.#site.context.log.info(`${this.#site.host}: ${this.#service}: ${what}`);
+    }
+    get #directory() {
+        return this.#site.state.releasePath(this.#record.id);
+    }
+}
+/** What a service depends on, where that is not as the release wants it. */
+async function bringUpNeeds(site, record, before, { service, done }) {
+    const services = (record.needs[service] ?? []).filter((other) => !done.includes(other));
+    const changes = changesOf(site, record, before, services);
+    if (changes.some(({ change }) => change === 'recreate'))
+        site.replacing();
+    await upInGroups(site, record, changes);
+}
+function linesOf({ settings, pending }) {
+    return settings.strategy === 'blue-green' ? settings.blueGreenReload : (pending?.swaps?.reload ?? '');
+}
+/** The file that makes the proxy look again; '' where the proxy looks by itself. */
+async function writeReload(site, record) {
+    const lines = linesOf(site);
+    if (!lines.trim())
+        return '';
+    const file = `${site.state.releasePath(record.id)}/blue-green-reload`;
+    await site.state.write({ [file]: lines.replaceAll('\r\n', '\n') });
+    return file;
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/switch/leftovers.ts
 /** Repairs what an interrupted `docker compose up` left, which would trip the next one. */
 async function repair({ docker, host, context }, containers) {
@@ -66395,42 +72872,10 @@ function leftovers(containers) {
     });
 }
 
-;// CONCATENATED MODULE: ../../packages/compose/src/switch/under-way.ts
-/** Writes down on the host what is about to change and the way back, before it changes. */
-async function begin(site, change, containers) {
-    const { lockToken: token, owner } = site.context;
-    site.pending = pendingFor(site.pending, {
-        ...change,
-        version: 1,
-        token,
-        at: site.now(),
-        runUrl: owner.runUrl,
-        containers: idsByService(containers),
-    });
-    await site.state.setPending(site.pending);
-}
-async function setPhase(site, phase) {
-    if (!site.pending)
-        return;
-    site.pending = { ...site.pending, phase };
-    await site.state.setPending(site.pending);
-}
-/** What a run before us began and did not end started from what truly served: that stays the way back. Pure. */
-function pendingFor(inherited, own) {
-    if (!inherited)
-        return own;
-    const { from, containers, tags } = inherited;
-    return { ...own, from, containers, tags: { ...own.tags, ...tags } };
-}
-function idsByService(containers) {
-    const byService = {};
-    for (const { service, id, oneOff } of containers)
-        if (!oneOff)
-            byService[service] = [...(byService[service] ?? []), id];
-    return byService;
-}
-
 ;// CONCATENATED MODULE: ../../packages/compose/src/switch/switch.ts
+
+
+
 
 
 
@@ -66458,10 +72903,9 @@ async function switchTo(site, id) {
     if (placed)
         await setPhase(site, 'switched');
     const record = await site.state.release(id);
-    site.replacing();
     await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
 }
-/** Write-ahead, then env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
+/** Write-ahead, then files, env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
 async function place(site, id, phase) {
     const { state, docker } = site;
     site.lock?.check();
@@ -66473,41 +72917,65 @@ async function place(site, id, phase) {
         docker.images(references),
     ]);
     const tags = Object.fromEntries(references.map((reference) => [reference, present.get(reference)?.id ?? null]));
-    await begin(site, { to: id, from: site.serving ?? null, tags, phase }, containers);
+    const head = record.files === 'git' ? await rememberHead(site) : undefined;
+    await begin(site, { to: id, from: site.serving ?? null, tags, phase, head }, containers);
+    await placeFiles(site, record, { back: false });
     const moving = Object.values(record.images).filter(({ id, reference }) => movable(reference) && present.get(reference)?.id !== id);
     await docker.putInPlace(state.releasePath(id), record.envFile ?? '', moving.flatMap((image) => [image.id, image.reference]));
     return containers;
 }
-/** docker compose up, for all that the release was asked for, or for `only` these services without their dependencies. */
-async function bringUp(site, record, before, only) {
+/**
+ * Blue-green services first, then docker compose up for all that the release was asked for; or, on the way
+ * back, for `only` these services, without their dependencies.
+ */
+async function bringUp(site, record, before, back) {
     const { docker, settings, host, context } = site;
     site.lock?.check();
+    site.remember(before);
     await repair(site, before);
     const directory = site.state.releasePath(record.id);
-    const plan = planChanges(before, {
-        services: record.services,
-        known: record.services,
-        hashes: record.hashes,
-        images: record.images,
-        changedMounts: {},
-    });
-    const replaced = plan.filter(({ change }) => change === 'recreate').map(({ service }) => service);
+    const replicas = site.replicasOf(record);
+    const { timeout = settings.healthTimeout } = back ?? {};
+    const swapped = await swapBlueGreen(site, record, before, { back: back !== undefined, timeout });
+    const others = (back?.only ?? record.services).filter((service) => !swapped.includes(service));
+    const changes = changesOf(site, record, before, others);
+    const replaced = changes.filter(({ change }) => change === 'recreate').map(({ service }) => service);
+    if (swapped.length === 0 || replaced.some((service) => usersMiss(service, swapped, record, before)))
+        site.replacing();
     if (settings.strategy === 'stop-first' && replaced.length > 0) {
         context.log.info(`${host}: stopping ${replaced.join(', ')} first; users are without it until the new one is up`);
         await docker.compose(directory, ['stop', ...replaced], 'docker compose stop');
     }
     const up = ['up', '-d', '--no-build', '--pull', 'never'];
-    if (only)
-        return docker.compose(directory, [...up, '--no-deps', ...only], 'docker compose up');
-    const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
-    await docker.compose(directory, [...up, ...orphans, ...record.named], 'docker compose up');
+    if (back) {
+        const args = [...up, '--no-deps', ...scaleArguments(replicas, others), ...others];
+        if (others.length > 0)
+            await docker.compose(directory, args, 'docker compose up');
+    }
+    else {
+        if (swapped.length > 0)
+            await upInGroups(site, record, changes);
+        const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
+        const scales = scaleArguments(replicas, record.services);
+        await docker.compose(directory, [...up, ...orphans, ...scales, ...record.named], 'docker compose up');
+    }
+    await reloadAfterUp(site, record, before, others);
     // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
-    if (site.remounted.length === 0)
+    const mounting = others.filter((service) => site.remounted.includes(service) && replicas[service] !== 0);
+    if (mounting.length === 0)
         return;
     const after = await docker.containersOf(site.name);
-    const forced = site.remounted.filter((service) => sameContainers(before, after, service));
+    const forced = mounting.filter((service) => sameContainers(before, after, service));
     if (forced.length > 0)
         await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+}
+/**
+ * Whether users of swapped services notice that another one is replaced: the proxy itself, or what a swapped
+ * one depends on; not a worker. Pure.
+ */
+function usersMiss(service, swapped, { needs }, before) {
+    return (swapped.some((one) => needs[one]?.includes(service)) ||
+        before.some((container) => container.service === service && container.ports.length > 0));
 }
 /** Whether a service has just the containers it had. Pure. */
 function sameContainers(before, after, service) {
@@ -66565,14 +73033,17 @@ function tagsOf(target, pending) {
 
 
 
+
+
 /** Whether something was begun that `rollBack` would undo. */
 async function needsRollBack(site) {
     site.pending ??= (await site.state.current()).pending;
     return site.pending !== undefined && site.pending.phase !== 'left';
 }
 /** Back to what ran before the change, or to the named release, verified. Throws only when cancelled. */
-async function rollBack(site, reason, { to, timeout }) {
+async function rollBack(site, reason, { to, timeout, singletons = 'as-recorded' }) {
     site.pending ??= (await site.state.current()).pending;
+    site.singletons = singletons;
     const { pending, serving } = site;
     const left = pending?.to ?? serving;
     const target = to ?? pending?.from ?? undefined;
@@ -66584,7 +73055,7 @@ async function rollBack(site, reason, { to, timeout }) {
             return await stopWhatWasStarted(site, left, reason);
         const record = await site.state.release(target);
         site.name = record.project;
-        await goBack(site, record, { left, pending });
+        await goBack(site, record, { left, pending, timeout });
         const verdict = await verify(site, target, timeout);
         if (!verdict.good)
             return await notBack(site, reason, verdict.reason);
@@ -66601,27 +73072,37 @@ async function rollBack(site, reason, { to, timeout }) {
         return notBack(site, reason, messageOf(error));
     }
 }
-/** Tags, env file and containers become those of the record; what the deploy did not touch is left alone. */
-async function goBack(site, record, { left, pending }) {
+/** Files, tags, env file and containers become those of the record; what the deploy did not touch is left alone. */
+async function goBack(site, record, { left, pending, timeout, }) {
     const { state, docker, settings } = site;
     const replaced = pending?.phase !== 'placed';
-    if (pending)
+    const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
+    if (pending) {
+        site.remounted = [...new Set([...site.remounted, ...pending.remounted])];
         await setPhase(site, 'rolling-back');
-    // A host that was finished goes back with its fleet: from here on it is under way again.
-    else
-        await begin(site, { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' }, await docker.containersOf(site.name));
+    }
+    else {
+        // A host that was finished goes back with its fleet: from here on it is under way again.
+        // What runs there is none of what ran before.
+        site.remounted = await remountedBetween(site, leftRecord, record);
+        await begin(site, { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' }, []);
+    }
+    await placeFiles(site, record, { back: true });
+    await docker.putInPlace(state.releasePath(record.id), (await envFileToRestore(site, record, pending)) ?? '', tagsOf(record, pending));
+    // Its Compose means the release that is gone back to only now.
     if (replaced)
         await switch_runHook(site, record.id, 'pre-rollback', settings.preRollback);
-    await docker.putInPlace(state.releasePath(record.id), (await envFileToRestore(site, record, pending)) ?? '', tagsOf(record, pending));
     const containers = await docker.containersOf(site.name);
-    const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
     const foreign = strangers(containers, record, leftRecord, pending);
     if (foreign.length > 0)
         await docker.docker(['rm', '-f', ...foreign.map(({ id }) => id)], 'cannot remove new containers');
-    const changed = record.services.filter((service) => !untouched(pending, containers, service, record));
-    site.replacing();
+    const replicas = site.replicasOf(record);
+    const changed = record.services.filter((service) => service in (pending?.swaps?.services ?? {}) ||
+        (replicas[service] === 0
+            ? containers.some((container) => container.service === service && !container.oneOff)
+            : !untouched(pending, containers, service, record)));
     if (changed.length > 0)
-        await bringUp(site, record, containers, changed);
+        await bringUp(site, record, containers, { only: changed, timeout });
 }
 /** The release's own env file, or the host's as it lay before an env-file input replaced it. */
 async function envFileToRestore({ state, settings }, record, pending) {
@@ -66638,6 +73119,7 @@ async function stopWhatWasStarted(site, left, reason) {
     const started = startedSince(pending, await docker.containersOf(site.name));
     if (started.length > 0)
         await docker.docker(['stop', ...started.map(({ id }) => id)], 'cannot stop what was started');
+    await placeFiles(site, undefined, { back: true });
     await docker.tag(tagsBefore(pending));
     if (pending)
         await state.markBad(pending.to, reason);
@@ -66656,118 +73138,74 @@ async function notBack(site, reason, why) {
     return { serving: undefined, verified: false, message: `Going back to ${target} failed too: ${why}.` };
 }
 
-;// CONCATENATED MODULE: ../../packages/compose/src/site.ts
-/** A project on a host, opened: where it lies, what its record says, and how far this run is. Each verb works on it. */
-class Site {
-    context;
-    host;
-    directory;
-    free;
-    docker;
-    state;
-    lock;
-    /** The project's name as Compose resolves it; '' before a verb found it out. */
-    name = '';
-    /** The release that serves, as recorded. */
-    serving;
-    /** What was begun and not ended, by this run or an earlier one. */
-    pending;
-    /** Services whose mounted files changed with the staged release, though Compose sees no change. */
-    remounted = [];
-    /** Milliseconds in which replaced services were not proven yet. */
-    downtime = 0;
-    #replacedAt;
-    constructor(context, found) {
-        this.context = context;
-        this.host = context.shell.name;
-        this.directory = found.directory;
-        this.free = found.free;
-        this.docker = found.docker;
-        this.state = found.state;
-        this.lock = found.lock;
-        this.serving = found.serving;
-        this.pending = found.pending;
-    }
-    get settings() {
-        return this.context.settings;
-    }
-    /** For records: ISO 8601, UTC. */
-    now() {
-        return new Date(this.context.clock.now()).toISOString();
-    }
-    /** Services are being replaced: users may be without them until `proven`. */
-    replacing() {
-        this.#replacedAt ??= this.context.clock.now();
-    }
-    proven() {
-        if (this.#replacedAt !== undefined)
-            this.downtime += this.context.clock.now() - this.#replacedAt;
-        this.#replacedAt = undefined;
-    }
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/mounted-files.ts
-
-/** What the services mount from the host as single files; directories are not looked into. */
-async function mountedFiles(shell, config, services) {
-    const paths = [...new Set(services.flatMap((service) => config.services[service]?.mounts ?? []))];
-    if (paths.length === 0)
-        return {};
-    const { stdout } = await shell.run(checksums, { args: paths });
-    return mountsByService(config, services, stdout);
-}
-/** Reads what `checksums` prints. Pure. */
-function mountsByService(config, services, text) {
-    const sums = new Map(text.split('\n').flatMap((line) => {
-        const [, sum, path] = /^(\d+ \d+) (.+)$/.exec(line) ?? [];
-        return sum && path ? [[path, sum]] : [];
-    }));
-    return Object.fromEntries(services.flatMap((service) => {
-        const own = (config.services[service]?.mounts ?? []).filter((path) => sums.has(path));
-        return own.length > 0
-            ? [[service, Object.fromEntries(own.map((path) => [path, sums.get(path)]))]]
-            : [];
-    }));
-}
-/** Service → names of mounted files whose content changed. What was not mounted before is no change of content. Pure. */
-function changedMounts(before, now) {
-    return Object.fromEntries(Object.entries(now).flatMap(([service, files]) => {
-        const old = before[service];
-        const changed = old
-            ? Object.keys(files).filter((path) => old[path] !== undefined && old[path] !== files[path])
-            : [];
-        return changed.length > 0 ? [[service, changed.map((path) => path.split('/').at(-1))]] : [];
-    }));
-}
-
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/compose-config.ts
 
 
+/** Top-level configs and secrets, and a service's use of them. */
+const sources = nullish(record(string(), nullish(object({ file: optional(string()) }))));
+const used = nullish(array(object({ source: optional(string(), '') })));
 const schema = object({
     name: string(),
+    configs: sources,
+    secrets: sources,
     services: record(string(), object({
         image: optional(string()),
-        build: nullish(unknown()),
+        build: nullish(object({
+            context: optional(string()),
+            dockerfile: optional(string()),
+            dockerfile_inline: optional(string()),
+            additional_contexts: nullish(record(string(), string())),
+        })),
         depends_on: nullish(record(string(), object({ condition: optional(string()) }))),
         environment: nullish(record(string(), nullable(union([string(), number(), dist_boolean()])))),
+        container_name: optional(string()),
+        ports: nullish(array(object({
+            published: nullish(union([string(), number()])),
+            target: optional(number(), 0),
+        }))),
+        network_mode: optional(string()),
+        networks: nullish(record(string(), nullish(object({ ipv4_address: optional(string()), ipv6_address: optional(string()) })))),
+        healthcheck: nullish(object({ disable: optional(dist_boolean()) })),
         deploy: nullish(object({ replicas: optional(number()) })),
         scale: optional(number()),
         volumes: nullish(array(object({ type: optional(string()), source: optional(string()) }))),
+        configs: used,
+        secrets: used,
     })),
 });
 /** Throws when the text is not Compose's JSON. */
 function parseConfig(json) {
-    const { name, services } = parse(schema, JSON.parse(json));
+    const { name, services, configs, secrets } = parse(schema, JSON.parse(json));
     return {
         name,
         services: Object.fromEntries(Object.entries(services).map(([service, data]) => [
             service,
             {
-                image: data.image,
-                builds: data.build != null,
+                image: data.image ?? (data.build ? `${name}-${service}` : undefined),
+                namesImage: data.image !== undefined,
+                build: data.build
+                    ? {
+                        context: data.build.context ?? '',
+                        dockerfile: data.build.dockerfile ?? 'Dockerfile',
+                        inline: data.build.dockerfile_inline !== undefined,
+                        more: data.build.additional_contexts ?? {},
+                    }
+                    : undefined,
                 dependsOn: Object.keys(data.depends_on ?? {}),
                 replicas: data.deploy?.replicas ?? data.scale ?? 1,
-                mounts: (data.volumes ?? []).flatMap(({ type, source }) => type === 'bind' && source?.startsWith('/') ? [source] : []),
+                containerName: data.container_name,
+                published: (data.ports ?? []).map(({ published, target }) => ({
+                    host: String(published ?? ''),
+                    container: target,
+                })),
+                network: data.network_mode ?? '',
+                fixedAddress: Object.values(data.networks ?? {}).some((network) => network?.ipv4_address !== undefined || network?.ipv6_address !== undefined),
+                healthCheck: data.healthcheck != null && data.healthcheck.disable !== true,
+                mounts: [
+                    ...(data.volumes ?? []).map(({ type, source }) => (type === 'bind' ? source : undefined)),
+                    ...(data.configs ?? []).map(({ source }) => configs?.[source]?.file),
+                    ...(data.secrets ?? []).map(({ source }) => secrets?.[source]?.file),
+                ].filter((source) => source?.startsWith('/')),
             },
         ])),
     };
@@ -66791,6 +73229,13 @@ function withDependencies(config, services) {
     (services.length > 0 ? services : Object.keys(config.services)).forEach(visit);
     return [...found];
 }
+/** Service → all that it depends on, however far. Pure. */
+function needsOf(config, services) {
+    return Object.fromEntries(services.map((service) => [
+        service,
+        withDependencies(config, [service]).filter((other) => other !== service),
+    ]));
+}
 /** Throws UserError when an input names a service that the file does not have. Pure. */
 function checkServices(config, named, host) {
     const unknown = [...new Set(named)].filter((service) => !config.services[service]);
@@ -66812,20 +73257,24 @@ const overrides = [
 function candidates(wanted) {
     return wanted.length > 0 ? wanted : [...bases, ...overrides];
 }
-/** The Compose files of a project among those that are there: all of the input's, else Compose's own choice. Throws UserError. Pure. */
-function chooseFiles(wanted, found, { host, directory }) {
+/**
+ * The Compose files of a project among those that are there: all of the input's, else Compose's own choice. `source`
+ * is where they come from, if not from the directory itself. Throws UserError. Pure.
+ */
+function chooseFiles(wanted, found, { host, directory, source }) {
+    const who = source ?? host.name;
     if (wanted.length > 0) {
         const missing = wanted.filter((file) => !found.has(file));
         if (missing.length > 0)
-            throw new UserError(`${host.name} has no ${missing.join(', ')} in ${directory}`, {
-                next: onHost(host, 'ls', directory),
+            throw new UserError(`${who} has no ${missing.join(', ')} in ${directory}`, {
+                next: source ? 'give compose-files' : onHost(host, 'ls', directory),
             });
         return [...wanted];
     }
     const base = bases.find((file) => found.has(file));
     if (!base)
-        throw new UserError(`${host.name} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
-            next: `give compose-files, or copy one to ${directory}`,
+        throw new UserError(`${who} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
+            next: source ? 'give compose-files' : `give compose-files, or copy one to ${directory}`,
         });
     const override = overrides.find((file) => found.has(file));
     return override ? [base, override] : [base];
@@ -66900,25 +73349,39 @@ function clearedNames(envFile) {
 
 
 
-/** The Compose files of this project, by the inputs or as Compose itself chooses, and the env file that lies there. */
-async function release_tree_lookForFiles({ context, settings, directory }) {
-    const { stdout } = await must(context.shell, lookForFiles, { args: [directory, settings.envFilePath, ...candidates(settings.composeFiles)] }, 'cannot look for Compose files');
+
+/**
+ * The Compose files of this project, by the inputs or as Compose itself chooses, and the env file that lies there:
+ * in the project directory, or among the release's `own` files.
+ */
+async function release_tree_lookForFiles({ context, settings, directory }, { own, wanted = settings.composeFiles } = {}) {
+    const { stdout } = await must(context.shell, lookForFiles, {
+        args: [own ? projectInView(own, directory) : directory, settings.envFilePath, ...candidates(wanted)],
+    }, 'cannot look for Compose files');
     const at = stdout.search(/^env$/m);
     const found = new Set([...stdout.slice(0, at < 0 ? undefined : at).matchAll(/^file (.*)$/gm)].map(([, name]) => name));
     return {
-        files: chooseFiles(settings.composeFiles, found, { host: context.shell, directory }),
+        files: chooseFiles(wanted, found, {
+            host: context.shell,
+            directory,
+            source: own && (own.commit ? `commit ${own.commit}` : 'what is uploaded'),
+        }),
         hostEnv: at < 0 ? undefined : stdout.slice(at + 'env\n'.length),
     };
 }
 const lines = (items) => items.map((item) => `${item}\n`).join('');
-/** Lays out a release's directory: files, env, environment, arguments. Answers what Compose makes of them. */
-async function release_tree_layOut(site, release, { files, env, override }) {
+/**
+ * Lays out a release's directory: files, env, environment, arguments. Answers what Compose makes of them, as it
+ * will once they are in place.
+ */
+async function release_tree_layOut(site, release, { files, env, override, own }) {
     const { settings, directory, host, context } = site;
     if (settings.projectName)
         site.name = settings.projectName;
-    const args = () => lines(composeArguments({
+    const home = own ? projectInView(own, directory) : directory;
+    const args = (project) => lines(composeArguments({
         release,
-        project: directory,
+        project,
         name: site.name,
         files,
         profiles: settings.profiles,
@@ -66928,21 +73391,307 @@ async function release_tree_layOut(site, release, { files, env, override }) {
     const { args: written, stdin } = filesToWrite({
         [`${release}/environment`]: lines(Object.entries(settings.environment).map(([name, value]) => `${name}=${value}`)),
         [`${release}/cleared`]: lines(clearedNames(settings.envFile)),
-        [`${release}/args`]: args(),
+        [`${release}/args`]: args(home),
         ...(env === undefined ? {} : { [`${release}/env`]: env }),
         ...(override === undefined ? {} : { [`${release}/override.json`]: override }),
     });
     const result = await context.shell.run(layOut, {
-        args: [...written, '--', directory, site.docker.kind, release, ...files],
+        args: [
+            ...[...written, '--', home, site.docker.kind, release],
+            ...(own ? [own.view, own.root] : ['', '']),
+            ...files,
+        ],
         stdin,
         timeout: 60_000,
     });
     if (result.code !== 0)
         throw new UserError(`the Compose file in ${directory} on ${host} is not valid: ${lastLine(result.stderr)}`, { next: onHost(context.shell, 'docker compose config --quiet', directory) });
+    if (own && result.stdout.includes(own.view.split('/').slice(-2).join('/')))
+        throw new UserError(`the path ${directory} on ${host} has characters that keep files: ${own.from} from working`);
     const at = result.stdout.indexOf('config\n{');
     const config = parseConfig(result.stdout.slice(at + 'config\n'.length));
     site.name ||= config.name;
-    return { config, hashes: parseHashes(result.stdout.slice(0, at)), args: args() };
+    return { config, hashes: parseHashes(result.stdout.slice(0, at)), args: args(directory) };
+}
+/** The project directory as it will look. Pure. */
+function projectInView({ root, view }, directory) {
+    return moved(directory, root, view) ?? view;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/run-lines.ts
+
+/**
+ * Runs lines of the user with the serving release's Compose; before our first deploy with the files as they lie. Shown
+ * in the log, and outliving the connection; or with stdout into a stream, and no longer than the connection.
+ */
+async function runLines(site, lines, stdout) {
+    const { state, docker, context } = site;
+    const scratch = `${state.path}/run.${context.lockToken}`;
+    const file = `${scratch}/lines`;
+    try {
+        const release = site.serving ? await served(site, site.serving) : await asTheyLie(site, scratch);
+        await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
+        await state.audit(`runs lines of the user ${context.owner.runUrl}`);
+        if (stdout)
+            await docker.hookInto(stdout, release, file, 'run');
+        else
+            await docker.hook(release, file, 'run');
+    }
+    finally {
+        // A cancelled run leaves it to the post step, with the lock.
+        if (!context.signal?.aborted)
+            await state.remove(scratch);
+    }
+}
+async function served(site, id) {
+    site.name = (await site.state.release(id)).project;
+    return site.state.releasePath(id);
+}
+async function asTheyLie(site, directory) {
+    const { files, hostEnv } = await release_tree_lookForFiles(site);
+    await release_tree_layOut(site, directory, { files, env: hostEnv });
+    return directory;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/site.ts
+
+
+/** A project on a host, opened: where it lies, what its record says, and how far this run is. Each verb works on it. */
+class Site {
+    context;
+    host;
+    directory;
+    free;
+    docker;
+    state;
+    lock;
+    /** The project's name as Compose resolves it; '' before a verb found it out. */
+    name = '';
+    /** The release that serves, as recorded. */
+    serving;
+    /** What was begun and not ended, by this run or an earlier one. */
+    pending;
+    /** Services whose mounted files changed with the staged release, though Compose sees no change. */
+    remounted = [];
+    /** What this host does with the singleton services. */
+    singletons;
+    /** What containers that stay may remember of those that are replaced. */
+    memories = new Map();
+    /** Milliseconds in which replaced services were not proven yet. */
+    downtime = 0;
+    #replacedAt;
+    #tookOver;
+    constructor(context, found) {
+        this.context = context;
+        this.host = context.shell.name;
+        this.directory = found.directory;
+        this.free = found.free;
+        this.docker = found.docker;
+        this.state = found.state;
+        this.lock = found.lock;
+        this.serving = found.serving;
+        this.pending = found.pending;
+        this.#tookOver = found.pending !== undefined;
+        this.singletons = context.runsSingletons ? 'runs' : 'leaves';
+    }
+    get settings() {
+        return this.context.settings;
+    }
+    /** For records: ISO 8601, UTC. */
+    now() {
+        return new Date(this.context.clock.now()).toISOString();
+    }
+    /** Service → containers that this host is to have of a release. */
+    replicasOf(record) {
+        return replicasFor(record, this.settings.singletonServices, this.singletons);
+    }
+    /** Before containers are replaced: after a run that was cut short nobody knows who remembers what. */
+    remember(containers) {
+        meet(this.memories, containers, !this.#tookOver);
+    }
+    /** Services are being replaced: users may be without them until `proven`. */
+    replacing(since = this.context.clock.now()) {
+        this.#replacedAt ??= since;
+    }
+    proven() {
+        if (this.#replacedAt !== undefined)
+            this.downtime += this.context.clock.now() - this.#replacedAt;
+        this.#replacedAt = undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/mounted-files.ts
+
+
+/**
+ * What the services mount from the host as single files, as they will lie there. Directories are not looked into:
+ * those of data change all the time. What a release's own files change below one is known from those files.
+ */
+async function mountedFiles(shell, config, services, own) {
+    const paths = [...new Set(services.flatMap((service) => config.services[service]?.mounts ?? []))];
+    if (paths.length === 0)
+        return {};
+    const inView = new Map(paths.map((path) => [(own && moved(path, own.root, own.view)) ?? path, path]));
+    const { stdout } = await shell.run(checksums, { args: [...inView.keys()] });
+    const told = stdout.replace(/^(\d+ \d+) (.+)$/gm, (_, sum, path) => `${sum} ${inView.get(path) ?? path}`);
+    return mountsByService(config, services, told);
+}
+/** Reads what `checksums` prints. Pure. */
+function mountsByService(config, services, text) {
+    const sums = new Map(text.split('\n').flatMap((line) => {
+        const [, sum, path] = /^(\d+ \d+) (.+)$/.exec(line) ?? [];
+        return sum && path ? [[path, sum]] : [];
+    }));
+    return Object.fromEntries(services.flatMap((service) => {
+        const own = (config.services[service]?.mounts ?? []).filter((path) => sums.has(path));
+        return own.length > 0
+            ? [[service, Object.fromEntries(own.map((path) => [path, sums.get(path)]))]]
+            : [];
+    }));
+}
+/** Service → names of mounted files whose content changed. What was not mounted before is no change of content. Pure. */
+function changedMounts(before, now) {
+    return Object.fromEntries(Object.entries(now).flatMap(([service, files]) => {
+        const old = before[service];
+        const changed = old
+            ? Object.keys(files).filter((path) => old[path] !== undefined && old[path] !== files[path])
+            : [];
+        return changed.length > 0 ? [[service, changed.map((path) => path.split('/').at(-1))]] : [];
+    }));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/why-not-blue-green.ts
+
+/** Two of these on one set of data, or behind one name, ruin it or answer differently. */
+const stateful = /^(postgres|postgresql|postgis|timescaledb|pgvector|mysql|mariadb|percona|mongo|mongodb|redis|valkey|keydb|memcached|rabbitmq|kafka|zookeeper|etcd|consul|nats|elasticsearch|opensearch|meilisearch|clickhouse|influxdb|minio|registry)(-|$)/;
+/** Every obstacle to `strategy: blue-green` for a service. Pure. */
+function whyNotBlueGreen(service, question) {
+    const { config, files, blueGreen, reload, containers, memory } = question;
+    const own = config.services[service];
+    if (!own)
+        return [];
+    const obstacles = whyNotTwice(service, config, files.join(', '));
+    const name = imageName(own.image);
+    if (stateful.test(name))
+        obstacles.push({
+            why: `its image is ${name}, which keeps state: two at once would share or split it`,
+            change: `take ${service} out of blue-green-services`,
+        });
+    const proxies = Object.entries(config.services).filter(([other, { published, network }]) => !blueGreen.includes(other) && (published.length > 0 || network === 'host'));
+    if (proxies.length === 0)
+        obstacles.push({
+            why: 'no other service of the project publishes a port, so there is no proxy that could send users from the old container to the new one',
+            change: 'put a proxy such as nginx in front of it, in the same Compose file, or use strategy: recreate',
+        });
+    else if (!reload.trim())
+        for (const [proxy, { image }] of proxies) {
+            const needs = whyReload(service, own, containers, imageName(image));
+            if (needs)
+                obstacles.push({
+                    why: `${proxy} (${image ?? 'built'}) ${needs}`,
+                    change: `give blue-green-reload: ${reloadLine(proxy, imageName(image))}`,
+                });
+        }
+    if (memory && memory.used > memory.available)
+        obstacles.push({
+            why: `there is no memory for a second one: it uses ${megabytes(memory.used)} MB, and ${megabytes(memory.available)} MB are available`,
+            change: 'use strategy: stop-first, or a larger machine',
+        });
+    return obstacles;
+}
+/** Throws UserError that names every obstacle of every service, and what to change. Pure. */
+function refuseBlueGreen(obstacles, host) {
+    const refused = [...obstacles].filter(([, all]) => all.length > 0);
+    if (refused.length === 0)
+        return;
+    throw new UserError(refused
+        .map(([service, all]) => `${service} on ${host} cannot be blue-green: ${all.map(({ why }) => why).join('; and ')}`)
+        .join('. '), { next: [...new Set(refused.flatMap(([, all]) => all.map(({ change }) => change)))].join('; ') });
+}
+/** What of a service's own lines forbids a second container of it. */
+function whyNotTwice(service, config, files) {
+    const { containerName, published, network, fixedAddress, replicas } = config.services[service];
+    const obstacles = [];
+    if (containerName !== undefined)
+        obstacles.push({
+            why: `it has container_name: ${containerName}, and a name belongs to one container`,
+            change: `in ${files} remove "container_name: ${containerName}" below ${service}: in the project it is reached by its service name ${service}, and by hand with docker compose exec ${service}`,
+        });
+    for (const { host, container } of published) {
+        const [from = 0, to = from] = host.split('-').map(Number);
+        if (host === '' || from === 0 || to - from + 1 >= 2 * replicas)
+            continue;
+        obstacles.push({
+            why: `it publishes the host's port ${host}, which belongs to one container`,
+            change: `in ${files} remove the port ${host}:${container} from ${service} (the proxy reaches ${service}:${container} without it), or make it a range such as ${from}-${from + 2 * replicas - 1}:${container}`,
+        });
+    }
+    if (network === 'host')
+        obstacles.push({
+            why: 'it has network_mode: host, so both would listen at the same port of the host',
+            change: `in ${files} remove "network_mode: host" from ${service}`,
+        });
+    else if (/^(service|container):/.test(network))
+        obstacles.push({
+            why: `it lives in the network of another container (network_mode: ${network})`,
+            change: `in ${files} give ${service} a network of its own`,
+        });
+    if (fixedAddress)
+        obstacles.push({
+            why: 'it has a fixed address in a network, which belongs to one container',
+            change: `in ${files} remove ipv4_address and ipv6_address from ${service}; the proxy finds it by its name`,
+        });
+    for (const [other, { network: theirs }] of Object.entries(config.services))
+        if (theirs === `service:${service}`)
+            obstacles.push({
+                why: `${other} lives in the network of its container (network_mode: service:${service}) and would be cut off`,
+                change: `in ${files} give ${other} a network of its own`,
+            });
+    return obstacles;
+}
+/** Services of which a second container can run beside the first. Pure. */
+function besideThemselves(config, services) {
+    return services.filter((service) => config.services[service] && whyNotTwice(service, config, '').length === 0);
+}
+/** Why a proxy must be told to look again; undefined for one that looks by itself, and at healthy ones only. */
+function whyReload(service, { healthCheck }, containers, proxy) {
+    if (proxy === 'nginx' || proxy === 'openresty' || proxy === 'angie' || proxy === 'freenginx')
+        return `looks up ${service} only when it starts or is reloaded`;
+    if (proxy !== 'traefik')
+        return `is not known to look again by itself and to leave out what is not healthy`;
+    if (healthCheck || containers.some((container) => container.service === service && container.health))
+        return undefined;
+    return `would send users to the new container as soon as it starts, as ${service} has no health check`;
+}
+function reloadLine(proxy, image) {
+    if (/^(nginx|openresty|angie|freenginx)$/.test(image))
+        return `docker compose exec -T ${proxy} nginx -s reload`;
+    if (image === 'caddy')
+        return `docker compose exec -T ${proxy} caddy reload --config /etc/caddy/Caddyfile`;
+    if (image === 'haproxy')
+        return `docker compose kill -s USR2 ${proxy}`;
+    if (image === 'httpd')
+        return `docker compose exec -T ${proxy} httpd -k graceful`;
+    return `docker compose exec -T ${proxy} <what makes it look again>`;
+}
+/** Why a good swap may still surprise; for warnings. Pure. */
+function blueGreenDoubts(service, { config, blueGreen, containers }) {
+    const doubts = [];
+    const running = containers.find((container) => container.service === service && !container.oneOff);
+    const start = running?.command.find((word) => /migrate|entrypoint|\.sh$/.test(word));
+    if (start)
+        doubts.push(`${service} starts through ${start}: what it does first (migrations, collectstatic) happens while the old container still serves, so the old code must run on the new schema; better put it into pre-deploy`);
+    const traefik = Object.entries(config.services).find(([other, { image }]) => !blueGreen.includes(other) && imageName(image) === 'traefik');
+    if (traefik)
+        doubts.push(`${traefik[0]} may send requests to the old container of ${service} while that one stops: give its router Traefik's retry middleware`);
+    return doubts;
+}
+/** `ghcr.io/library/nginx:1.27-alpine` → `nginx`. */
+function imageName(reference = '') {
+    return reference.split('@')[0].split('/').at(-1).replace(/:.*$/, '').toLowerCase() || 'built';
+}
+function megabytes(bytes) {
+    return Math.round(bytes / 1024 / 1024);
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/baseline.ts
@@ -66950,12 +73699,16 @@ async function release_tree_layOut(site, release, { files, env, override }) {
 
 
 
+
+
+
 /**
  * The way back for a host where something runs that is no recorded release, such as before our first deploy:
  * it is recorded as one, with its files as they lie, its images and, where the file changed since, the
- * environment of its containers.
+ * environment of its containers. `known`: what the project's own files say, where they are those of the release
+ * to come.
  */
-async function recordWhatRuns(site, containers, { files, hostEnv, config }) {
+async function recordWhatRuns(site, containers, known) {
     const { state, host, context } = site;
     // After an interrupted run what runs is its mixture; the way back is what ran before it.
     if (site.pending)
@@ -66968,7 +73721,8 @@ async function recordWhatRuns(site, containers, { files, hostEnv, config }) {
         return;
     const id = baselineId(context.release);
     const directory = state.releasePath(id);
-    const rendered = config ?? (await release_tree_layOut(site, directory, { files, env: hostEnv })).config;
+    const { files, hostEnv } = known ?? (await filesOf(site, own));
+    const rendered = known?.config ?? (await release_tree_layOut(site, directory, { files, env: hostEnv })).config;
     const override = imagesAsStarted(own, rendered);
     const lay = () => release_tree_layOut(site, directory, {
         files,
@@ -67001,11 +73755,15 @@ async function recordWhatRuns(site, containers, { files, hostEnv, config }) {
         services: covered,
         named: covered,
         replicas: Object.fromEntries(covered.map((service) => [service, own.filter((container) => container.service === service).length])),
+        needs: needsOf(first, covered),
+        beside: besideThemselves(first, covered),
         images,
         hashes,
         mounts: await mountedFiles(context.shell, first, covered),
         content: '',
         envFile: null,
+        files: serving && serving.files !== 'host' ? 'left' : 'host',
+        sources: Object.fromEntries(covered.map((service) => [service, first.services[service]?.mounts ?? []])),
         verifiedAt: good.state === 'good' ? site.now() : null,
     };
     await state.saveRelease(record, { [`${directory}/args`]: args });
@@ -67014,6 +73772,25 @@ async function recordWhatRuns(site, containers, { files, hostEnv, config }) {
     context.log.info(`${host}: recorded what runs now as release ${id}`);
     if (good.state !== 'good')
         context.log.warning(`${host}: what runs now is not healthy: ${good.reason}`);
+}
+/** The Compose files that containers were started from, where they still lie there; else the project's. */
+async function filesOf(site, own) {
+    const started = startedFrom(own, site.directory);
+    try {
+        if (started)
+            return await release_tree_lookForFiles(site, { wanted: started });
+    }
+    catch (error) {
+        if (!(error instanceof UserError))
+            throw error;
+    }
+    return release_tree_lookForFiles(site);
+}
+/** Compose files relative to the project directory; undefined where they are not the project's own. Pure. */
+function startedFrom(own, directory) {
+    const files = own.find(({ configFiles }) => configFiles.length > 0)?.configFiles ?? [];
+    const ours = files.every((file) => file.startsWith(`${directory}/`) && !file.startsWith(`${directory}/.lockkeeper/`));
+    return files.length > 0 && ours ? files.map((file) => file.slice(directory.length + 1)) : undefined;
 }
 /** `20261121-031200-a1b2c3d-k3f9` → `20261121-031200-initial-k3f9`. */
 function baselineId(release) {
@@ -67115,17 +73892,430 @@ function withoutHelpers(config, server) {
     return JSON.stringify(data);
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/what-to-send.ts
+
+
+
+/**
+ * References whose images come from the runner: what was asked for, and what that depends on only where it is
+ * not on the host (`present`) and does not run there. Each once. Pure.
+ */
+function referencesToBring({ config, services, named, containers }, present) {
+    const running = new Set(containers.map(({ service }) => service));
+    return [
+        ...new Set(services.flatMap((service) => {
+            const reference = config.services[service]?.image;
+            if (!reference)
+                return [];
+            return named.includes(service) || !(present.has(reference) || running.has(service))
+                ? [reference]
+                : [];
+        })),
+    ];
+}
+/**
+ * What to send of the images that the references stand for on the runner. The same id is the same image; so is
+ * the same content under another id (another kind of image store, or a build that gave the same again).
+ * `preferred` are ids of which one is taken where the host has it more than once. Throws UserError for what the
+ * runner lacks and for what the host cannot run. Pure.
+ */
+function whatToSend(references, runner, host) {
+    const missing = references.filter((reference) => !runner.has(reference));
+    if (missing.length > 0)
+        throw new UserError(`${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not in the runner's Docker, and images: transfer takes ${missing.length > 1 ? 'them' : 'it'} from there`, {
+            next: `docker build -t ${word(missing[0])} . (or docker pull ${word(missing[0])}) in a step before this one; or name in services only what you built`,
+        });
+    const transfer = { here: new Map(), send: [] };
+    for (const reference of references) {
+        const facts = runner.get(reference);
+        if (!runsOn(facts.platform, host.platform))
+            throw new UserError(`${reference} on the runner is for ${facts.platform}, and ${host.name} is ${host.platform}`, { next: `docker build --platform ${host.platform} -t ${word(reference)} .` });
+        const same = host.images.filter(({ id, content }) => id === facts.id || content === facts.content);
+        const found = same.find(({ id }) => host.preferred.includes(id)) ?? same.find(({ id }) => id === facts.id) ?? same[0];
+        const sent = transfer.send.find((one) => one.facts.content === facts.content);
+        if (found)
+            transfer.here.set(reference, found.id);
+        else if (sent)
+            sent.references.push(reference);
+        else
+            transfer.send.push({ facts, references: [reference] });
+    }
+    return transfer;
+}
+/** How it was seen that what arrived is what was sent; undefined when it is not. Pure. */
+function comparison(sent, arrived) {
+    if (!arrived)
+        return undefined;
+    if (arrived.id === sent.id)
+        return 'by its id';
+    if (arrived.content === sent.content)
+        return `by its ${sent.layers} layers and its configuration, as the two engines give ids of their own`;
+    return undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/transfer.ts
+
+
+
+
+
+
+/** How often an image is begun again when the connection is lost under it. */
+const attempts = 3;
+const tellEvery = 5_000;
+/**
+ * Brings the images that references stand for in the runner's Docker to the host, as far as it lacks them, over
+ * the SSH connection; answers by which ids they lie there. They come without a name: the host's own tags stay as
+ * they are, and what came before a failure is found there by the next run.
+ */
+async function transferImages(site, references, { deadline, preferred }) {
+    const { context, host } = site;
+    const { here, send } = await compare(site, references, preferred);
+    for (const [reference, id] of here)
+        context.log.info(`${host}: ${reference}: already here (${shortId(id)})`);
+    for (const { facts, references: names } of send) {
+        const id = await sendImage(site, facts, names.join(', '), deadline);
+        for (const reference of names)
+            here.set(reference, id);
+    }
+    return here;
+}
+/** For a dry run: by which ids the images would be known, those that would be sent as the runner knows them. */
+async function imagesToTransfer(site, references, preferred) {
+    const { here, send } = await compare(site, references, preferred);
+    for (const { facts, references: names } of send) {
+        site.context.log.info(`${site.host}: ${names.join(', ')}: would be sent, ${transfer_megabytes(facts.size)} MB`);
+        for (const reference of names)
+            here.set(reference, facts.id);
+    }
+    return here;
+}
+async function compare({ context: { runnerImages }, docker, host }, references, preferred) {
+    if (!runnerImages)
+        throw new Error('images: transfer without the images of the runner');
+    const [runner, { platform, images }] = await Promise.all([
+        runnerImages.find(references),
+        docker.imageFacts(),
+    ]);
+    return whatToSend(references, runner, { name: host, platform, images, preferred });
+}
+async function sendImage(site, facts, name, deadline) {
+    const { context, docker, host } = site;
+    context.log.info(`${host}: ${name}: sending ${transfer_megabytes(facts.size)} MB`);
+    const saved = await context.runnerImages.save(facts.id);
+    try {
+        for (let attempt = 1;; attempt++) {
+            const loaded = await docker.load(packed(site, saved, { name, size: facts.size }), {
+                name,
+                timeout: deadline.remaining(),
+            });
+            if (loaded !== 'cut') {
+                const how = comparison(facts, loaded);
+                if (how === undefined)
+                    throw new UserError(`${name} arrived on ${host} as another image than was sent (${shortId(loaded.id)})`);
+                context.log.info(`${host}: ${name}: arrived whole, compared ${how}`);
+                return loaded.id;
+            }
+            if (attempt === attempts)
+                throw new UserError(`the connection to ${host} was lost ${attempts} times while ${name} was sent`, {
+                    next: 'see whether the host has the memory and disk for docker load',
+                });
+            context.log.warning(`${host}: the connection was lost while ${name} was sent; it is begun again`);
+        }
+    }
+    finally {
+        await saved.close();
+    }
+}
+/** The saved image, compressed on its way, with its progress in the log. */
+function packed({ host, context: { clock, log } }, saved, { name, size }) {
+    const progress = new Progress(clock, size, (text) => log.info(`${host}: ${name}: ${text}`));
+    const counted = new external_node_stream_.Transform({
+        transform(chunk, _encoding, done) {
+            progress.add(chunk.length);
+            done(null, chunk);
+        },
+        flush(done) {
+            progress.end();
+            done();
+        },
+    });
+    const zipped = (0,external_node_zlib_.createGzip)({ level: 1 });
+    (0,external_node_stream_.pipeline)(saved.read(), counted, zipped, (error) => {
+        // Whoever reads it gets the error too; here it must only not be left unheard.
+        if (error)
+            log.debug(`${host}: ${name}: ${messageOf(error)}`);
+    });
+    return zipped;
+}
+/** Megabytes and rate, now and then. */
+class Progress {
+    #clock;
+    #size;
+    #tell;
+    #started;
+    #told;
+    #bytes = 0;
+    /** `size` in bytes; an engine's guess, so it may be passed. */
+    constructor(clock, size, tell) {
+        this.#clock = clock;
+        this.#size = size;
+        this.#tell = tell;
+        this.#started = clock.now();
+        this.#told = this.#started;
+    }
+    add(bytes) {
+        this.#bytes += bytes;
+        if (this.#clock.now() - this.#told < tellEvery)
+            return;
+        this.#told = this.#clock.now();
+        this.#tell(`${transfer_megabytes(this.#bytes)} of ${transfer_megabytes(Math.max(this.#size, this.#bytes))} MB sent (${this.#rate()})`);
+    }
+    end() {
+        const took = this.#clock.now() - this.#started;
+        this.#tell(`${transfer_megabytes(this.#bytes)} MB sent in ${duration_formatDuration(took)} (${this.#rate()})`);
+    }
+    #rate() {
+        const seconds = Math.max(0.001, (this.#clock.now() - this.#started) / 1000);
+        return `${transfer_megabytes(this.#bytes / seconds)} MB/s`;
+    }
+}
+function transfer_megabytes(bytes) {
+    const amount = bytes / 1e6;
+    return amount < 10 ? amount.toFixed(1) : String(Math.round(amount));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/build-plan.ts
+
+
+
+/**
+ * The services whose images are built, dependencies first and otherwise in the order of the file: what was asked
+ * for, and what it depends on only where that is not here. Services that share an image are built once. Pure.
+ */
+function whatToBuild({ config, services, named, pins, containers }, present) {
+    const running = new Set(containers.map(({ service }) => service));
+    const references = new Set();
+    return dependenciesFirst(config, services).filter((service) => {
+        const { image = '', build } = config.services[service];
+        if (!build || pins[service] || references.has(image))
+            return false;
+        const sharers = services.filter((other) => config.services[other]?.image === image);
+        const wanted = sharers.some((other) => named.includes(other)) || !(present.has(image) || running.has(service));
+        if (wanted)
+            references.add(image);
+        return wanted;
+    });
+}
+/** Services so that each stands after what it depends on, and otherwise as the file has them. Pure. */
+function dependenciesFirst(config, services) {
+    const wanted = new Set(services);
+    const ordered = new Set();
+    const visited = new Set();
+    const visit = (service) => {
+        if (visited.has(service))
+            return;
+        visited.add(service);
+        config.services[service]?.dependsOn.forEach(visit);
+        if (wanted.has(service))
+            ordered.add(service);
+    };
+    Object.keys(config.services).forEach(visit);
+    return [...ordered];
+}
+/**
+ * A service's build, moved into the release's own tree. `copy` stands for its Dockerfile where the context holds
+ * our record, which must not get into an image: BuildKit reads `<Dockerfile>.dockerignore` beside it. Pure.
+ */
+function buildOverride(build, { tag, files, args, copy, }) {
+    const own = (path) => (files && moved(path, files.root, files.tree)) ?? path;
+    const { context, more } = inTree(build, files);
+    const dockerfile = copy ?? (build.dockerfile.startsWith('/') ? own(build.dockerfile) : undefined);
+    return {
+        image: tag,
+        build: {
+            ...(context && { context }),
+            ...(dockerfile && { dockerfile }),
+            ...(Object.keys(more).length > 0 && { additional_contexts: more }),
+            ...(Object.keys(args).length > 0 && {
+                args: Object.fromEntries(Object.entries(args).map(([name, value]) => [name, value.replaceAll('$', '$$$$')])),
+            }),
+        },
+    };
+}
+/** The contexts of a build as they lie in the release's tree, where it has one. Pure. */
+function inTree({ context, more }, files) {
+    const own = (path) => (files && moved(path, files.root, files.tree)) ?? path;
+    return {
+        context: own(context),
+        more: Object.fromEntries(Object.entries(more).map(([name, path]) => [name, own(path)])),
+    };
+}
+/**
+ * Where the record below the project directory would be part of what a build reads: its Dockerfile to copy, and
+ * contexts where nothing but an ignore file of the user's own keeps it out. Pure.
+ */
+function recordInContext(build, directory, files) {
+    const holds = (path) => path === directory || directory.startsWith(`${path.replace(/\/$/, '')}/`);
+    const { context, more } = inTree(build, files);
+    const exposed = context.startsWith('/') && holds(context);
+    return {
+        ...(exposed && !build.inline && { copy: { context, dockerfile: build.dockerfile } }),
+        guarded: [
+            ...(exposed && build.inline ? [context] : []),
+            ...Object.values(more).filter((path) => path.startsWith('/') && holds(path)),
+        ],
+    };
+}
+/** Whether an ignore file keeps the record out of a context. Only what is plain is believed. Pure. */
+function ignoresRecord(dockerignore) {
+    const lines = dockerignore.split(/\r?\n/).map((line) => line.trim().replace(/^\/|\/$/g, ''));
+    const last = (test) => lines.findLastIndex(test);
+    const ignored = last((line) => ['.lockkeeper', '**/.lockkeeper', '*', '**', '.*'].includes(line));
+    const back = last((line) => line.startsWith('!') && /lockkeeper|[*?[]/.test(line));
+    return ignored >= 0 && ignored > back;
+}
+/** With less of either even a small build (an interpreter and a few packages) ends half-way, taking what runs with it. */
+const least = { memory: 256 * 1024, disk: 1024 * 1024 };
+/** Reads what `roomToBuild` prints. Pure. */
+function parseRoom(text) {
+    const told = (name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+    const [memory, disk] = [told('memory'), told('disk')];
+    return { ...(!Number.isNaN(memory) && { memory }), ...(!Number.isNaN(disk) && { disk }) };
+}
+/** Throws UserError where there is no room to build. Pure. */
+function checkRoom({ memory, disk }, host) {
+    const megabytes = (kilobytes) => `${Math.round(kilobytes / 1024)} MB`;
+    if (memory !== undefined && memory < least.memory)
+        throw new UserError(`${host.name} has ${megabytes(memory)} of memory left, swap included: too little to build an image (${megabytes(least.memory)} at least)`, {
+            next: onHost(host, 'sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile && sudo swapon /swapfile'),
+        });
+    if (disk !== undefined && disk < least.disk)
+        throw new UserError(`${host.name} has ${megabytes(disk)} of disk left for images: too little to build one (${megabytes(least.disk)} at least)`, { next: onHost(host, 'docker builder prune') });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/build-scripts.ts
+
+/** Prints \`memory <kB>\` that programs can get, swap included, and \`disk <kB>\` where Docker keeps images. */
+const roomToBuild = `${fragments_path}
+awk '/^(MemAvailable|SwapFree):/ { kb += $2 } END { print "memory", kb }' /proc/meminfo 2>/dev/null || true
+root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null || true)
+if [ -n "$root" ]; then df -Pk "$root" 2>/dev/null | tail -n 1 | { read -r _ _ _ free _ && echo "disk $free"; } || true; fi
+`;
+/**
+ * Copies Dockerfile $3 of context $2 to $1, and beside it what the build leaves out: what the user's own ignore file
+ * says (that of the Dockerfile before that of the context, as BuildKit has it), and our record.
+ */
+const copyDockerfile = `
+copy=$1 context=$2 dockerfile=$3
+cd "$context"
+mkdir -p "\${copy%/*}"
+cp "$dockerfile" "$copy"
+if [ -f "$dockerfile.dockerignore" ]; then cp "$dockerfile.dockerignore" "$copy.dockerignore"
+elif [ -f .dockerignore ]; then cp .dockerignore "$copy.dockerignore"
+else : >"$copy.dockerignore"
+fi
+printf '\\n%s\\n' '**/.lockkeeper' >>"$copy.dockerignore"
+`;
+/** The ignore file of context $1; nothing where there is none. */
+const readIgnoreFile = 'if [ -f "$1/.dockerignore" ]; then cat "$1/.dockerignore"; fi';
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/build.ts
+
+
+
+
+
+
+/**
+ * Builds images on the host. They get tags of our own: what the references of the Compose file stand for stays as
+ * it is until the switch. Answers reference → tag.
+ */
+async function buildImages(site, build) {
+    const { directory, config, services, settings, login, deadline } = build;
+    const { docker, state, context, host } = site;
+    if (services.length === 0)
+        return new Map();
+    const { stdout } = await context.shell.run(roomToBuild, { timeout: 30_000 });
+    checkRoom(parseRoom(stdout), context.shell);
+    const tagOf = (service) => keepTag(site.name, context.release, service);
+    const file = `${directory}/build.json`;
+    const copies = `${directory}/build`;
+    try {
+        const overrides = await Promise.all(services.map(async (service) => {
+            const { build: own } = config.services[service];
+            const copy = await shield(site, service, build, `${copies}/${service}`);
+            return [
+                service,
+                buildOverride(own, { tag: tagOf(service), files: build.files, args: settings.args, copy }),
+            ];
+        }));
+        await state.write({ [file]: JSON.stringify({ services: Object.fromEntries(overrides) }) });
+        const flags = settings.noCache ? ['--no-cache'] : [];
+        for (const some of settings.parallel ? [services] : services.map((service) => [service])) {
+            context.log.info(`${host}: building ${some.join(', ')}`);
+            await docker.build(directory, file, [...flags, ...some], `cannot build ${some.join(', ')}`, {
+                login,
+                timeout: deadline.remaining(),
+            });
+        }
+    }
+    catch (error) {
+        // No record will know of what was built before one failed.
+        await docker.untag(services.map(tagOf)).catch(() => { });
+        throw error;
+    }
+    finally {
+        await state.remove(file, copies);
+    }
+    return new Map(services.map((service) => [config.services[service].image, tagOf(service)]));
+}
+/** Keeps our record out of the image of a service: answers the Dockerfile to build from instead, where it needs one. */
+async function shield({ context, directory }, service, { config, files }, copy) {
+    const { shell } = context;
+    const record = recordInContext(config.services[service].build, directory, files);
+    for (const path of record.guarded) {
+        const { stdout } = await shell.run(readIgnoreFile, { args: [path] });
+        if (!ignoresRecord(stdout))
+            throw new UserError(`the build of ${service} would read ${directory}/.lockkeeper on ${shell.name}, where env files of releases lie`, { next: onHost(shell, 'echo .lockkeeper >>.dockerignore', path) });
+    }
+    if (!record.copy)
+        return undefined;
+    await must(shell, copyDockerfile, { args: [copy, record.copy.context, record.copy.dockerfile] }, `cannot read the Dockerfile of ${service}`);
+    return copy;
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/pull.ts
 
 
 
+
+
+
 /** Brings the release's images to the host and keeps them there; what the host's own tags mean stays as it was. */
-async function pullImages(site, { directory, config, services, pins, containers, before }) {
+async function bringImages(site, { directory, config, services, pins, containers, before, files, deadline }) {
     const { docker, settings, host, context } = site;
-    const deadline = new Deadline(context.clock, settings.stageTimeout);
     const named = settings.services.length > 0 ? settings.services : services;
     const question = { config, services, named, pins, containers, host };
-    const pulls = whatToPull(question, new Set(before.keys()));
+    const here = new Set(before.keys());
+    const made = settings.images.from === 'transfer'
+        ? await transferImages(site, referencesToBring(question, here), {
+            deadline,
+            preferred: idsInUse(containers, before),
+        })
+        : await pullAndBuild(site, question, here, { directory, files, deadline });
+    const wanted = wantedImages(question, made);
+    const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
+    await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
+    return images;
+}
+/** From the registries, and from what the release brings along; answers by what built images are found. */
+async function pullAndBuild(site, question, here, { directory, files, deadline }) {
+    const { docker, settings, host, context } = site;
+    const { config } = question;
+    const building = settings.images.from === 'build' ? whatToBuild(question, here) : [];
+    const builds = new Set(building.flatMap((service) => config.services[service]?.image ?? []));
+    const pulls = whatToPull(question, here, builds);
     const login = settings.registry
         ? await logIn(context.shell, settings.registry, {
             directory: site.directory,
@@ -67143,28 +74333,42 @@ async function pullImages(site, { directory, config, services, pins, containers,
                 timeout: deadline.remaining(),
             });
         }
+        if (settings.images.from !== 'build')
+            return new Map();
+        return await buildImages(site, {
+            ...{ directory, config, services: building, settings: settings.images, files, login, deadline },
+        });
     }
     finally {
         if (login)
             await site.state.remove(login);
     }
-    const wanted = wantedImages(question);
-    const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
-    await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
-    return images;
 }
-/** For a dry run: what is known without pulling. */
-async function imagesAtHand({ docker }, { config, services, pins }) {
+/** What runs, or is named here: of two copies of an image those that change nothing. */
+function idsInUse(containers, before) {
+    return [...containers.map(({ image }) => image), ...[...before.values()].map(({ id }) => id)];
+}
+/** For a dry run: what is known without bringing anything. */
+async function imagesAtHand(site, { config, services, pins, containers }) {
+    const { docker, settings, host } = site;
+    const builds = (service) => settings.images.from === 'build' && config.services[service]?.build !== undefined && !pins[service];
     const wanted = services.flatMap((service) => {
         const reference = pins[service] ?? config.services[service]?.image;
         return reference ? [[service, reference]] : [];
     });
     const present = await docker.images(wanted.map(([, reference]) => reference));
+    const named = settings.services.length > 0 ? settings.services : services;
+    const question = { config, services, named, pins, containers, host };
+    const sent = settings.images.from === 'transfer'
+        ? await imagesToTransfer(site, referencesToBring(question, new Set(present.keys())), idsInUse(containers, present))
+        : new Map();
     return Object.fromEntries(wanted.map(([service, reference]) => [
         service,
         {
             reference: config.services[service]?.image ?? reference,
-            id: present.get(reference)?.id ?? 'not pulled yet',
+            id: builds(service)
+                ? 'built anew'
+                : (sent.get(reference) ?? present.get(reference)?.id ?? 'not pulled yet'),
         },
     ]));
 }
@@ -67186,78 +74390,109 @@ async function imagesAtHand({ docker }, { config, services, pins }) {
 
 
 
-/** Pulls and records this run's release; changes no container. `pins` are digests that another host resolved, by service. */
-async function stageRelease(site, pins) {
+
+
+
+
+
+/** Brings files and images of this run's release to the host and records it; changes no container. */
+async function stageRelease(site, { pins, commit }) {
     const { settings, state, context } = site;
-    const wantedPins = { ...pins, ...settings.pinnedImages };
-    if (settings.dryRun) {
-        const directory = await state.temporary();
-        try {
-            return await planOnly(site, directory, wantedPins);
-        }
-        finally {
+    const deadline = new Deadline(context.clock, settings.stageTimeout);
+    const directory = settings.dryRun ? await state.temporary() : state.releasePath(context.release);
+    try {
+        checkSpace(site.free, context.shell);
+        const own = await bringFiles(site, directory, { deadline, commit });
+        const staging = { own, pins: { ...pins, ...settings.pinnedImages }, deadline };
+        const staged = await (settings.dryRun ? planOnly : stageFiles)(site, directory, staging);
+        if (settings.dryRun)
             await state.remove(directory);
-        }
+        // What was uploaded is needed to go back to; git has its commits itself.
+        else if (own)
+            await state.remove(own.view, ...(own.from === 'git' ? [own.tree] : []));
+        return staged;
     }
-    const directory = state.releasePath(context.release);
-    const sources = await release_tree_lookForFiles(site);
-    const { laid, services } = await readProject(site, directory, sources);
+    catch (error) {
+        await state.remove(directory).catch(() => { });
+        throw error;
+    }
+}
+async function stageFiles(site, directory, { own, pins, deadline }) {
+    const { settings, state, context } = site;
+    const sources = await release_tree_lookForFiles(site, { own });
+    const { laid, services } = await readProject(site, directory, sources, own);
     const { config, hashes, args } = laid;
     // Each question costs two journeys to the host and back: these do not depend on one another.
     const [containers, present, mounts, serving] = await Promise.all([
         containersOf(site, config, sources.files),
         site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
-        mountedFiles(context.shell, config, services),
+        mountedFiles(context.shell, config, services, own),
         site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
     ]);
-    await recordWhatRuns(site, containers, { ...sources, config });
-    checkSpace(site.free, context.shell);
-    const images = await pullImages(site, {
+    await checkBlueGreen(site, { config, services, files: sources.files, containers });
+    await recordWhatRuns(site, containers, own ? undefined : { ...sources, config });
+    const images = await bringImages(site, {
         directory,
         config,
         services,
-        pins: wantedPins,
+        pins,
         containers,
         before: present,
+        files: own,
+        deadline,
     });
     const record = {
         version: 1,
         id: context.release,
-        commit: context.commit,
+        commit: own?.commit ?? context.commit,
         createdAt: site.now(),
         baseline: false,
         project: site.name,
         services,
         named: settings.services,
-        replicas: Object.fromEntries(services.map((service) => [service, config.services[service]?.replicas ?? 1])),
+        replicas: site.replicasOf({ services, replicas: replicasInFile(config) }),
+        needs: needsOf(config, services),
+        beside: besideThemselves(config, services),
         images,
         hashes,
         mounts,
         content: '',
         envFile: settings.envFile === undefined ? null : settings.envFilePath,
+        files: own?.from ?? (serving && serving.files !== 'host' ? 'left' : 'host'),
+        git: own?.commit ? { commit: own.commit, branch: null } : undefined,
+        tree: own?.content,
+        sources: Object.fromEntries(services.map((service) => [service, config.services[service]?.mounts ?? []])),
         verifiedAt: null,
     };
     record.content = contentHash(record, settings.environment, settings.envFile ?? sources.hostEnv);
+    if (record.git)
+        await place_keepCommit(site, record.id, record.git.commit);
     await state.saveRelease(record, { [`${directory}/args`]: args });
     // What runs may just have been recorded as a release.
     let before = serving;
     if (site.serving && site.serving !== serving?.id)
         before = await state.release(site.serving);
-    const plan = planFor(site, { laid, services, images, containers, before, now: record });
+    const plan = planFor(site, { laid, services, images, containers, own, before, now: record });
     for (const { service, change, why } of plan)
         context.log.info(`${site.host}: ${service}: ${change}, ${why}`);
     const unchanged = !site.pending &&
         before?.content === record.content &&
+        own?.inPlace !== false &&
         plan.every(({ change }) => change === 'unchanged' || change === 'orphan');
-    return { id: context.release, images, plan, unchanged };
+    return { id: context.release, images, plan, unchanged, commit: own?.commit };
 }
 /** What the inputs and the host make of the project, judged before anything is pulled or recorded. */
-async function readProject(site, directory, { files, hostEnv }) {
+async function readProject(site, directory, { files, hostEnv }, own) {
     const { settings, host } = site;
     const env = settings.envFile ?? hostEnv;
     requireVariables(settings, env ?? '', host);
-    const laid = await release_tree_layOut(site, directory, { files, env });
-    checkServices(laid.config, [...settings.services, ...Object.keys(settings.pinnedImages)], host);
+    const laid = await release_tree_layOut(site, directory, { files, env, own });
+    checkServices(laid.config, [
+        ...settings.services,
+        ...Object.keys(settings.pinnedImages),
+        ...settings.blueGreenServices,
+        ...settings.singletonServices,
+    ], host);
     return { laid, services: withDependencies(laid.config, settings.services) };
 }
 async function containersOf(site, config, files) {
@@ -67269,25 +74504,56 @@ async function containersOf(site, config, files) {
         throw new UserError(`Compose calls this project ${config.name}, not ${name}`);
     return containers;
 }
-async function planOnly(site, directory, pins) {
-    const sources = await release_tree_lookForFiles(site);
-    const { laid, services } = await readProject(site, directory, sources);
+/** Refuses `strategy: blue-green` before anything changes, where a service cannot run beside itself. */
+async function checkBlueGreen(site, known) {
+    const { settings, docker, host, context } = site;
+    if (settings.strategy !== 'blue-green')
+        return;
+    const obstacles = new Map();
+    for (const service of settings.blueGreenServices) {
+        if (!known.services.includes(service))
+            continue;
+        const running = known.containers.filter((container) => container.service === service && container.status === 'running');
+        const question = {
+            ...known,
+            blueGreen: settings.blueGreenServices,
+            reload: settings.blueGreenReload,
+            memory: running.length > 0 ? await docker.memory(running.map(({ id }) => id)) : undefined,
+        };
+        obstacles.set(service, whyNotBlueGreen(service, question));
+        for (const doubt of blueGreenDoubts(service, question))
+            context.log.warning(`${host}: ${doubt}`);
+    }
+    refuseBlueGreen(obstacles, host);
+}
+async function planOnly(site, directory, { own, pins }) {
+    const sources = await release_tree_lookForFiles(site, { own });
+    const { laid, services } = await readProject(site, directory, sources, own);
     const containers = await containersOf(site, laid.config, sources.files);
-    const images = await imagesAtHand(site, { config: laid.config, services, pins });
-    const plan = planFor(site, { laid, services, images, containers });
-    return { id: site.context.release, images, plan, unchanged: false };
+    await checkBlueGreen(site, { config: laid.config, services, files: sources.files, containers });
+    const images = await imagesAtHand(site, { config: laid.config, services, pins, containers });
+    const plan = planFor(site, { laid, services, images, containers, own });
+    return { id: site.context.release, images, plan, unchanged: false, commit: own?.commit };
 }
 function planFor(site, known) {
-    const { laid, services, images, containers, before, now } = known;
-    const changed = before && now ? changedMounts(before.mounts, now.mounts) : {};
+    const { laid, services, images, containers, own, before, now } = known;
+    const sources = Object.fromEntries(services.map((service) => [service, laid.config.services[service]?.mounts ?? []]));
+    const changed = {
+        ...(before && now ? changedMounts(before.mounts, now.mounts) : {}),
+        ...(own ? servicesThatMount(own.changed, own.root, sources) : {}),
+    };
     site.remounted = Object.keys(changed);
     return planChanges(containers, {
         services,
         known: Object.keys(laid.config.services),
         hashes: laid.hashes,
         images,
+        replicas: site.replicasOf({ services, replicas: replicasInFile(laid.config) }),
         changedMounts: changed,
     });
+}
+function replicasInFile({ services }) {
+    return Object.fromEntries(Object.entries(services).map(([service, { replicas }]) => [service, replicas]));
 }
 /** `previous` or an id → a recorded release that can be switched to, its images all on the host. */
 async function resolveRelease(site, name) {
@@ -67310,49 +74576,62 @@ async function resolveRelease(site, name) {
             });
     const containers = await site.docker.containersOf(site.name);
     if (!site.settings.dryRun)
-        await recordWhatRuns(site, containers, await release_tree_lookForFiles(site));
+        await recordWhatRuns(site, containers);
+    const left = site.serving ? await state.release(site.serving).catch(() => undefined) : undefined;
+    site.remounted = await remountedBetween(site, left, record);
     const plan = planChanges(containers, {
         services: record.services,
         known: record.services,
         hashes: record.hashes,
         images: record.images,
-        changedMounts: {},
+        replicas: site.replicasOf(record),
+        changedMounts: Object.fromEntries(site.remounted.map((service) => [service, ['files']])),
     });
     return { id, images: record.images, plan, unchanged: false };
 }
 /** A staged release that is not wanted after all goes away. */
-async function discardRelease({ state, docker, name }, id) {
+async function discardRelease(site, id) {
+    const { state, docker, name } = site;
     const record = await state.release(id).catch(() => undefined);
-    if (record)
+    if (record) {
         await docker.untag(Object.keys(record.images).map((service) => keepTag(name, id, service)));
+        await place_forgetCommits(site, [record]);
+    }
     await state.remove(state.releasePath(id));
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/record/prune.ts
 
 
+
 /** Old releases go, with images that only they used. */
-async function prune({ state, docker, name, settings, context, host }, list, serving) {
+async function prune(site, list, serving) {
+    const { state, docker, name, settings, context, host } = site;
     const gone = obsoleteReleases(list, serving, settings.keepReleases);
     if (gone.length === 0)
         return;
-    await docker.untag(gone.flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))));
+    await docker.untag(gone
+        .filter(broughtByUs)
+        .flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))));
     const unused = unusedImages(list, gone);
     const now = await docker.images([...unused.keys()]);
     // The tag may stand for a newer image by now.
     await docker.untag([...unused].flatMap(([reference, id]) => (now.get(reference)?.id === id ? [reference] : [])));
+    await place_forgetCommits(site, gone);
     for (const { id } of gone) {
         await state.remove(state.releasePath(id));
         await state.clearBad(id);
     }
     context.log.info(`${host}: ${gone.length} old releases removed, ${list.releases.length - gone.length} kept`);
 }
-/** Reference → id of the images that only the releases that go have used. Pure. */
+/** What ran before our first deploy was brought by somebody else: its images are not ours to remove. */
+const broughtByUs = ({ baseline }) => !baseline;
+/** Reference → id of the images that we brought and that only the releases that go have used. Pure. */
 function unusedImages(list, gone) {
     const kept = new Set(list.releases
         .filter((release) => !gone.includes(release))
         .flatMap(({ images }) => Object.values(images).map(({ id }) => id)));
-    return new Map(gone.flatMap(({ images }) => Object.values(images)
+    return new Map(gone.filter(broughtByUs).flatMap(({ images }) => Object.values(images)
         .filter(({ id }) => !kept.has(id))
         .map(({ id, reference }) => [reference, id])));
 }
@@ -67387,12 +74666,18 @@ async function settle_settle(site, id) {
 
 
 
+
+
+/** Milliseconds: an instance on EC2 restarts in a minute or two. */
+const reconnectWithin = 5 * 60_000;
 /**
  * Checks the host, waits for the lock and opens the project. Throws UserError with the named cause, `Locked`
  * when another run holds it.
  */
 async function openProject(context) {
-    const { shell, settings, lockToken, owner, log, clock, signal } = context;
+    const { settings, lockToken, owner, log, clock, signal } = context;
+    const within = context.reconnectWithin ?? reconnectWithin;
+    const shell = new SteadyShell(context.shell, { within, clock, log });
     const { kind, directory, free } = await preflight_preflight(shell, settings.projectDirectory);
     const state = new HostState(shell, directory);
     const lock = settings.dryRun
@@ -67407,9 +74692,19 @@ async function openProject(context) {
             signal,
         });
     const { commandTimeout } = settings;
-    const docker = new DockerHost(shell, { kind, directory, lockToken, lock, commandTimeout, log, signal });
+    const docker = new DockerHost(shell, {
+        kind,
+        directory,
+        lockToken,
+        lock,
+        commandTimeout,
+        log,
+        clock,
+        signal,
+    });
     const current = lock?.found ?? (await state.current());
-    return new HostProject(new Site(context, { directory, free, docker, state, lock, ...current }));
+    const found = { directory, free, docker, state, lock, ...current };
+    return new HostProject(new Site({ ...context, shell }, found));
 }
 /** The verbs, each in the folder of its name; what they share is the site. */
 class HostProject {
@@ -67439,8 +74734,8 @@ class HostProject {
     get underWay() {
         return this.#site.pending;
     }
-    stage(pins = {}) {
-        return stageRelease(this.#site, pins);
+    stage(resolved = {}) {
+        return stageRelease(this.#site, resolved);
     }
     resolveRelease(name) {
         return resolveRelease(this.#site, name);
@@ -67469,8 +74764,19 @@ class HostProject {
     rollBack(reason, options = {}) {
         return rollBack(this.#site, reason, options);
     }
+    runLines(lines, stdout) {
+        return runLines(this.#site, lines, stdout);
+    }
     leaveAsItIs() {
         return setPhase(this.#site, 'left');
+    }
+    async runs(services) {
+        const { docker, state, serving } = this.#site;
+        this.#site.name ||= serving ? (await state.release(serving)).project : '';
+        if (!this.#site.name)
+            return false;
+        const containers = await docker.containersOf(this.#site.name);
+        return services.every((service) => containers.some((container) => container.service === service && !container.oneOff && container.status === 'running'));
     }
     async connections(port) {
         const { docker, name } = this.#site;
@@ -67510,16 +74816,21 @@ class HostProject {
 
 
 /**
- * What a post step does on a host whose main ended without finishing: lets a step that still runs end (or
- * ends it), goes back to what ran before, verified, and releases the lock. Does nothing where main finished.
+ * What a post step does, within `budget` ms, on a host whose main ended without finishing: lets a step that still runs
+ * end (or ends it), goes back to what ran before, verified, and releases the lock. `what` main was to do: a run of
+ * shell lines has nothing to go back to.
  */
-async function recoverHost(context, budget) {
+async function recoverHost(context, budget, { what = 'deploy', singletons } = {}) {
     const { shell, settings, clock, log } = context;
     const host = shell.name;
     const deadline = new Deadline(clock, budget);
     let project;
     try {
-        project = await openProject({ ...context, settings: { ...settings, lockTimeout: 0, dryRun: false } });
+        project = await openProject({
+            ...context,
+            settings: { ...settings, lockTimeout: 0, dryRun: false },
+            reconnectWithin: budget / 3,
+        });
     }
     catch (error) {
         if (error instanceof Locked)
@@ -67532,31 +74843,39 @@ async function recoverHost(context, budget) {
         throw error;
     }
     try {
-        if (!(await project.needsRollBack()))
+        const begun = await project.needsRollBack();
+        // What changes containers is better ended than cut off; a pull is of no use any more.
+        const ended = await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
+        if (!begun) {
+            const story = what === 'run'
+                ? `the run was interrupted${ended ? ', its command was ended' : ''}; what it had done stays`
+                : 'nothing was under way, no container was changed';
             return {
                 host,
                 good: true,
-                message: `${host}: nothing was under way, no container was changed. ${servesNow(project.serving)}`,
+                message: `${host}: ${story}. ${servesNow(project.serving)}`,
                 next: '',
+                keepsSingletons: settings.singletonServices.length > 0 && (await project.runs(settings.singletonServices)),
             };
-        const what = interruptedWhile(project.underWay);
+        }
+        const story = interruptedWhile(project.underWay);
         if (!settings.rollback) {
             await project.leaveAsItIs();
             return {
                 host,
                 good: false,
-                message: `${host}: ${what}. rollback is off, so it was left as it is`,
+                message: `${host}: ${story}. rollback is off, so it was left as it is`,
                 next: onHost(shell, 'docker compose ps --all', project.directory),
             };
         }
-        await waitForSteps(context, project, Math.min(45_000, budget / 3));
         const back = await project.rollBack('the deploy was interrupted', {
             timeout: Math.max(5_000, deadline.remaining() - 10_000),
+            singletons,
         });
         return {
             host,
             good: back.verified,
-            message: `${host}: ${what}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
+            message: `${host}: ${story}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
             next: back.verified
                 ? ''
                 : onHost(shell, `docker compose -p ${word(project.name)} ps --all`, project.directory),
@@ -67568,17 +74887,27 @@ async function recoverHost(context, budget) {
             .catch((error) => log.warning(`${host}: the lock stays until it expires: ${messageOf(error)}`));
     }
 }
-/** A command of main may outlive it: it gets `grace` ms to end by itself, then it is told to. */
-async function waitForSteps({ shell, lockToken, clock, log }, project, grace) {
-    for (let waited = 0;; waited += 1_000) {
-        const ask = waited >= grace ? 'stop' : 'ask';
-        const { stdout } = await shell.run(stepsOf, { args: [project.directory, lockToken, ask] });
-        if (!stdout.includes('alive') || waited >= grace + 10_000)
-            return;
-        if (waited === 0)
-            log.info(`${shell.name}: a command of the interrupted deploy still runs; waiting for its end`);
+/** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. Whether it had to be. */
+async function endSteps({ shell, lockToken, clock, log }, project, grace) {
+    const deadline = new Deadline(clock, grace);
+    const args = [project.directory, lockToken];
+    for (let told = false;; told = true) {
+        const { stdout } = await shell.run(askSteps, { args });
+        if (!stdout.includes('alive'))
+            return false;
+        if (deadline.passed())
+            break;
+        if (!told)
+            log.info(`${shell.name}: a command of the interrupted run still runs; waiting for its end`);
         await clock.sleep(1_000);
     }
+    log.info(`${shell.name}: ending a command of the interrupted run`);
+    const { stdout } = await shell.run(stopSteps, { args: [...args, '50'] });
+    if (stdout.includes('alive'))
+        throw new UserError(`${shell.name}: a command of the interrupted run cannot be ended`, {
+            next: onHost(shell, 'ps -ef'),
+        });
+    return true;
 }
 const doing = {
     placed: 'before any container was replaced',
@@ -67596,6 +74925,207 @@ function servesNow(release) {
     return release ? `Serving now: ${release}.` : 'No release serves now.';
 }
 
+;// CONCATENATED MODULE: external "node:os"
+const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/spool.ts
+
+
+
+
+
+const pieces = 1024 * 1024;
+/** Milliseconds between looks at a file that does not grow. */
+const lookEvery = 20;
+/**
+ * A file without a name that somebody else fills while we read it: as much memory as one piece, however fast
+ * the one and slow the other.
+ */
+class Spool {
+    /** For the one who fills it to open, until `forget`. */
+    path;
+    #file;
+    #named = true;
+    /** Nothing more comes; why, when it is not all. */
+    #end;
+    constructor(path, file) {
+        this.path = path;
+        this.#file = file;
+    }
+    static async open(directory = (0,external_node_os_namespaceObject.tmpdir)()) {
+        const path = (0,external_node_path_namespaceObject.join)(directory, `lockkeeper-${(0,external_node_crypto_.randomBytes)(8).toString('hex')}`);
+        return new Spool(path, await (0,promises_namespaceObject.open)(path, 'wx+', 0o600));
+    }
+    /** Takes the name away: whoever has it open goes on, and it is gone with the last of them. */
+    async forget() {
+        if (!this.#named)
+            return;
+        this.#named = false;
+        await (0,promises_namespaceObject.unlink)(this.path).catch(() => { });
+    }
+    /** The filling has ended; readers get the rest, or the error. */
+    end(error) {
+        this.#end ??= { error };
+    }
+    /** All of it from the start, as it grows. May be asked for again. */
+    read() {
+        return external_node_stream_.Readable.from(this.#pieces(), { objectMode: false, highWaterMark: pieces });
+    }
+    async *#pieces() {
+        let at = 0;
+        for (;;) {
+            // Asked before the read: what was written before the end is seen after it.
+            const end = this.#end;
+            const { bytesRead, buffer } = await this.#file.read(Buffer.allocUnsafe(pieces), 0, pieces, at);
+            at += bytesRead;
+            if (bytesRead > 0)
+                yield buffer.subarray(0, bytesRead);
+            else if (end?.error)
+                throw end.error;
+            else if (end)
+                return;
+            else
+                await new Promise((resolve) => setTimeout(resolve, lookEvery));
+        }
+    }
+    async close() {
+        await this.forget();
+        await this.#file.close();
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/runner-docker.ts
+
+
+
+
+
+
+
+
+/** What docker needs to find its daemon and its config. All else is ours, or secret. */
+const passedOn = /^(PATH|HOME|TMPDIR|XDG_(RUNTIME_DIR|CONFIG_HOME)|SSH_AUTH_SOCK|DOCKER_(HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY|API_VERSION))$/;
+/** The environment of docker on the runner, out of the action's own. Pure. */
+function dockerEnvironment(env) {
+    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => passedOn.test(name) && value ? [[name, value]] : []));
+}
+/** The runner's Docker, as the steps before this one left it. Nothing is looked for before the first question. */
+function runnerDocker({ env, log, }) {
+    const found = new Map();
+    const clean = dockerEnvironment(env);
+    let docker;
+    const program = () => {
+        docker ??= findDocker(clean, log);
+        return docker;
+    };
+    const open = new Map();
+    return {
+        async find(references) {
+            for (const reference of references) {
+                if (found.has(reference))
+                    continue;
+                const facts = await inspect(await program(), reference, clean);
+                if (facts)
+                    found.set(reference, facts);
+            }
+            return new Map(references.flatMap((reference) => {
+                const facts = found.get(reference);
+                return facts ? [[reference, facts]] : [];
+            }));
+        },
+        // Hosts that take the same image at the same time read the same file.
+        async save(id) {
+            const tool = await program();
+            const shared = open.get(id) ?? { saved: save(tool, id, clean, env.RUNNER_TEMP), readers: 0 };
+            open.set(id, shared);
+            shared.readers++;
+            const saved = await shared.saved;
+            return {
+                read: () => saved.read(),
+                async close() {
+                    if (--shared.readers > 0)
+                        return;
+                    open.delete(id);
+                    await saved.close();
+                },
+            };
+        },
+    };
+}
+/** The absolute path of docker, looked up once: what a later step or a changed PATH brings is not run. */
+async function findDocker(env, log) {
+    const docker = await inPath('docker', env.PATH);
+    if (!docker)
+        throw new UserError('the runner has no docker in PATH, and images: transfer takes the images from there', {
+            next: 'run the job on ubuntu-latest, or use images: pull or build',
+        });
+    const where = ['DOCKER_HOST', 'DOCKER_CONTEXT', 'DOCKER_CONFIG'].flatMap((name) => env[name] ? [`${name}=${env[name]}`] : []);
+    log.info(`Images come from the runner's ${docker}${where.length > 0 ? ` (${where.join(', ')})` : ''}`);
+    return docker;
+}
+async function inPath(program, path = '') {
+    for (const directory of path.split(external_node_path_namespaceObject.delimiter).filter(external_node_path_namespaceObject.isAbsolute)) {
+        const file = (0,external_node_path_namespaceObject.join)(directory, program);
+        const isThere = await (0,promises_namespaceObject.access)(file, external_node_fs_namespaceObject.constants.X_OK).then(() => true, () => false);
+        if (isThere)
+            return file;
+    }
+    return undefined;
+}
+async function inspect(docker, reference, env) {
+    const { exitCode, stdout, stderr } = await getExecOutput(`"${docker}"`, ['image', 'inspect', '--', reference], {
+        env,
+        silent: true,
+        ignoreReturnCode: true,
+    });
+    if (exitCode === 0)
+        return parseImageFacts(stdout)[0];
+    if (/no such image/i.test(stderr))
+        return undefined;
+    throw new UserError(`the runner's docker cannot tell of ${reference}: ${lastLine(stderr)}`, {
+        next: 'docker version, in a step before this one',
+    });
+}
+/**
+ * Writes an image into a file that is given to docker and has no name any more once it is open: a listener of
+ * @actions/exec would take what docker writes into memory, however slowly the host takes it from there. The
+ * process id is told so that it can be ended.
+ */
+const saveInto = `exec >"$2"; echo "$$" >&2; exec "$0" save "$1"`;
+async function save(docker, id, env, directory) {
+    const spool = await Spool.open(directory);
+    let said = '';
+    let pid;
+    const ended = exec_exec('/bin/sh', ['-euc', saveInto, docker, id, spool.path], {
+        env,
+        silent: true,
+        ignoreReturnCode: true,
+        listeners: {
+            stderr: (data) => {
+                said = `${said}${data.toString()}`.slice(-4000);
+                const first = /^(\d+)\n/.exec(said);
+                if (pid !== undefined || !first)
+                    return;
+                pid = Number(first[1]);
+                said = said.slice(first[0].length);
+                void spool.forget();
+            },
+        },
+    }).then((code) => spool.end(code === 0 ? undefined : new UserError(`docker save ${id} failed on the runner: ${lastLine(said)}`)), (error) => spool.end(new UserError(`docker save ${id} failed on the runner: ${messageOf(error)}`)));
+    let running = true;
+    void ended.then(() => {
+        running = false;
+    });
+    return {
+        read: () => spool.read(),
+        async close() {
+            if (running && pid !== undefined)
+                process.kill(pid);
+            await ended;
+            await spool.close();
+        },
+    };
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/index.ts
 
 
@@ -67605,7 +75135,45 @@ function servesNow(release) {
 
 
 
+
+
+
+;// CONCATENATED MODULE: ./src/hosts.ts
+
+
+/** The hosts of a run: a connection and a locked project each. */
+class Hosts {
+    /** Those that are open, by the name of the host. */
+    projects = new Map();
+    #run;
+    #shells = [];
+    constructor(run) {
+        this.#run = run;
+    }
+    async open() {
+        // One order for all runs, so that two of them never hold what the other waits for.
+        for (const host of [...this.#run.hosts].sort()) {
+            const shell = await this.#run.connect(host);
+            this.#shells.push(shell);
+            this.projects.set(host, await openProject({ ...this.#run, shell, runsSingletons: host === this.#run.hosts[0] }));
+        }
+    }
+    /** Gives the locks back; `leave`: post of the same run has use for them. */
+    async close({ leave }) {
+        for (const project of this.projects.values())
+            if (leave)
+                project.leave();
+            else
+                await project
+                    .close()
+                    .catch((error) => this.#run.log.warning(`the lock stays until it expires: ${messageOf(error)}`));
+        for (const shell of this.#shells)
+            await shell.close();
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/deploy.ts
+
 
 
 /**
@@ -67613,16 +75181,11 @@ function servesNow(release) {
  * A failure is a report; only a cancel is thrown, with the locks left to the post step.
  */
 async function deploy(run) {
-    const shells = [];
-    const projects = new Map();
+    const hosts = new Hosts(run);
+    const { projects } = hosts;
     let cancelled = false;
     try {
-        // One order for all runs, so that two of them never hold what the other waits for.
-        for (const host of [...run.hosts].sort()) {
-            const shell = await run.connect(host);
-            shells.push(shell);
-            projects.set(host, await openProject({ ...run, shell }));
-        }
+        await hosts.open();
         const staged = await stageAll(run, projects);
         if (run.settings.dryRun)
             return planned(run, projects, staged);
@@ -67637,30 +75200,25 @@ async function deploy(run) {
         return await failedBeforeTheChange(run, projects, error);
     }
     finally {
-        for (const project of projects.values())
-            if (cancelled)
-                project.leave();
-            else
-                await project
-                    .close()
-                    .catch((error) => run.log.warning(`the lock stays until it expires: ${messageOf(error)}`));
-        for (const shell of shells)
-            await shell.close();
+        await hosts.close({ leave: cancelled });
     }
 }
 async function stageAll(run, projects) {
     const staged = new Map();
-    // A moving tag is resolved on the first host, for all.
-    let pins = {};
+    // A moving tag, or a branch, is resolved on the first host, for all.
+    let resolved;
     let { rollbackTo } = run.settings;
     for (const host of run.hosts) {
         const project = projects.get(host);
-        const release = await run.log.group(`Stage on ${host}`, () => rollbackTo ? project.resolveRelease(rollbackTo) : project.stage(pins));
+        const release = await run.log.group(`Stage on ${host}`, () => rollbackTo ? project.resolveRelease(rollbackTo) : project.stage(resolved));
         staged.set(host, release);
         if (rollbackTo)
             rollbackTo = release.id;
-        else if (Object.keys(pins).length === 0)
-            pins = Object.fromEntries(Object.entries(release.images).flatMap(([service, { digest }]) => digest ? [[service, digest]] : []));
+        else
+            resolved ??= {
+                commit: release.commit,
+                pins: Object.fromEntries(Object.entries(release.images).flatMap(([service, { digest }]) => digest ? [[service, digest]] : [])),
+            };
     }
     return staged;
 }
@@ -67676,6 +75234,7 @@ async function switchAll(run, projects, staged) {
             log: run.log,
             clock: run.clock,
             preDeploy,
+            wayBack: () => roleOf(run, host, projects, firstStays(run, outcomes[0])),
         }));
         outcomes.push(outcome);
         run.log.info(outcome.message);
@@ -67688,6 +75247,23 @@ async function switchAll(run, projects, staged) {
         }
     }
     return outcomes;
+}
+/**
+ * Whether the first host, which runs the singleton services from now on, stays as it is when another one
+ * fails; `first` is how it ended. Pure.
+ */
+function firstStays({ onFailure }, first) {
+    if (first?.result === 'unchanged')
+        return true;
+    return first?.result === 'deployed' && (onFailure !== 'rollback-all' || !first.previous);
+}
+/** What a host does with the singleton services when it goes back. */
+async function roleOf({ settings, hosts }, host, projects, stays) {
+    const { singletonServices } = settings;
+    const [first = ''] = hosts;
+    if (singletonServices.length === 0 || host === first)
+        return 'as-recorded';
+    return roleOnWayBack(false, stays && (await projects.get(first)?.runs(singletonServices)));
 }
 /** The hosts that were finished go back with the one that failed, the last one first. */
 async function bringBack(run, projects, outcomes, failed) {
@@ -67715,11 +75291,15 @@ async function failedBeforeTheChange(run, projects, error) {
         throw error;
     const hosts = [];
     let broken = false;
+    const first = projects.get(run.hosts[0] ?? '');
+    const stays = first !== undefined && !run.settings.dryRun && !(await first.needsRollBack());
     for (const host of run.hosts) {
         const project = projects.get(host);
         let message = '';
         if (project && !run.settings.dryRun && (await project.needsRollBack())) {
-            const back = await project.rollBack(`an earlier deploy was interrupted; then: ${error.message}`);
+            const back = await project.rollBack(`an earlier deploy was interrupted; then: ${error.message}`, {
+                singletons: await roleOf(run, host, projects, stays),
+            });
             message = ` An earlier deploy had been interrupted on ${host}. ${back.message}`;
             broken ||= !back.verified;
         }
@@ -67812,11 +75392,97 @@ function sentence(text) {
     return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
+;// CONCATENATED MODULE: ./src/output-file.ts
+
+
+
+
+/** The absolute path of a file below one of the places, relative ones below the workspace; undefined for any other. Pure. */
+function placeOf(path, { workspace, temp }) {
+    if (/[\0\r\n]/.test(path) || path.endsWith('/') || path.split(/[/\\]/).includes('..'))
+        return undefined;
+    const absolute = (0,external_node_path_namespaceObject.resolve)(workspace || '/', path);
+    return [workspace, temp].some((place) => place && absolute.startsWith((0,external_node_path_namespaceObject.resolve)(place) + external_node_path_namespaceObject.sep))
+        ? absolute
+        : undefined;
+}
+/** What a file is called until it is whole. */
+function partOf(path) {
+    return `${path}.part`;
+}
+/** A file on the runner that is whole or not there. Only its user may read it. */
+class OutputFile {
+    path;
+    stream;
+    /** Why it could not be written, once that is so. */
+    failure;
+    constructor(path, stream) {
+        this.path = path;
+        this.stream = stream;
+        stream.on('error', (error) => {
+            this.failure ??= error;
+        });
+    }
+    /** Throws UserError when there can be none, also where a symbolic link leads out of the places. */
+    static async create(path, { workspace, temp }) {
+        try {
+            const directory = (0,external_node_path_namespaceObject.dirname)(path);
+            const places = await Promise.all([workspace, temp].filter(Boolean).map((place) => (0,promises_namespaceObject.realpath)(place)));
+            const real = await (0,promises_namespaceObject.realpath)(await nearest(directory));
+            if (!places.some((place) => real === place || real.startsWith(place + external_node_path_namespaceObject.sep)))
+                throw new UserError(`run-output: ${directory} leads to ${real}, out of the workspace and RUNNER_TEMP`);
+            await (0,promises_namespaceObject.mkdir)(directory, { recursive: true });
+            if ((await (0,promises_namespaceObject.lstat)(path).catch(() => undefined))?.isDirectory())
+                throw new UserError(`run-output: ${path} is a directory`);
+            await (0,promises_namespaceObject.rm)(partOf(path), { force: true });
+            const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = external_node_fs_namespaceObject.constants;
+            const file = await (0,promises_namespaceObject.open)(partOf(path), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
+            return new OutputFile(path, (0,external_node_fs_namespaceObject.createWriteStream)('', { fd: file }));
+        }
+        catch (error) {
+            if (error instanceof UserError)
+                throw error;
+            throw new UserError(`run-output: cannot write ${path}: ${messageOf(error)}`);
+        }
+    }
+    /** Ends it and answers how many bytes it has. Throws UserError when it could not be written. */
+    async finish() {
+        await new Promise((done) => {
+            if (this.stream.closed)
+                return done();
+            this.stream.once('close', done);
+            this.stream.end();
+        });
+        if (this.failure)
+            throw new UserError(`run-output: cannot write ${this.path}: ${this.failure.message}`);
+        return this.stream.bytesWritten;
+    }
+    /** What was written, and finished, is whole. */
+    async keep() {
+        await (0,promises_namespaceObject.rename)(partOf(this.path), this.path);
+    }
+    async discard() {
+        this.stream.destroy();
+        await (0,promises_namespaceObject.rm)(partOf(this.path), { force: true });
+    }
+}
+/** The directory itself, or the first above it that is there. */
+async function nearest(directory) {
+    const there = await (0,promises_namespaceObject.lstat)(directory).catch(() => undefined);
+    return there || directory === (0,external_node_path_namespaceObject.dirname)(directory) ? directory : nearest((0,external_node_path_namespaceObject.dirname)(directory));
+}
+
 ;// CONCATENATED MODULE: ./src/inputs.ts
 
 
+
+/** What a deploy alone acts on: ignoring it in silence would mislead. */
+const ofDeploys = [
+    ...['image', 'environment', 'env-file', 'required-env', 'services', 'strategy', 'remove-orphans'],
+    ...['registry', 'registry-username', 'registry-password', 'pre-deploy', 'post-deploy'],
+];
 /** Reads everything once; throws one InputError with every problem, before anything is contacted. */
-function parseInputs(inputs) {
+function parseInputs(inputs, places = { workspace: '', temp: '' }) {
     inputs.required('host', 'the name or address of the host');
     const hosts = [...new Set(inputs.list('host'))];
     for (const host of hosts)
@@ -67824,8 +75490,30 @@ function parseInputs(inputs) {
     const onFailure = inputs.choice('on-failure', ['rollback-all', 'rollback-failed', 'stop']);
     const ssh = readSshInputs(inputs);
     const settings = readReleaseInputs(inputs);
+    const run = readRun(inputs, hosts, places);
     inputs.done();
-    return { hosts, onFailure, ssh, settings };
+    return { hosts, onFailure, ssh, settings, run };
+}
+function readRun(inputs, hosts, places) {
+    const lines = inputs.raw('run');
+    const path = inputs.text('run-output');
+    const output = path ? placeOf(path, places) : undefined;
+    if (path && !output)
+        inputs.reject('run-output', path, 'a file in the workspace or in RUNNER_TEMP of this runner, without ..');
+    if (!lines.trim()) {
+        if (path)
+            inputs.problem('run-output', 'is of use only with run');
+        return undefined;
+    }
+    for (const name of ['rollback-to', 'dry-run'])
+        if (inputs.isSet(name))
+            inputs.problem(name, 'and run contradict each other; leave one of them out');
+    for (const name of ofDeploys)
+        if (inputs.isSet(name))
+            inputs.problem(name, 'is of no use with run, which deploys nothing; leave it out');
+    if (path && hosts.length > 1)
+        inputs.problem('run-output', `takes the output of one host; host names ${hosts.length}`);
+    return { lines, output };
 }
 
 ;// CONCATENATED MODULE: ./src/interruption.ts
@@ -67848,10 +75536,153 @@ function reportInterruption(recovered, run) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/run.ts
+
+
+
+
+
+
+/**
+ * Runs shell lines with the serving release's Compose on the hosts, one after another; the first that fails is the
+ * last. A failure is a report; only a cancel is thrown, with the locks left to the post step.
+ */
+async function run_runLines(run) {
+    const hosts = new Hosts(run);
+    const outcomes = [];
+    let cancelled = false;
+    try {
+        await hosts.open();
+        for (const host of run.hosts) {
+            const project = hosts.projects.get(host);
+            outcomes.push(await run.log.group(`Run on ${host}`, () => runOn(run, project)));
+            if (outcomes.at(-1)?.result !== 'ran')
+                break;
+        }
+        return reportRun(outcomes, run.hosts);
+    }
+    catch (error) {
+        if (error instanceof Cancelled || run.signal?.aborted) {
+            cancelled = true;
+            throw error;
+        }
+        if (!(error instanceof UserError))
+            throw error;
+        const result = error instanceof Locked ? 'locked' : 'failed';
+        return reportRun([{ ...blank(run.hosts[0] ?? ''), ...told(error), result }], run.hosts);
+    }
+    finally {
+        await hosts.close({ leave: cancelled });
+    }
+}
+async function runOn(run, project) {
+    const { clock, log, signal } = run;
+    const started = clock.now();
+    const outcome = (rest) => ({
+        ...blank(project.host),
+        previous: project.serving,
+        serving: project.serving,
+        duration: clock.now() - started,
+        ...rest,
+    });
+    let before = '';
+    if (!run.settings.rollback && (await project.needsRollBack()))
+        log.warning(`${project.host}: an earlier deploy was interrupted here, and rollback is false: what runs may be a mixture`);
+    else if (await project.needsRollBack()) {
+        // What runs is a mixture: the lines are for the release that serves.
+        log.warning(`${project.host}: an earlier deploy was interrupted here; going back first`);
+        const back = await project.rollBack('an earlier deploy was interrupted');
+        before = ` An earlier deploy had been interrupted. ${back.message}`;
+        if (!back.verified)
+            return outcome({
+                result: 'rollback-failed',
+                serving: back.serving,
+                reason: `an earlier deploy was interrupted on ${project.host}, and going back failed`,
+                message: `${project.host}:${before} Nothing was run.`,
+            });
+    }
+    let file;
+    try {
+        file = run.output === undefined ? undefined : await OutputFile.create(run.output, run.places);
+        await project.runLines(run.lines, file?.stream);
+        const into = file ? await keep(file, project.host) : '';
+        const took = duration_formatDuration(clock.now() - started);
+        const whose = project.serving ? `release ${project.serving}` : 'the files as they lie there';
+        return outcome({
+            result: 'ran',
+            message: `Ran on ${project.host} with ${whose} in ${took}${into}.${before}`,
+        });
+    }
+    catch (error) {
+        await file?.discard();
+        signal?.throwIfAborted();
+        const cause = file?.failure
+            ? new UserError(`run-output: cannot write ${file.path}: ${file.failure.message}`)
+            : error;
+        if (!(cause instanceof UserError))
+            throw cause;
+        return outcome({
+            ...told(cause),
+            result: 'failed',
+            message: `${cause.message}.${file ? ` There is no ${file.path}.` : ''}${before}`,
+        });
+    }
+}
+/** `: 1.1 GB to backup.sql`. */
+async function keep(file, host) {
+    // A backup that holds nothing is the worst of all: it is there.
+    const bytes = await file.finish();
+    if (bytes === 0)
+        throw new UserError(`run on ${host} printed nothing, and run-output was to hold it`);
+    await file.keep();
+    return `: ${formatSize(bytes)} to ${file.path}`;
+}
+/** The report of a run; hosts that it did not come to are named. Pure. */
+function reportRun(outcomes, hosts) {
+    const all = deploy_report(outcomes, outcomes[0]?.serving ?? '');
+    const left = hosts.filter((host) => !outcomes.some((outcome) => outcome.host === host));
+    if (left.length === 0)
+        return all;
+    return { ...all, message: `${all.message} Not run on ${left.join(', ')}.` };
+}
+/** `350 bytes`, `4.2 MB`, `1.1 GB`. Pure. */
+function formatSize(bytes) {
+    const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+    let size = bytes;
+    let unit = 0;
+    while (size >= 999.5 && unit < units.length - 1) {
+        size /= 1000;
+        unit++;
+    }
+    return `${unit === 0 || size >= 99.95 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
+}
+function told(error) {
+    return {
+        reason: error.message,
+        message: `${error.message}.`,
+        details: error.details ?? '',
+        next: error.next ?? '',
+    };
+}
+function blank(host) {
+    return {
+        host,
+        result: 'failed',
+        images: {},
+        services: [],
+        reason: '',
+        message: '',
+        details: '',
+        next: '',
+        downtime: 0,
+        duration: 0,
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/summary.ts
 
 
-const signs = { deployed: '✅', unchanged: '✅', 'rolled-back': '⏪' };
+const signs = { deployed: '✅', unchanged: '✅', ran: '✅', 'rolled-back': '⏪' };
 /** The section of the job summary: a result line, a table, what failed. Pure. */
 function summarise(report, release) {
     const parts = [
@@ -67866,8 +75697,8 @@ function summarise(report, release) {
                 .filter(({ change }) => change !== 'unchanged')
                 .map(({ service, change }) => `${escapeMarkdown(service)} (${change})`)
                 .join('<br>') || '—',
-            host.downtime > 0 ? formatDuration(host.downtime) : '—',
-            formatDuration(host.duration),
+            host.downtime > 0 ? duration_formatDuration(host.downtime) : '—',
+            duration_formatDuration(host.duration),
         ])),
     ];
     if (report.next)
@@ -67887,6 +75718,9 @@ function summarise(report, release) {
 
 
 
+
+
+
 /** What post needs to undo a main that was killed. No secret: keys come from the inputs again. */
 const state = object({
     version: literal(1),
@@ -67896,6 +75730,8 @@ const state = object({
     username: string(),
     projectDirectory: string(),
     rollback: dist_boolean(),
+    /** Shell lines instead of a deploy, and the file for their output, which is not whole unless main finished. */
+    run: nullable(object({ output: nullable(string()) })),
     release: pipe(string(), regex(releaseIdPattern)),
     lockToken: pipe(string(), regex(/^[0-9a-f]{16}$/)),
 });
@@ -67905,7 +75741,7 @@ const run = defineAction({
     state,
     async main(step) {
         const started = step.clock.now();
-        const { hosts, onFailure, ssh, settings } = parseInputs(step.inputs);
+        const { hosts, onFailure, ssh, settings, run } = parseInputs(step.inputs, step.context);
         for (const value of secretValues(settings.envFile ?? ''))
             step.mask(value);
         const { context, log, clock, signal } = step;
@@ -67917,25 +75753,31 @@ const run = defineAction({
             username: ssh.username,
             projectDirectory: settings.projectDirectory,
             rollback: settings.rollback && onFailure !== 'stop',
+            run: run ? { output: run.output ?? null } : null,
             release: releaseId(new Date(clock.now()), commitOf(context.sha), releaseNonce()),
             lockToken: (0,external_node_crypto_.randomBytes)(8).toString('hex'),
         };
         if (!settings.dryRun)
             step.state.save(record);
-        log.info(`Release ${record.release} to ${hosts.join(', ')}`);
-        const report = await deploy({
+        const opening = {
             hosts,
-            onFailure,
             settings,
             release: record.release,
             commit: context.sha,
+            repository: main_repositoryOf(context),
             lockToken: record.lockToken,
             owner: { repository: context.repository, runUrl: context.runUrl },
             connect: (host) => connect({ ...ssh, host }, { log, clock, signal }),
+            runnerImages: runnerDocker({ env: step.env, log }),
             log,
             clock,
             signal,
-        });
+        };
+        if (!run)
+            log.info(`Release ${record.release} to ${hosts.join(', ')}`);
+        const report = run
+            ? await run_runLines({ ...opening, ...run, places: context })
+            : await deploy({ ...opening, onFailure });
         if (!settings.dryRun)
             step.state.save({ ...record, done: true });
         await main_tell(step, report, clock.now() - started);
@@ -67945,7 +75787,11 @@ const run = defineAction({
         if (!record || record.done)
             return;
         const { log, clock, context } = step;
-        const { ssh, settings } = parseInputs(step.inputs);
+        const { ssh, settings } = parseInputs(step.inputs, context);
+        // Only a place where main could have put it: what state says may come from elsewhere.
+        const output = record.run?.output && placeOf(record.run.output, context);
+        if (output)
+            await (0,promises_namespaceObject.rm)(partOf(output), { force: true });
         const recovered = [];
         for (const host of record.hosts) {
             const target = { ...ssh, host, port: record.port, username: record.username, connectTimeout: 15_000 };
@@ -67961,18 +75807,23 @@ const run = defineAction({
                         },
                         release: record.release,
                         commit: context.sha,
+                        repository: main_repositoryOf(context),
                         lockToken: record.lockToken,
                         owner: { repository: context.repository, runUrl: context.runUrl },
+                        runsSingletons: host === record.hosts[0],
                         log,
                         clock,
-                    }, recoveryBudget / record.hosts.length));
+                    }, recoveryBudget / record.hosts.length, {
+                        what: record.run ? 'run' : 'deploy',
+                        singletons: roleOnWayBack(host === record.hosts[0], recovered[0]?.keepsSingletons),
+                    }));
                 }
                 finally {
                     await shell.close();
                 }
             }
             catch (error) {
-                const message = `${host}: the deploy was interrupted, and post could not see to it: ${messageOf(error)}`;
+                const message = `${host}: the ${record.run ? 'run' : 'deploy'} was interrupted, and post could not see to it: ${messageOf(error)}`;
                 recovered.push({
                     host,
                     good: false,
@@ -68010,10 +75861,13 @@ async function main_tell(step, report, duration) {
     })));
     step.output('duration-ms', Math.round(duration));
     await step.summary(summarise(report, report.release));
-    if (report.result === 'deployed' || report.result === 'unchanged')
+    if (['deployed', 'unchanged', 'ran'].includes(report.result))
         step.log.notice(report.message);
     else
         step.fail(new UserError(report.message, { next: report.next, details: report.details }));
+}
+function main_repositoryOf({ serverUrl, repository, workspace }) {
+    return { url: `${serverUrl}/${repository}`, workspace };
 }
 /** A commit that is none (a run by hand outside git) still gives a release id. */
 function commitOf(sha) {

@@ -4781,7 +4781,7 @@ module.exports = BalancedPool
 
 /***/ }),
 
-/***/ 574:
+/***/ 8193:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -7162,7 +7162,7 @@ const {
   kMaxConcurrentStreams,
   kResume
 } = __nccwpck_require__(3988)
-const connectH1 = __nccwpck_require__(574)
+const connectH1 = __nccwpck_require__(8193)
 const connectH2 = __nccwpck_require__(5723)
 let deprecatedInterceptorWarned = false
 
@@ -33026,7 +33026,7 @@ function parseDuration(text) {
     return total;
 }
 /** `350 ms`, `4 s`, `2 min 5 s`, `1 h 3 min`: for people. */
-function formatDuration(ms) {
+function duration_formatDuration(ms) {
     if (ms < 1000)
         return `${Math.round(ms)} ms`;
     if (ms < 10_000 && ms % 1000 >= 50)
@@ -33047,7 +33047,7 @@ class TimeoutError extends Error {
     name = 'TimeoutError';
     waitedMs;
     constructor(what, waitedMs) {
-        super(`waited ${formatDuration(waitedMs)} for ${what}`);
+        super(`waited ${duration_formatDuration(waitedMs)} for ${what}`);
         this.waitedMs = waitedMs;
     }
 }
@@ -40659,7 +40659,7 @@ function unwrap(schema) {
 
 ;// CONCATENATED MODULE: ../../packages/action/src/error.ts
 /** Something the user can mend: printed without a stack. Anything else that is thrown counts as our bug. */
-class error_UserError extends Error {
+class UserError extends Error {
     name = 'UserError';
     /** The command or change that mends it. */
     next;
@@ -40672,7 +40672,7 @@ class error_UserError extends Error {
     }
 }
 /** Every problem with the inputs, one a line. */
-class InputError extends error_UserError {
+class InputError extends UserError {
     name = 'InputError';
     problems;
     constructor(problems) {
@@ -40681,7 +40681,7 @@ class InputError extends error_UserError {
     }
 }
 /** The run was cancelled: SIGINT, SIGTERM or SIGHUP from the runner. */
-class Cancelled extends error_UserError {
+class Cancelled extends UserError {
     name = 'Cancelled';
     constructor(signal) {
         super(`cancelled (${signal})`);
@@ -41057,7 +41057,7 @@ function readState(schema, text) {
         return parse(object({ record: schema }), JSON.parse(text)).record;
     }
     catch (error) {
-        throw new error_UserError(`the state that main left is not readable, so post touches nothing: ${messageOf(error)}`);
+        throw new UserError(`the state that main left is not readable, so post touches nothing: ${messageOf(error)}`);
     }
 }
 function report(error, log) {
@@ -41066,7 +41066,7 @@ function report(error, log) {
             log.error(problem, 'Input');
         return;
     }
-    if (error instanceof error_UserError) {
+    if (error instanceof UserError) {
         log.error(error.next ? `${error.message}\nNext: ${error.next}` : error.message);
         if (error.details)
             printGroup('Details', error.details);
@@ -41123,11 +41123,371 @@ function code(text) {
 
 
 
+;// CONCATENATED MODULE: ../../packages/aws/src/error.ts
+
+const denied = new Set([
+    'UnauthorizedOperation',
+    'AccessDenied',
+    'AccessDeniedException',
+    'Client.UnauthorizedOperation',
+]);
+const expired = new Set(['ExpiredToken', 'ExpiredTokenException', 'RequestExpired']);
+const unknownKey = new Set([
+    'AuthFailure',
+    'InvalidClientTokenId',
+    'UnrecognizedClientException',
+    'SignatureDoesNotMatch',
+    'InvalidSignatureException',
+    'InvalidAccessKeyId',
+]);
+const throttled = new Set([
+    'Throttling',
+    'ThrottlingException',
+    'ThrottledException',
+    'RequestLimitExceeded',
+    'RequestThrottled',
+    'RequestThrottledException',
+    'TooManyRequestsException',
+    'EC2ThrottledException',
+    'SlowDown',
+]);
+/** The wire's error code; the SDK gives it as `name` for errors it does not model, with `Exception` added for some it does. */
+function awsErrorCode(error) {
+    if (!(error instanceof Error))
+        return '';
+    const code = error.Code;
+    return typeof code === 'string' ? code : error.name;
+}
+/** Whether AWS refused for want of a permission. */
+function isDenied(error) {
+    return denied.has(awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
+}
+/** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
+function readRefusal(message) {
+    return {
+        principal: /User: (\S+)/.exec(message)?.[1],
+        action: /perform: ([\w-]+:\w+)/.exec(message)?.[1],
+        resource: /on resource: (\S+?)\.?(?:\s|$)/.exec(message)?.[1],
+    };
+}
+/**
+ * What a failed AWS call means for the user. A refusal names the missing IAM action and the resource,
+ * from AWS's own words where it gives them (it does not always), else from what we asked for.
+ */
+function explainAwsError(error, call) {
+    if (error instanceof UserError)
+        return error;
+    const code = awsErrorCode(error);
+    const said = messageOf(error).replace(/\s*Encoded authorization failure message:.*$/s, '');
+    const make = (message, next) => new UserError(message, { next, cause: error });
+    if (call.action === 'sts:AssumeRoleWithWebIdentity') {
+        const subject = call.subject ? ` this job's subject is ${call.subject}` : '';
+        if (denied.has(code))
+            return make(`AWS refused the role ${call.resource}:${subject || ` ${said}`}`, `let the role's trust policy accept exactly this subject, audience sts.amazonaws.com, from the provider token.actions.githubusercontent.com`);
+        if (/^(InvalidIdentityToken|IDPRejectedClaim|InvalidIdentityTokenException|IDPRejectedClaimException)/.test(code))
+            return make(`AWS does not accept GitHub's token for ${call.resource}: ${said}`, 'add the identity provider token.actions.githubusercontent.com with the audience sts.amazonaws.com to the account (IAM → Identity providers)');
+    }
+    if (isDenied(error)) {
+        const { principal, action = call.action, resource = call.resource } = readRefusal(said);
+        return make(`not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`, `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`);
+    }
+    if (expired.has(code))
+        return make(`the AWS credentials have expired (${call.action} on ${call.resource})`, 'use role-to-assume, which renews them; a session that another step made usually lasts an hour');
+    if (unknownKey.has(code))
+        return make(`AWS does not accept these credentials (${call.action}): ${said}`, 'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key');
+    if (throttled.has(code) || /Rate exceeded/i.test(said))
+        return make(`AWS throttles ${call.action} in this account and region, also after several tries: ${said}`, 'run the job again; the limit is shared by everything that calls this API in the account and region');
+    if (code === 'CredentialsProviderError' || /Could not load credentials|Credential is missing/i.test(said))
+        return make('no AWS credentials were found', 'set role-to-assume (and permissions: id-token: write), or run aws-actions/configure-aws-credentials in an earlier step, or give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in env');
+    const network = networkCause(error);
+    if (network)
+        return make(`AWS could not be reached for ${call.action}: ${network}`, 'check the region, AWS_ENDPOINT_URL* and the proxy variables of this runner');
+    return make(`${call.action} on ${call.resource} failed: ${code && !said.includes(code) ? `${code}: ` : ''}${said}`);
+}
+function networkCause(error) {
+    for (let at = error; at instanceof Error; at = at.cause) {
+        const code = at.code;
+        if (at.name === 'TimeoutError')
+            return at.message;
+        if (typeof code === 'string' &&
+            /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EPIPE|CERT_|DEPTH_ZERO|UNABLE_TO|ERR_TLS)/.test(code))
+            return messageOf(at);
+    }
+    return undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/aws/src/call.ts
+
+
+/** An AWS call that failed, in words that name the IAM action and the resource. */
+class call_AwsCallError extends UserError {
+    name = 'AwsCallError';
+    kind;
+    /** The service's own code, such as `TargetGroupNotFound`. */
+    code;
+    constructor(kind, code, message, options = {}) {
+        super(message, options);
+        this.kind = kind;
+        this.code = code;
+    }
+}
+/** Milliseconds after which one call, the SDK's own retries included, is given up: its answer is lost. */
+const longestCall = 15_000;
+/**
+ * Sends one call with a time limit and says in words what went wrong. `action` is the IAM action, `resource` what
+ * it was about. The SDK retries throttling and server errors by itself; what comes out here is its last word.
+ */
+async function call_callAws(action, resource, send, { signal, limit = longestCall } = {}) {
+    const timeout = AbortSignal.timeout(limit);
+    try {
+        return await send(signal ? AbortSignal.any([signal, timeout]) : timeout);
+    }
+    catch (error) {
+        if (signal?.aborted)
+            throw signal.reason;
+        if (timeout.aborted)
+            throw new call_AwsCallError('unsure', 'Timeout', `${action} on ${resource} had no answer within ${limit / 1000} s`, {
+                cause: error,
+            });
+        throw callError(error, action, resource);
+    }
+}
+/** An error of the SDK with its kind: whether a look at AWS must tell what became of the call. */
+function callError(error, action, resource) {
+    const { message, next, details } = explainAwsError(error, { action, resource });
+    return new call_AwsCallError(kindOf(error), awsErrorCode(error), message, { next, details, cause: error });
+}
+const withoutValidCredentials = new Set([
+    'ExpiredToken',
+    'ExpiredTokenException',
+    'RequestExpired',
+    'AuthFailure',
+    'InvalidClientTokenId',
+    'UnrecognizedClientException',
+    'SignatureDoesNotMatch',
+    'InvalidSignatureException',
+    'CredentialsProviderError',
+]);
+function kindOf(error) {
+    const code = awsErrorCode(error);
+    // A UserError comes from taking the role: no call was made, and none will succeed.
+    if (isDenied(error) || withoutValidCredentials.has(code) || error instanceof UserError)
+        return 'denied';
+    if (/throttl|RequestLimitExceeded|TooManyRequests|SlowDown/i.test(code))
+        return 'unsure';
+    const status = error.$metadata?.httpStatusCode;
+    return status !== undefined && status >= 400 && status < 500 ? 'refused' : 'unsure';
+}
+
+;// CONCATENATED MODULE: ../../packages/aws/src/load-balancing.ts
+
+
+/**
+ * Target groups over the ELBv2 API. `signal` ends calls under way; `close` lets go of the connections. The SDK is
+ * loaded here, late: it costs more start-up time than all the rest, and a run refused for its inputs needs none.
+ */
+async function openTargetGroups(config, { signal } = {}) {
+    const { DeregisterTargetsCommand, DescribeLoadBalancerAttributesCommand, DescribeTargetGroupAttributesCommand, DescribeTargetGroupsCommand, DescribeTargetHealthCommand, ElasticLoadBalancingV2Client, RegisterTargetsCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(518)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 3518, 19));
+    const client = new ElasticLoadBalancingV2Client(config);
+    const idleTimeout = async (arn) => {
+        try {
+            const { Attributes = [] } = await callAws('elasticloadbalancing:DescribeLoadBalancerAttributes', arn, (abortSignal) => client.send(new DescribeLoadBalancerAttributesCommand({ LoadBalancerArn: arn }), { abortSignal }), { signal });
+            const seconds = Number(Attributes.find(({ Key }) => Key === 'idle_timeout.timeout_seconds')?.Value);
+            return Number.isFinite(seconds) && seconds > 0 ? { arn, idleTimeout: seconds * 1000 } : { arn };
+        }
+        catch (error) {
+            // It only serves a warning of the plan, and older policies do not grant it.
+            if (error instanceof AwsCallError)
+                return { arn };
+            throw error;
+        }
+    };
+    const api = {
+        async describe(arn) {
+            const [{ TargetGroups: [group] = [] }, { Attributes = [] }] = await Promise.all([
+                callAws('elasticloadbalancing:DescribeTargetGroups', arn, (abortSignal) => client.send(new DescribeTargetGroupsCommand({ TargetGroupArns: [arn] }), { abortSignal }), { signal }),
+                callAws('elasticloadbalancing:DescribeTargetGroupAttributes', arn, (abortSignal) => client.send(new DescribeTargetGroupAttributesCommand({ TargetGroupArn: arn }), { abortSignal }), { signal }),
+            ]);
+            if (!group)
+                throw new AwsCallError('refused', 'TargetGroupNotFound', `there is no target group ${arn} in this region`);
+            const described = {
+                arn,
+                name: group.TargetGroupName ?? arn,
+                targetType: group.TargetType ?? 'instance',
+                protocol: group.Protocol ?? '',
+                port: group.Port ?? 0,
+                loadBalancers: await Promise.all((group.LoadBalancerArns ?? []).map(idleTimeout)),
+                healthCheck: {
+                    path: group.HealthCheckPath ?? '/',
+                    port: group.HealthCheckPort ?? 'traffic-port',
+                    interval: (group.HealthCheckIntervalSeconds ?? 30) * 1000,
+                    timeout: (group.HealthCheckTimeoutSeconds ?? 6) * 1000,
+                    healthyThreshold: group.HealthyThresholdCount ?? 5,
+                    unhealthyThreshold: group.UnhealthyThresholdCount ?? 2,
+                    matcher: group.Matcher?.HttpCode ?? '200',
+                },
+                ...readAttributes(new Map(Attributes.map(({ Key = '', Value = '' }) => [Key, Value]))),
+            };
+            return described;
+        },
+        async health(arn) {
+            const { TargetHealthDescriptions = [] } = await callAws('elasticloadbalancing:DescribeTargetHealth', arn, (abortSignal) => client.send(new DescribeTargetHealthCommand({ TargetGroupArn: arn }), { abortSignal }), { signal });
+            return TargetHealthDescriptions.map(({ Target, TargetHealth: health, AdministrativeOverride: override }) => ({
+                id: Target?.Id ?? '',
+                port: Target?.Port ?? 0,
+                state: (health?.State ?? 'unavailable'),
+                reason: health?.Reason ?? '',
+                description: health?.Description ?? '',
+                shifted: override?.State?.startsWith('zonal_shift_active') ?? false,
+            }));
+        },
+        async register(arn, targets) {
+            await callAws('elasticloadbalancing:RegisterTargets', arn, (abortSignal) => client.send(new RegisterTargetsCommand({
+                TargetGroupArn: arn,
+                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
+            }), { abortSignal }), { signal });
+        },
+        async deregister(arn, targets) {
+            await callAws('elasticloadbalancing:DeregisterTargets', arn, (abortSignal) => client.send(new DeregisterTargetsCommand({
+                TargetGroupArn: arn,
+                // Always with the port: without it a place registered under a port of its own stays, silently.
+                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
+            }), { abortSignal }), { signal });
+        },
+        async missingPermissions({ arn, port, targetType }) {
+            const nobody = [{ id: targetType === 'ip' ? noAddress : load_balancing_noInstance, port }];
+            const refusals = [];
+            for (const call of [api.deregister, api.register]) {
+                try {
+                    await call(arn, nobody);
+                    // Registering it cannot succeed; should it ever, nothing of it may stay.
+                    if (call === api.register)
+                        await api.deregister(arn, nobody);
+                }
+                catch (error) {
+                    if (!(error instanceof AwsCallError))
+                        throw error;
+                    if (error.kind === 'denied')
+                        refusals.push(error);
+                }
+            }
+            return refusals;
+        },
+        close: () => client.destroy(),
+    };
+    return api;
+}
+/**
+ * An instance id that no instance has. ELBv2 has no dry run, but IAM judges a call before the service looks at its
+ * targets: whoever may register gets InvalidTarget for it, and deregistering what is not there does nothing.
+ */
+const load_balancing_noInstance = 'i-00000000000000000';
+/** Of TEST-NET-1 (RFC 5737): ELBv2 takes private addresses only. */
+const noAddress = '192.0.2.1';
+
+;// CONCATENATED MODULE: ../../packages/aws/src/scaling-group.ts
+/** Statuses of an instance refresh that may still replace or end members (API reference, InstanceRefresh). */
+const scaling_group_refreshing = new Set(['Pending', 'InProgress', 'Cancelling', 'RollbackInProgress', 'Baking']);
+
+;// CONCATENATED MODULE: ../../packages/aws/src/auto-scaling.ts
+
+
+
+/** Members that one call moves at most (API model; the guide's 20 is refused). */
+const atOnce = 19;
+/** Groups that one page names at most. */
+const pageSize = 50;
+/**
+ * Auto Scaling groups over the Auto Scaling API. `signal` ends calls under way. The SDK is loaded here, late: most
+ * fleets have no such group.
+ */
+async function openScalingGroups(config, { signal } = {}) {
+    const { AutoScalingClient, DescribeAutoScalingGroupsCommand, DescribeInstanceRefreshesCommand, EnterStandbyCommand, ExitStandbyCommand, UpdateAutoScalingGroupCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(457)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 9457, 19));
+    const client = new AutoScalingClient(config);
+    const call = (action, name, send) => callAws(`autoscaling:${action}`, name, send, { signal });
+    const update = (name, sizes) => call('UpdateAutoScalingGroup', name, (abortSignal) => client.send(new UpdateAutoScalingGroupCommand({ AutoScalingGroupName: name, ...sizes }), {
+        abortSignal,
+    }));
+    const api = {
+        async describe(names) {
+            const found = new Map();
+            for (const AutoScalingGroupNames of chunks(names, pageSize)) {
+                const { AutoScalingGroups = [] } = await call('DescribeAutoScalingGroups', AutoScalingGroupNames.join(', '), (abortSignal) => client.send(new DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames }), { abortSignal }));
+                for (const group of AutoScalingGroups) {
+                    const name = group.AutoScalingGroupName ?? '';
+                    found.set(name, {
+                        name,
+                        minSize: group.MinSize ?? 0,
+                        maxSize: group.MaxSize ?? 0,
+                        desired: group.DesiredCapacity ?? 0,
+                        suspended: (group.SuspendedProcesses ?? []).map(({ ProcessName = '' }) => ProcessName),
+                        targetGroups: group.TargetGroupARNs ?? [],
+                        members: (group.Instances ?? []).map((one) => ({
+                            id: one.InstanceId ?? '',
+                            zone: one.AvailabilityZone ?? '',
+                            lifecycle: one.LifecycleState ?? '',
+                        })),
+                    });
+                }
+            }
+            return found;
+        },
+        async refreshUnderWay(name) {
+            const { InstanceRefreshes = [] } = await call('DescribeInstanceRefreshes', name, (abortSignal) => client.send(new DescribeInstanceRefreshesCommand({ AutoScalingGroupName: name, MaxRecords: 10 }), {
+                abortSignal,
+            }));
+            return InstanceRefreshes.find(({ Status = '' }) => refreshing.has(Status))?.Status;
+        },
+        async enterStandby(name, ids) {
+            for (const InstanceIds of chunks(ids, atOnce))
+                await call('EnterStandby', name, (abortSignal) => client.send(new EnterStandbyCommand({
+                    AutoScalingGroupName: name,
+                    InstanceIds,
+                    ShouldDecrementDesiredCapacity: true,
+                }), { abortSignal }));
+        },
+        async exitStandby(name, ids) {
+            for (const InstanceIds of chunks(ids, atOnce))
+                await call('ExitStandby', name, (abortSignal) => client.send(new ExitStandbyCommand({ AutoScalingGroupName: name, InstanceIds }), { abortSignal }));
+        },
+        async setMinSize(name, MinSize) {
+            await update(name, { MinSize });
+        },
+        async missingPermissions(name, { resize }) {
+            const refusals = [];
+            // Auto Scaling has no dry run, but IAM judges a call before the service looks at what is to change.
+            for (const harmless of [
+                () => api.enterStandby(name, [noInstance]),
+                () => api.exitStandby(name, [noInstance]),
+                // An update that names the group alone changes nothing.
+                ...(resize ? [() => update(name, {})] : []),
+            ]) {
+                try {
+                    await harmless();
+                }
+                catch (error) {
+                    if (!(error instanceof AwsCallError))
+                        throw error;
+                    if (error.kind === 'denied')
+                        refusals.push(error);
+                }
+            }
+            return refusals;
+        },
+        close: () => client.destroy(),
+    };
+    return api;
+}
+function chunks(all, size) {
+    return Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size));
+}
+
 // EXTERNAL MODULE: external "node:http"
 var external_node_http_ = __nccwpck_require__(7067);
 // EXTERNAL MODULE: external "node:https"
 var external_node_https_ = __nccwpck_require__(4708);
 ;// CONCATENATED MODULE: ../../packages/aws/src/credentials.ts
+
 
 
 
@@ -41246,7 +41606,7 @@ function webIdentityCredentials({ roleToAssume, idToken, sessionName, clock, log
             token = await idToken('sts.amazonaws.com');
         }
         catch (error) {
-            throw new error_UserError(`role-to-assume needs this job's OIDC token, and GitHub gave none: ${messageOf(error)}`, {
+            throw new UserError(`role-to-assume needs this job's OIDC token, and GitHub gave none: ${messageOf(error)}`, {
                 next: 'add to the job: permissions: { id-token: write, contents: read }',
                 cause: error,
             });
@@ -41268,7 +41628,7 @@ function webIdentityCredentials({ roleToAssume, idToken, sessionName, clock, log
             return credentials;
         }
         catch (error) {
-            throw credentials_explainAwsError(error, {
+            throw explainAwsError(error, {
                 action: 'sts:AssumeRoleWithWebIdentity',
                 resource: roleToAssume,
                 subject: subjectOf(token),
@@ -41287,177 +41647,12 @@ function subjectOf(token) {
         return undefined;
     }
 }
-const denied = new Set([
-    'UnauthorizedOperation',
-    'AccessDenied',
-    'AccessDeniedException',
-    'Client.UnauthorizedOperation',
-]);
-const expired = new Set(['ExpiredToken', 'ExpiredTokenException', 'RequestExpired']);
-const unknownKey = new Set([
-    'AuthFailure',
-    'InvalidClientTokenId',
-    'UnrecognizedClientException',
-    'SignatureDoesNotMatch',
-    'InvalidSignatureException',
-    'InvalidAccessKeyId',
-]);
-const throttled = new Set([
-    'Throttling',
-    'ThrottlingException',
-    'ThrottledException',
-    'RequestLimitExceeded',
-    'RequestThrottled',
-    'RequestThrottledException',
-    'TooManyRequestsException',
-    'EC2ThrottledException',
-    'SlowDown',
-]);
-/** The wire's error code; the SDK gives it as `name` for errors it does not model, with `Exception` added for some it does. */
-function credentials_awsErrorCode(error) {
-    if (!(error instanceof Error))
-        return '';
-    const code = error.Code;
-    return typeof code === 'string' ? code : error.name;
-}
-/** Whether AWS refused for want of a permission. */
-function credentials_isDenied(error) {
-    return denied.has(credentials_awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
-}
-/** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
-function readRefusal(message) {
-    return {
-        principal: /User: (\S+)/.exec(message)?.[1],
-        action: /perform: ([\w-]+:\w+)/.exec(message)?.[1],
-        resource: /on resource: (\S+?)\.?(?:\s|$)/.exec(message)?.[1],
-    };
-}
-/** A failed AWS call in words, and what kind of failure it is. */
-class AwsError extends error_UserError {
-    /** `denied`, `credentials` and `missing` do not mend themselves by trying again. */
-    kind;
-    /** AWS's own error code, such as `InvalidGroup.NotFound`. */
-    code;
-    constructor(kind, message, options) {
-        super(message, options);
-        this.kind = kind;
-        this.code = credentials_awsErrorCode(options.cause);
-    }
-}
-/**
- * What a failed AWS call means for the user. A refusal names the missing IAM action and the resource,
- * from AWS's own words where it gives them (it does not always), else from what we asked for.
- */
-function credentials_explainAwsError(error, call) {
-    if (error instanceof error_UserError)
-        return error;
-    const code = credentials_awsErrorCode(error);
-    const said = messageOf(error).replace(/\s*Encoded authorization failure message:.*$/s, '');
-    const make = (kind, message, next) => new AwsError(kind, message, { next, cause: error });
-    if (call.action === 'sts:AssumeRoleWithWebIdentity') {
-        const subject = call.subject ? ` this job's subject is ${call.subject}` : '';
-        if (denied.has(code))
-            return make('denied', `AWS refused the role ${call.resource}:${subject || ` ${said}`}`, `let the role's trust policy accept exactly this subject, audience sts.amazonaws.com, from the provider token.actions.githubusercontent.com`);
-        if (/^(InvalidIdentityToken|IDPRejectedClaim|InvalidIdentityTokenException|IDPRejectedClaimException)/.test(code))
-            return make('credentials', `AWS does not accept GitHub's token for ${call.resource}: ${said}`, 'add the identity provider token.actions.githubusercontent.com with the audience sts.amazonaws.com to the account (IAM → Identity providers)');
-    }
-    if (credentials_isDenied(error)) {
-        const { principal, action = call.action, resource = call.resource } = readRefusal(said);
-        return make('denied', `not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`, `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`);
-    }
-    if (expired.has(code))
-        return make('credentials', `the AWS credentials have expired (${call.action} on ${call.resource})`, 'use role-to-assume, which renews them; a session that another step made usually lasts an hour');
-    if (unknownKey.has(code))
-        return make('credentials', `AWS does not accept these credentials (${call.action}): ${said}`, 'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key');
-    if (throttled.has(code) || /Rate exceeded/i.test(said))
-        return make('throttled', `AWS throttles ${call.action} in this account and region, also after several tries: ${said}`, 'run the job again; the limit is shared by everything that calls this API in the account and region');
-    if (code === 'CredentialsProviderError' || /Could not load credentials|Credential is missing/i.test(said))
-        return make('credentials', 'no AWS credentials were found', 'set role-to-assume (and permissions: id-token: write), or run aws-actions/configure-aws-credentials in an earlier step, or give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in env');
-    const network = networkCause(error);
-    if (network)
-        return make('network', `AWS could not be reached for ${call.action}: ${network}`, 'check the region, AWS_ENDPOINT_URL* and the proxy variables of this runner');
-    return make('other', `${call.action} on ${call.resource} failed: ${code && !said.includes(code) ? `${code}: ` : ''}${said}`);
-}
-function networkCause(error) {
-    for (let at = error; at instanceof Error; at = at.cause) {
-        const code = at.code;
-        if (at.name === 'TimeoutError')
-            return at.message;
-        if (typeof code === 'string' &&
-            /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EPIPE|CERT_|DEPTH_ZERO|UNABLE_TO|ERR_TLS)/.test(code))
-            return messageOf(at);
-    }
-    return undefined;
-}
-
-;// CONCATENATED MODULE: ../../packages/aws/src/call.ts
-
-
-/** An AWS call that failed, in words that name the IAM action and the resource. */
-class call_AwsCallError extends error_UserError {
-    name = 'AwsCallError';
-    kind;
-    /** The service's own code, such as `TargetGroupNotFound`. */
-    code;
-    constructor(kind, code, message, options = {}) {
-        super(message, options);
-        this.kind = kind;
-        this.code = code;
-    }
-}
-/** Milliseconds after which one call, the SDK's own retries included, is given up: its answer is lost. */
-const longestCall = 15_000;
-/**
- * Sends one call with a time limit and says in words what went wrong. `action` is the IAM action, `resource` what
- * it was about. The SDK retries throttling and server errors by itself; what comes out here is its last word.
- */
-async function call_callAws(action, resource, send, { signal, limit = longestCall } = {}) {
-    const timeout = AbortSignal.timeout(limit);
-    try {
-        return await send(signal ? AbortSignal.any([signal, timeout]) : timeout);
-    }
-    catch (error) {
-        if (signal?.aborted)
-            throw signal.reason;
-        if (timeout.aborted)
-            throw new call_AwsCallError('unsure', 'Timeout', `${action} on ${resource} had no answer within ${limit / 1000} s`, {
-                cause: error,
-            });
-        throw callError(error, action, resource);
-    }
-}
-/** An error of the SDK with its kind: whether a look at AWS must tell what became of the call. */
-function callError(error, action, resource) {
-    const { message, next, details } = explainAwsError(error, { action, resource });
-    return new call_AwsCallError(kindOf(error), awsErrorCode(error), message, { next, details, cause: error });
-}
-const withoutValidCredentials = new Set([
-    'ExpiredToken',
-    'ExpiredTokenException',
-    'RequestExpired',
-    'AuthFailure',
-    'InvalidClientTokenId',
-    'UnrecognizedClientException',
-    'SignatureDoesNotMatch',
-    'InvalidSignatureException',
-    'CredentialsProviderError',
-]);
-function kindOf(error) {
-    const code = awsErrorCode(error);
-    // A UserError comes from taking the role: no call was made, and none will succeed.
-    if (isDenied(error) || withoutValidCredentials.has(code) || error instanceof UserError)
-        return 'denied';
-    if (/throttl|RequestLimitExceeded|TooManyRequests|SlowDown/i.test(code))
-        return 'unsure';
-    const status = error.$metadata?.httpStatusCode;
-    return status !== undefined && status >= 400 && status < 500 ? 'refused' : 'unsure';
-}
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/instances.ts
 
 /** Instances by their ids, over the EC2 API. The SDK is loaded here, late, as for security groups. */
 async function openInstances(config, { signal } = {}) {
-    const { DescribeInstancesCommand, EC2Client } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
+    const { DescribeInstancesCommand, EC2Client, GetConsoleOutputCommand } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
     const client = new EC2Client(config);
     return {
         async describe(ids) {
@@ -41476,147 +41671,80 @@ async function openInstances(config, { signal } = {}) {
             }));
             return new Map(found.map((one) => [one.id, one]));
         },
+        async console(id, when) {
+            const { Output = '' } = await callAws('ec2:GetConsoleOutput', id, (abortSignal) => client.send(new GetConsoleOutputCommand({ InstanceId: id, Latest: when === 'latest' }), {
+                abortSignal,
+            }), { signal });
+            return Buffer.from(Output, 'base64').toString('utf8');
+        },
         close: () => client.destroy(),
     };
 }
 
-;// CONCATENATED MODULE: ../../packages/aws/src/load-balancing.ts
-
-
-/**
- * Target groups over the ELBv2 API. `signal` ends calls under way; `close` lets go of the connections. The SDK is
- * loaded here, late: it costs more start-up time than all the rest, and a run refused for its inputs needs none.
- */
-async function openTargetGroups(config, { signal } = {}) {
-    const { DeregisterTargetsCommand, DescribeLoadBalancerAttributesCommand, DescribeTargetGroupAttributesCommand, DescribeTargetGroupsCommand, DescribeTargetHealthCommand, ElasticLoadBalancingV2Client, RegisterTargetsCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(518)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 3518, 19));
-    const client = new ElasticLoadBalancingV2Client(config);
-    const idleTimeout = async (arn) => {
-        try {
-            const { Attributes = [] } = await callAws('elasticloadbalancing:DescribeLoadBalancerAttributes', arn, (abortSignal) => client.send(new DescribeLoadBalancerAttributesCommand({ LoadBalancerArn: arn }), { abortSignal }), { signal });
-            const seconds = Number(Attributes.find(({ Key }) => Key === 'idle_timeout.timeout_seconds')?.Value);
-            return Number.isFinite(seconds) && seconds > 0 ? { arn, idleTimeout: seconds * 1000 } : { arn };
-        }
-        catch (error) {
-            // It only serves a warning of the plan, and older policies do not grant it.
-            if (error instanceof AwsCallError)
-                return { arn };
-            throw error;
-        }
+;// CONCATENATED MODULE: ../../packages/aws/src/service-clock.ts
+/** A service's clock, kept by this machine's between answers. Late by up to a second: HTTP dates have no fractions. */
+function serviceClock(clock) {
+    let ahead;
+    return {
+        now: () => clock.now() + (ahead ?? 0),
+        heard(date) {
+            const at = Date.parse(date ?? '');
+            // An answer that was long on its way makes the service look late: the freshest counts.
+            if (!Number.isNaN(at))
+                ahead = Math.max(ahead ?? Number.NEGATIVE_INFINITY, at - clock.now());
+        },
     };
-    const api = {
-        async describe(arn) {
-            const [{ TargetGroups: [group] = [] }, { Attributes = [] }] = await Promise.all([
-                callAws('elasticloadbalancing:DescribeTargetGroups', arn, (abortSignal) => client.send(new DescribeTargetGroupsCommand({ TargetGroupArns: [arn] }), { abortSignal }), { signal }),
-                callAws('elasticloadbalancing:DescribeTargetGroupAttributes', arn, (abortSignal) => client.send(new DescribeTargetGroupAttributesCommand({ TargetGroupArn: arn }), { abortSignal }), { signal }),
-            ]);
-            if (!group)
-                throw new AwsCallError('refused', 'TargetGroupNotFound', `there is no target group ${arn} in this region`);
-            const described = {
-                arn,
-                name: group.TargetGroupName ?? arn,
-                targetType: group.TargetType ?? 'instance',
-                protocol: group.Protocol ?? '',
-                port: group.Port ?? 0,
-                loadBalancers: await Promise.all((group.LoadBalancerArns ?? []).map(idleTimeout)),
-                healthCheck: {
-                    path: group.HealthCheckPath ?? '/',
-                    port: group.HealthCheckPort ?? 'traffic-port',
-                    interval: (group.HealthCheckIntervalSeconds ?? 30) * 1000,
-                    timeout: (group.HealthCheckTimeoutSeconds ?? 6) * 1000,
-                    healthyThreshold: group.HealthyThresholdCount ?? 5,
-                    unhealthyThreshold: group.UnhealthyThresholdCount ?? 2,
-                    matcher: group.Matcher?.HttpCode ?? '200',
-                },
-                ...readAttributes(new Map(Attributes.map(({ Key = '', Value = '' }) => [Key, Value]))),
-            };
-            return described;
-        },
-        async health(arn) {
-            const { TargetHealthDescriptions = [] } = await callAws('elasticloadbalancing:DescribeTargetHealth', arn, (abortSignal) => client.send(new DescribeTargetHealthCommand({ TargetGroupArn: arn }), { abortSignal }), { signal });
-            return TargetHealthDescriptions.map(({ Target, TargetHealth: health, AdministrativeOverride: override }) => ({
-                id: Target?.Id ?? '',
-                port: Target?.Port ?? 0,
-                state: (health?.State ?? 'unavailable'),
-                reason: health?.Reason ?? '',
-                description: health?.Description ?? '',
-                shifted: override?.State?.startsWith('zonal_shift_active') ?? false,
-            }));
-        },
-        async register(arn, targets) {
-            await callAws('elasticloadbalancing:RegisterTargets', arn, (abortSignal) => client.send(new RegisterTargetsCommand({
-                TargetGroupArn: arn,
-                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
-            }), { abortSignal }), { signal });
-        },
-        async deregister(arn, targets) {
-            await callAws('elasticloadbalancing:DeregisterTargets', arn, (abortSignal) => client.send(new DeregisterTargetsCommand({
-                TargetGroupArn: arn,
-                // Always with the port: without it a place registered under a port of its own stays, silently.
-                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
-            }), { abortSignal }), { signal });
-        },
-        async missingPermissions(arn, port) {
-            const nobody = [{ id: noInstance, port }];
-            const refusals = [];
-            for (const call of [api.deregister, api.register]) {
-                try {
-                    await call(arn, nobody);
-                    // Registering it cannot succeed; should it ever, nothing of it may stay.
-                    if (call === api.register)
-                        await api.deregister(arn, nobody);
-                }
-                catch (error) {
-                    if (!(error instanceof AwsCallError))
-                        throw error;
-                    if (error.kind === 'denied')
-                        refusals.push(error);
-                }
-            }
-            return refusals;
-        },
-        close: () => client.destroy(),
-    };
-    return api;
 }
-/**
- * An instance id that no instance has. ELBv2 has no dry run, but IAM judges a call before the service looks at its
- * targets: whoever may register gets InvalidTarget for it, and deregistering what is not there does nothing.
- */
-const noInstance = 'i-00000000000000000';
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/security-group.ts
+
+
 
 
 /** EC2 takes only these in a rule's description, and 255 of them. */
 function ruleDescription(text) {
     return text.replace(/[^a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]/g, '-').slice(0, 255);
 }
+/** Milliseconds after which a call is given up, the SDK's own retries included. Leases count on it. */
+const security_group_longestCall = 25_000;
 /**
- * The port over the EC2 API. The SDK is loaded here, late: it costs more start-up time than all the rest.
- * The signal ends calls under way.
+ * The port over the EC2 API. The SDK is loaded by itself from here on, while the caller is busy with other things:
+ * it costs more start-up time than all the rest. The signal ends calls under way.
  */
-async function openSecurityGroups(config, signal) {
-    const ec2 = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
-    const client = new ec2.EC2Client(config);
-    const options = { abortSignal: signal };
-    const permissions = ({ port, cidr }, description) => [
-        {
-            IpProtocol: 'tcp',
-            FromPort: port,
-            ToPort: port,
-            ...(cidr.includes(':')
-                ? { Ipv6Ranges: [{ CidrIpv6: cidr, Description: description }] }
-                : { IpRanges: [{ CidrIp: cidr, Description: description }] }),
-        },
-    ];
-    const tagList = (tags) => Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
-    const authorizeInput = (opening, as, DryRun) => ({
+function openSecurityGroups(config, { clock, signal }) {
+    const service = serviceClock(clock);
+    const loading = Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19)).then((ec2) => {
+        const client = new ec2.EC2Client(config);
+        listenTo(client, service.heard);
+        return { ec2, client };
+    });
+    // Whoever calls first is told.
+    loading.catch(() => { });
+    const call = async (action, resource, send) => {
+        const loaded = await loading;
+        try {
+            return await call_callAws(`ec2:${action}`, resource, (abortSignal) => send(loaded, { abortSignal }), {
+                signal,
+                limit: security_group_longestCall,
+            });
+        }
+        catch (error) {
+            throw error instanceof call_AwsCallError ? explainGroupError(error, resource) : error;
+        }
+    };
+    const authorizing = (opening, as, DryRun) => call('AuthorizeSecurityGroupIngress', opening.groupId, ({ ec2, client }, options) => client.send(new ec2.AuthorizeSecurityGroupIngressCommand({
         GroupId: opening.groupId,
         IpPermissions: permissions(opening, ruleDescription(as.description)),
         TagSpecifications: [{ ResourceType: 'security-group-rule', Tags: tagList(as.tags) }],
         DryRun,
-    });
-    const explain = (error, action, resource) => explainGroupError(error, { action: `ec2:${action}`, resource });
+    }), options));
+    const revoking = (groupId, ruleId, DryRun) => call('RevokeSecurityGroupIngress', `${groupId} (${ruleId})`, ({ ec2, client }, options) => client.send(new ec2.RevokeSecurityGroupIngressCommand({
+        GroupId: groupId,
+        SecurityGroupRuleIds: [ruleId],
+        DryRun,
+    }), options));
+    const tagging = (ruleId, tags, DryRun) => call('CreateTags', ruleId, ({ ec2, client }, options) => client.send(new ec2.CreateTagsCommand({ Resources: [ruleId], Tags: tagList(tags), DryRun }), options));
+    const untagging = (ruleId, keys, DryRun) => call('DeleteTags', ruleId, ({ ec2, client }, options) => client.send(new ec2.DeleteTagsCommand({ Resources: [ruleId], Tags: keys.map((Key) => ({ Key })), DryRun }), options));
     return {
         async rules(where) {
             const filter = 'groupId' in where
@@ -41624,77 +41752,93 @@ async function openSecurityGroups(config, signal) {
                 : { Name: `tag:${where.tag[0]}`, Values: [where.tag[1]] };
             const found = [];
             let NextToken;
-            try {
-                do {
-                    const page = await client.send(new ec2.DescribeSecurityGroupRulesCommand({ Filters: [filter], MaxResults: 1000, NextToken }), options);
-                    for (const rule of page.SecurityGroupRules ?? [])
-                        if (!rule.IsEgress)
-                            found.push(readRule(rule));
-                    NextToken = page.NextToken || undefined;
-                } while (NextToken);
-            }
-            catch (error) {
-                throw explain(error, 'DescribeSecurityGroupRules', 'groupId' in where ? where.groupId : '*');
-            }
+            do {
+                const page = await call('DescribeSecurityGroupRules', 'groupId' in where ? where.groupId : '*', ({ ec2, client }, options) => client.send(new ec2.DescribeSecurityGroupRulesCommand({ Filters: [filter], MaxResults: 1000, NextToken }), options));
+                for (const rule of page.SecurityGroupRules ?? [])
+                    if (!rule.IsEgress)
+                        found.push(readRule(rule));
+                NextToken = page.NextToken || undefined;
+            } while (NextToken);
             return found;
         },
         async authorize(opening, as) {
             try {
-                const answer = await client.send(new ec2.AuthorizeSecurityGroupIngressCommand(authorizeInput(opening, as)), options);
-                const rule = answer.SecurityGroupRules?.[0];
-                if (!rule?.SecurityGroupRuleId)
-                    throw new Error('AWS opened the port but did not say which rule that made');
-                return { ...readRule(rule), tags: as.tags };
+                const [rule] = (await authorizing(opening, as)).SecurityGroupRules ?? [];
+                // An answer that does not say which rule was made leaves it to a read, like one that was lost.
+                return rule?.SecurityGroupRuleId ? { ...readRule(rule), tags: as.tags } : 'duplicate';
             }
             catch (error) {
-                if (credentials_awsErrorCode(error) === 'InvalidPermission.Duplicate')
+                if (codeOf(error) === 'InvalidPermission.Duplicate')
                     return 'duplicate';
-                throw explain(error, 'AuthorizeSecurityGroupIngress', opening.groupId);
+                throw error;
             }
         },
         async revoke(groupId, ruleId) {
             try {
-                const answer = await client.send(new ec2.RevokeSecurityGroupIngressCommand({ GroupId: groupId, SecurityGroupRuleIds: [ruleId] }), options);
+                const { UnknownIpPermissions = [] } = await revoking(groupId, ruleId);
                 // In a default VPC a rule that is not there is no error; it comes back as unknown.
-                return (answer.UnknownIpPermissions ?? []).length > 0 ? 'gone' : 'revoked';
+                return UnknownIpPermissions.length > 0 ? 'gone' : 'revoked';
             }
             catch (error) {
                 if (isGone(error))
                     return 'gone';
-                throw explain(error, 'RevokeSecurityGroupIngress', `${groupId} (${ruleId})`);
+                throw error;
             }
         },
         async tag(ruleId, tags) {
             try {
-                await client.send(new ec2.CreateTagsCommand({ Resources: [ruleId], Tags: tagList(tags) }), options);
+                await tagging(ruleId, tags);
                 return 'tagged';
             }
             catch (error) {
                 if (isGone(error))
                     return 'gone';
-                if (credentials_awsErrorCode(error) === 'TagLimitExceeded')
+                if (codeOf(error) === 'TagLimitExceeded')
                     return 'full';
-                throw explain(error, 'CreateTags', ruleId);
+                throw error;
             }
         },
         async untag(ruleId, keys) {
             try {
-                await client.send(new ec2.DeleteTagsCommand({ Resources: [ruleId], Tags: keys.map((Key) => ({ Key })) }), options);
+                await untagging(ruleId, keys);
             }
             catch (error) {
                 if (!isGone(error))
-                    throw explain(error, 'DeleteTags', ruleId);
+                    throw error;
             }
         },
-        mayAuthorize: (opening, as) => dryRun(() => client.send(new ec2.AuthorizeSecurityGroupIngressCommand(authorizeInput(opening, as, true)), options), 'ec2:AuthorizeSecurityGroupIngress', opening.groupId),
-        mayRevoke: (opening) => dryRun(() => client.send(new ec2.RevokeSecurityGroupIngressCommand({
+        mayAuthorize: (opening, as) => dryRun(() => authorizing(opening, as, true), 'security-group/'),
+        mayRevoke: (opening) => dryRun(() => call('RevokeSecurityGroupIngress', opening.groupId, ({ ec2, client }, options) => client.send(new ec2.RevokeSecurityGroupIngressCommand({
             GroupId: opening.groupId,
             IpPermissions: permissions(opening),
             DryRun: true,
-        }), options), 'ec2:RevokeSecurityGroupIngress', opening.groupId),
-        close: () => client.destroy(),
+        }), options)), 'security-group/'),
+        mayClose: ({ id, groupId }) => Promise.all([
+            () => untagging(id, ['lease'], true),
+            () => tagging(id, { closing: '' }, true),
+            () => revoking(groupId, id, true),
+        ].map((call) => dryRun(call, `security-group-rule/${id}`).catch(() => ({ verdict: 'unclear' })))),
+        now: service.now,
+        close: () => void loading.then(({ client }) => client.destroy(), () => { }),
     };
 }
+/** Tells `heard` the Date of every answer, also of one that is a refusal. */
+function listenTo(client, heard) {
+    client.middlewareStack.add((next) => async (request) => {
+        const result = await next(request);
+        heard(result.response.headers?.date);
+        return result;
+    }, 
+    // Below the deserialiser, which throws what a refusal says.
+    { step: 'deserialize', priority: 'low', name: 'serviceClock' });
+}
+function permissions({ port, cidr }, description) {
+    const source = cidr.includes(':')
+        ? { Ipv6Ranges: [{ CidrIpv6: cidr, Description: description }] }
+        : { IpRanges: [{ CidrIp: cidr, Description: description }] };
+    return [{ IpProtocol: 'tcp', FromPort: port, ToPort: port, ...source }];
+}
+const tagList = (tags) => Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 function readRule(rule) {
     return {
         id: rule.SecurityGroupRuleId ?? '',
@@ -41707,40 +41851,42 @@ function readRule(rule) {
         tags: Object.fromEntries((rule.Tags ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? ''])),
     };
 }
+const codeOf = (error) => (error instanceof call_AwsCallError ? error.code : '');
 function isGone(error) {
     return [
         'InvalidPermission.NotFound',
         'InvalidSecurityGroupRuleId.NotFound',
-        'InvalidSecurityGroupRuleID.NotFound',
         'InvalidGroup.NotFound',
         'InvalidID',
-    ].includes(credentials_awsErrorCode(error));
+    ].includes(codeOf(error));
 }
-/** A dry run that would have succeeded ends in an error, too: DryRunOperation. */
-async function dryRun(call, action, groupId) {
+// These come after the permission was judged; a dry run that would have succeeded ends in an error, too.
+const afterPermission = [
+    'DryRunOperation',
+    'InvalidPermission.Duplicate',
+    'InvalidPermission.NotFound',
+    'TagLimitExceeded',
+];
+async function dryRun(call, about) {
     try {
         await call();
         return { verdict: 'allowed' };
     }
     catch (error) {
-        const code = credentials_awsErrorCode(error);
-        // The second and third come after the permission was judged.
-        if (['DryRunOperation', 'InvalidPermission.Duplicate', 'InvalidPermission.NotFound'].includes(code))
+        if (afterPermission.includes(codeOf(error)))
             return { verdict: 'allowed' };
-        if (!credentials_isDenied(error))
-            throw explainGroupError(error, { action, resource: groupId });
-        return judgeRefusal(error, action, groupId);
+        if (!(error instanceof call_AwsCallError) || !isDenied(error.cause))
+            throw error;
+        return judgeRefusal(error, about);
     }
 }
 /**
- * A policy can allow the call on the group and, by tag, on rules: a dry run has no rule that carries the
- * tag, so a refusal for `security-group-rule/*` proves nothing. One for the group does.
+ * A policy can allow the call on the group and, by tag, on rules: a dry run has no rule that carries the tag, so a
+ * refusal for `security-group-rule/*` proves nothing. One for the very thing asked about (the end of its ARN) does.
  */
-function judgeRefusal(error, action, groupId) {
-    const { resource } = readRefusal(error instanceof Error ? error.message : '');
-    if (resource?.includes(':security-group/'))
-        return { verdict: 'refused', error: credentials_explainAwsError(error, { action, resource: groupId }) };
-    return { verdict: 'unclear' };
+function judgeRefusal(error, about) {
+    const { resource = '' } = readRefusal(messageOf(error.cause));
+    return resource.includes(`:${about}`) ? { verdict: 'refused', error } : { verdict: 'unclear' };
 }
 const groupErrors = {
     'InvalidGroup.NotFound': (group) => ({
@@ -41760,14 +41906,16 @@ const groupErrors = {
         next: 'check security-group-id, cidr and port',
     }),
 };
-function explainGroupError(error, call) {
-    const known = groupErrors[credentials_awsErrorCode(error)]?.(call.resource);
+function explainGroupError(error, resource) {
+    const known = groupErrors[error.code]?.(resource);
     if (!known)
-        return credentials_explainAwsError(error, call);
-    return new AwsError('missing', `${known.message}: ${messageOf(error)}`, { next: known.next, cause: error });
+        return error;
+    const { kind, code, cause } = error;
+    return new call_AwsCallError(kind, code, `${known.message}: ${messageOf(cause)}`, { next: known.next, cause });
 }
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/index.ts
+
 
 
 
@@ -41788,7 +41936,7 @@ const closingKey = (nonce) => `${closingPrefix}${nonce}`;
 function leaseTag(lease) {
     return [
         leaseKey(lease.nonce),
-        `${isoSeconds(lease.expiresAt)} ${lease.repository} ${lease.run} ${lease.job}`.slice(0, 256),
+        `${isoSeconds(lease.expiresAt)} ${lease.repository} ${lease.run} ${lease.job}`,
     ];
 }
 /** `2026-11-21T09:00:00Z`, rounded up to the second. */
@@ -41814,12 +41962,13 @@ function leasesOf(rule) {
 function isManaged(rule) {
     return rule.tags[managedBy[0]] === managedBy[1];
 }
-/** Keys that say somebody is about to revoke the rule; `closing` alone counts too. */
+/** Keys that say that somebody is about to revoke the rule; `closing` alone counts too. */
 function closersOf(rule) {
     return Object.keys(rule.tags).filter((key) => key === 'closing' || key.startsWith(closingPrefix));
 }
-function hasLiveLease(rule, now) {
-    return leasesOf(rule).some((lease) => lease.expiresAt > now);
+/** Whether somebody other than `except` holds the rule. */
+function hasLiveLease(rule, now, except = []) {
+    return leasesOf(rule).some((lease) => lease.expiresAt > now && !except.includes(leaseKey(lease.nonce)));
 }
 /** Keys of leases that ended by time. */
 function expiredKeys(rule, now) {
@@ -41827,191 +41976,181 @@ function expiredKeys(rule, now) {
         .filter((lease) => lease.expiresAt <= now)
         .map((lease) => leaseKey(lease.nonce));
 }
+
+;// CONCATENATED MODULE: ./src/patience.ts
 /**
- * The next step towards holding a rule that exists already. A leaver announces `closing` and then looks for
- * leases; we add our lease and then look for `closing`. Whoever writes second sees the other, as long as
- * neither acts on a read that does not show its own writing.
+ * A call of ours ends within 25 s (`openSecurityGroups`). So a revoke has taken effect or failed 55 s after the
+ * announcement at the latest, long before anybody takes the closer for dead.
  */
-function decideJoin(rule, mine) {
-    if (!rule)
-        return 'authorize';
-    if (!isManaged(rule))
-        return mine.unmanagedReads < 2 ? 'read-again' : 'use-foreign';
-    if (!(leaseKey(mine.nonce) in rule.tags))
-        return mine.written ? 'read-again' : 'add-lease';
-    if (closersOf(rule).length === 0)
-        return 'held';
-    return mine.waitedMs < closerPatience ? 'wait' : 'clear-closing';
-}
-/**
- * A joiner gives an announced closing this long. A closer begins to revoke within `closerLimit` of its
- * announcement or looks again, and its request, tried six times of ten seconds, has ended before the joiner's patience.
- */
-const closerPatience = 120_000;
-const closerLimit = 20_000;
-/** The next step towards leaving a rule: remove the own lease, announce `closing`, read again; revoke if alone, else withdraw. */
-function decideLeave(rule, mine, now) {
-    if (!rule)
-        return 'gone';
-    if (!isManaged(rule) && !mine.created)
-        return 'not-ours';
-    if (mine.leases.some((key) => key in rule.tags))
-        return mine.removed ? 'read-again' : 'remove-leases';
-    if (!(closingKey(mine.nonce) in rule.tags))
-        return mine.announced ? 'read-again' : 'announce';
-    return hasLiveLease(rule, now) ? 'withdraw' : 'revoke';
-}
-
-;// CONCATENATED MODULE: ./src/rule.ts
-
-
-
+const patience = { closerLimit: 30_000, closerPatience: 90_000, lateReads: 5 };
+/** Between two looks at what AWS has to catch up with, or another run to finish. */
 const shortPause = 1_000;
-/** AWS is eventually consistent; so often a read may lag behind our own writing before we write again. */
-const staleReads = 5;
-function openingName({ groupId, port, cidr }) {
-    return `port ${port} of ${groupId} for ${cidr}`;
+
+;// CONCATENATED MODULE: ./src/join.ts
+
+/** Opens at once: most often there is no such rule, and if there is one AWS says so. */
+function newJoiner(nonce) {
+    return { nonce, view: 'none', pause: false, lateReads: 0, unmanagedReads: 0, full: false };
 }
-/** The rule of a group for this port and source, if there is one. */
-function findRule(rules, { port, cidr }) {
-    return rules.find((rule) => rule.protocol === 'tcp' && rule.fromPort === port && rule.toPort === port && rule.cidr === cidr);
+/** Whether the joiner waits for a run that closes the rule. */
+const isWaiting = ({ waitingSince }) => waitingSince !== undefined;
+/** The next call, or the end. */
+function decideJoin(joiner, now, patience) {
+    const { nonce, view, written, pause } = joiner;
+    if (view === 'unread')
+        return { kind: 'read', pause };
+    if (view === 'none')
+        return { kind: 'authorize', pause };
+    if (!isManaged(view))
+        return joiner.unmanagedReads < 2
+            ? { kind: 'read', pause: true }
+            : { kind: 'hold', rule: view, how: 'foreign' };
+    if (!(leaseKey(nonce) in view.tags)) {
+        if (joiner.full)
+            return { kind: 'full', rule: view };
+        return written === view.id && joiner.lateReads < patience.lateReads
+            ? { kind: 'read', pause: true }
+            : { kind: 'add-lease', rule: view };
+    }
+    const closers = closersOf(view);
+    if (closers.length === 0)
+        // With our lease on it that we did not add it is ours: the answer to our request to open was lost.
+        return { kind: 'hold', rule: view, how: written === view.id ? 'joined' : 'created' };
+    return now - (joiner.waitingSince ?? now) < patience.closerPatience
+        ? { kind: 'read', pause: true }
+        : { kind: 'clear-closing', rule: view, keys: closers };
 }
-/** Opens one port for one address under the lease: makes the rule, joins the one of another run, or uses a foreign one. */
-async function openPort(opening, lease, { groups, clock, log, signal }) {
-    const deadline = new Deadline(clock, 240_000);
-    const name = openingName(opening);
-    const [key, value] = leaseTag(lease);
-    let rule;
-    let written;
-    let unmanagedReads = 0;
-    let unread = 0;
-    let waitingSince;
-    for (;;) {
-        signal?.throwIfAborted();
-        if (deadline.passed())
-            throw new error_UserError(`${name} could not be opened: another run has been closing the same rule all along`, {
-                next: 'run the job again',
-            });
-        const read = async () => {
-            rule = findRule(await groups.rules({ groupId: opening.groupId }), opening);
-            if (rule && !isManaged(rule))
-                unmanagedReads++;
-        };
-        const step = decideJoin(rule, {
-            nonce: lease.nonce,
-            written: rule !== undefined && written === rule.id,
-            unmanagedReads,
-            waitedMs: waitingSince === undefined ? 0 : clock.now() - waitingSince,
-        });
-        if (step !== 'wait' && step !== 'clear-closing')
-            waitingSince = undefined;
-        switch (step) {
-            case 'authorize': {
-                const made = await groups.authorize(opening, {
-                    description: `${managedBy[1]} ${lease.repository} run ${lease.run}`,
-                    tags: { [managedBy[0]]: managedBy[1], [key]: value },
-                });
-                if (made !== 'duplicate')
-                    return { ...opening, ruleId: made.id, how: 'created' };
-                await read();
-                // Gone between the two calls, or not visible yet.
-                if (!rule)
-                    await clock.sleep(shortPause, signal);
-                break;
-            }
-            case 'use-foreign':
-                log.info(`${name} was open already, by ${rule.id} that is not ours: used, and left as it is`);
-                return { ...opening, ruleId: rule.id, how: 'foreign' };
-            case 'add-lease': {
-                const answer = await groups.tag(rule.id, { [key]: value });
-                if (answer === 'full')
-                    throw new error_UserError(`${name}: ${rule.id} carries as many tags as AWS allows (50), so no further run can share it`, { next: 'let some of the runs behind this address end, or give them separate security groups' });
-                written = rule.id;
-                await read();
-                break;
-            }
-            case 'read-again':
-                await clock.sleep(shortPause, signal);
-                if (++unread >= staleReads) {
-                    // It was written once and taken away again, not late: write anew.
-                    written = undefined;
-                    unread = 0;
-                }
-                await read();
-                break;
-            case 'wait':
-                if (waitingSince === undefined) {
-                    waitingSince = clock.now();
-                    log.info(`${name}: another run is closing ${rule.id}; waiting for it, then opening anew`);
-                }
-                await clock.sleep(shortPause, signal);
-                await read();
-                break;
-            case 'clear-closing':
-                log.warning(`${name}: the run that began to close ${rule.id} has not done so for ${formatDuration(clock.now() - waitingSince)}; its mark is removed`);
-                await groups.untag(rule.id, closersOf(rule));
-                await read();
-                break;
-            case 'held': {
-                // Our lease is there, and we did not add it: the answer to our own request to open was lost on the way.
-                const own = written === undefined;
-                log.info(own ? `${name} is open` : `${name} is open already, by another run of ours: joined ${rule.id}`);
-                return { ...opening, ruleId: rule.id, how: own ? 'created' : 'joined' };
-            }
-        }
+/** What the joiner knows after a call. */
+function learnJoin(joiner, step, answer, now) {
+    const unread = { ...joiner, view: 'unread', pause: false };
+    switch (step.kind) {
+        case 'authorize':
+            if (typeof answer === 'object')
+                return { ...joiner, view: answer };
+            return { ...unread, pause: step.pause };
+        case 'read':
+            return typeof answer === 'object' ? saw(joiner, answer, now) : { ...forget(joiner), pause: true };
+        case 'add-lease':
+            if (answer === 'full')
+                return { ...joiner, full: true };
+            if (answer === 'gone')
+                return { ...unread, pause: true };
+            return { ...unread, written: step.rule.id, lateReads: 0 };
+        case 'clear-closing':
+            return { ...unread, pause: true };
+        default:
+            return joiner;
     }
 }
-/** Ends leases on one rule, and closes the rule when no live one is left. Throws when AWS refuses. */
-async function leaveRule(rule, mine, { groups, clock, signal }) {
-    let seen = rule;
-    let removed = false;
-    let announcedAt;
-    let unread = 0;
-    const read = async () => {
-        seen = (await groups.rules({ groupId: rule.groupId })).find(({ id }) => id === rule.id);
+function saw(joiner, rule, now) {
+    const ours = leaseKey(joiner.nonce) in rule.tags;
+    const late = joiner.written === rule.id && !ours;
+    return {
+        ...joiner,
+        view: rule,
+        lateReads: late ? joiner.lateReads + 1 : 0,
+        unmanagedReads: isManaged(rule) ? 0 : joiner.unmanagedReads + 1,
+        waitingSince: ours && closersOf(rule).length > 0 ? (joiner.waitingSince ?? now) : undefined,
     };
-    for (;;) {
-        signal?.throwIfAborted();
-        const step = decideLeave(seen, { ...mine, removed, announced: announcedAt !== undefined }, clock.now());
-        switch (step) {
-            case 'gone':
-            case 'not-ours':
-                return step;
-            case 'remove-leases':
-                await groups.untag(rule.id, mine.leases);
-                removed = true;
-                seen = withoutTags(seen, mine.leases);
-                break;
-            case 'announce':
-                if ((await groups.tag(rule.id, {
-                    [closingKey(mine.nonce)]: String(Math.round(clock.now() / 1000)),
-                })) === 'gone')
-                    return 'gone';
-                announcedAt = clock.now();
-                await read();
-                break;
-            case 'read-again':
-                await clock.sleep(shortPause, signal);
-                if (++unread >= staleReads) {
-                    removed = false;
-                    announcedAt = undefined;
-                    unread = 0;
-                }
-                await read();
-                break;
-            case 'withdraw':
-                await groups.untag(rule.id, [closingKey(mine.nonce)]);
-                return 'kept';
-            case 'revoke':
-                // A joiner waits only so long for us; too late, and it may hold the rule by now.
-                if (announcedAt === undefined || clock.now() - announcedAt > closerLimit) {
-                    await groups.untag(rule.id, [closingKey(mine.nonce)]);
-                    seen = withoutTags(seen, [closingKey(mine.nonce)]);
-                    announcedAt = undefined;
-                    break;
-                }
-                return (await groups.revoke(rule.groupId, rule.id)) === 'revoked' ? 'closed' : 'gone';
-        }
+}
+function forget(joiner) {
+    return { ...joiner, view: 'none', lateReads: 0, unmanagedReads: 0, waitingSince: undefined };
+}
+
+;// CONCATENATED MODULE: ./src/leave.ts
+
+function newLeaver(rule, mine) {
+    return {
+        ...mine,
+        ruleId: rule.id,
+        view: rule,
+        pause: false,
+        removed: false,
+        stuck: false,
+        reads: 0,
+        full: false,
+    };
+}
+/** The value of the announcement's tag; it differs from that of an earlier one, which a late read may show. */
+const announcement = (at) => String(Math.round(at));
+/** The next call on the rule, or the end. `now` is our own clock, `awsNow` the one by which leases expire. */
+function decideLeave(leaver, now, awsNow, patience) {
+    const { view, nonce, leases, announcedAt } = leaver;
+    const waitForRead = leaver.reads < patience.lateReads;
+    if (leaver.outcome)
+        return { kind: 'end', outcome: leaver.outcome };
+    if (view === 'unread')
+        return { kind: 'read', pause: leaver.pause };
+    if (view === 'none')
+        // What took our announcement was there a moment ago: perhaps the read is late.
+        return announcedAt !== undefined && waitForRead
+            ? { kind: 'read', pause: true }
+            : { kind: 'end', outcome: 'gone' };
+    // Nobody can join a rule without the tag, so there is nobody to tell.
+    if (!isManaged(view))
+        return leaver.created ? { kind: 'revoke' } : end('not-ours');
+    // A late read may not show our own leases: they are removed all the same, and before anything is announced.
+    if (!leaver.removed && !leaver.stuck && leases.length > 0)
+        return { kind: 'remove', rule: view, keys: leases };
+    if (!leaver.stuck && leases.some((key) => key in view.tags))
+        return waitForRead ? { kind: 'read', pause: true } : { kind: 'remove', rule: view, keys: leases };
+    const shared = hasLiveLease(view, awsNow, leases);
+    if (leaver.stuck && shared)
+        return end('kept');
+    if (leaver.full) {
+        if (shared)
+            return end('kept');
+        if (leaver.stuck)
+            return end('full');
+        const expired = expiredKeys(view, awsNow);
+        if (expired.length > 0)
+            return { kind: 'remove', rule: view, keys: expired };
+        return waitForRead ? { kind: 'read', pause: true } : end('full');
+    }
+    const announced = announcedAt !== undefined && view.tags[closingKey(nonce)] === announcement(announcedAt);
+    if (!announced)
+        return announcedAt !== undefined && waitForRead
+            ? { kind: 'read', pause: true }
+            : { kind: 'announce', at: now };
+    if (shared)
+        return { kind: 'withdraw' };
+    // A joiner waits only so long for us; too late, and it may hold the rule by now.
+    return now - announcedAt > patience.closerLimit ? { kind: 'announce', at: now } : { kind: 'revoke' };
+}
+const end = (outcome) => ({ kind: 'end', outcome });
+/** What the leaver knows after a call. */
+function learnLeave(leaver, step, answer) {
+    switch (step.kind) {
+        case 'read':
+            return {
+                ...leaver,
+                view: typeof answer === 'object' ? answer : 'none',
+                reads: leaver.reads + 1,
+                pause: false,
+            };
+        case 'remove':
+            if (answer === 'refused')
+                return { ...leaver, stuck: true };
+            return {
+                ...leaver,
+                view: withoutTags(step.rule, step.keys),
+                removed: true,
+                announcedAt: undefined,
+                reads: 0,
+                full: false,
+            };
+        case 'announce':
+            if (answer === 'gone')
+                return { ...leaver, outcome: 'gone' };
+            if (answer === 'full')
+                return { ...leaver, view: 'unread', full: true, reads: leaver.full ? leaver.reads : 0, pause: false };
+            return { ...leaver, view: 'unread', announcedAt: step.at, reads: 0, pause: false };
+        case 'withdraw':
+            return { ...leaver, outcome: 'kept' };
+        case 'revoke':
+            return { ...leaver, outcome: answer === 'gone' ? 'gone' : 'closed' };
+        case 'end':
+            return leaver;
     }
 }
 function withoutTags(rule, keys) {
@@ -42021,120 +42160,191 @@ function withoutTags(rule, keys) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/rule.ts
+
+
+
+
+
+
+
+function openingName({ groupId, port, cidr }) {
+    return `port ${port} of ${groupId} for ${cidr}`;
+}
+/** The rule of a group for this port and source, if there is one. */
+function findRule(rules, { port, cidr }) {
+    return rules.find((rule) => rule.protocol === 'tcp' && rule.fromPort === port && rule.toPort === port && rule.cidr === cidr);
+}
+/** Opens one port for one address under the lease: makes the rule, joins the one of another run, or uses a foreign one. */
+async function openPort(opening, lease, outside) {
+    const { clock, log, signal } = outside;
+    const deadline = new Deadline(clock, 240_000);
+    const name = openingName(opening);
+    let joiner = newJoiner(lease.nonce);
+    for (;;) {
+        signal?.throwIfAborted();
+        const step = decideJoin(joiner, clock.now(), patience);
+        if (step.kind === 'hold') {
+            if (step.how === 'foreign')
+                log.info(`${name} was open already, by ${step.rule.id} that is not ours: used, and left as it is`);
+            if (step.how === 'joined')
+                log.info(`${name} is open already, by another run of ours: joined`);
+            return { ...opening, ruleId: step.rule.id, how: step.how };
+        }
+        if (step.kind === 'full')
+            throw new UserError(`${name}: ${step.rule.id} carries as many tags as AWS allows (50), so no further run can share it`, { next: 'let some of the runs behind this address end, or give them separate security groups' });
+        if (deadline.passed())
+            throw new UserError(`${name} could not be opened: another run has been closing the same rule all along`, { next: 'run the job again' });
+        if (step.kind === 'clear-closing')
+            log.warning(`${name}: the run that began to close ${step.rule.id} has not done so for ${duration_formatDuration(patience.closerPatience)}; its mark is removed`);
+        const waited = isWaiting(joiner);
+        joiner = learnJoin(joiner, step, await callToJoin(step, opening, lease, outside), clock.now());
+        if (isWaiting(joiner) && !waited)
+            log.info(`${name}: another run is closing the rule; waiting for it, then opening anew`);
+    }
+}
+async function callToJoin(step, opening, lease, { groups, clock, signal }) {
+    const [key, value] = leaseTag(lease);
+    if ('pause' in step && step.pause)
+        await clock.sleep(shortPause, signal);
+    switch (step.kind) {
+        case 'authorize':
+            return groups.authorize(opening, {
+                description: `${managedBy[1]} ${lease.repository} run ${lease.run}`,
+                tags: { [managedBy[0]]: managedBy[1], [key]: value },
+            });
+        case 'read':
+            return findRule(await groups.rules({ groupId: opening.groupId }), opening) ?? 'none';
+        case 'add-lease':
+            return groups.tag(step.rule.id, { [key]: value });
+        case 'clear-closing':
+            await groups.untag(step.rule.id, step.keys);
+            return 'cleared';
+    }
+}
+/** Ends leases on one rule, and closes the rule when no live one is left; then looks again. Throws when AWS refuses. */
+async function leaveRule(rule, mine, outside) {
+    const { groups, clock, signal } = outside;
+    let leaver = newLeaver(rule, mine);
+    let refusal;
+    for (;;) {
+        signal?.throwIfAborted();
+        const step = decideLeave(leaver, clock.now(), groups.now(), patience);
+        if (step.kind === 'end') {
+            // Alone on the rule it does not matter that the lease cannot be removed: it goes with the rule.
+            if (refusal && step.outcome !== 'closed' && step.outcome !== 'gone')
+                throw refusal;
+            if (step.outcome === 'full')
+                throw new UserError(`${rule.id} carries as many tags as AWS allows (50), and none of them is a lease: its closing cannot be announced`);
+            if (step.outcome === 'closed')
+                await verifyGone(rule, outside);
+            return step.outcome;
+        }
+        const answer = await callToLeave(step, rule, mine.nonce, outside).catch((error) => {
+            if (step.kind !== 'remove' || !(error instanceof call_AwsCallError) || error.kind !== 'denied')
+                throw error;
+            refusal = error;
+            return 'refused';
+        });
+        leaver = learnLeave(leaver, step, answer);
+    }
+}
+async function callToLeave(step, { id, groupId }, nonce, { groups, clock, signal }) {
+    switch (step.kind) {
+        case 'read':
+            if (step.pause)
+                await clock.sleep(shortPause, signal);
+            return (await groups.rules({ groupId })).find((rule) => rule.id === id) ?? 'none';
+        case 'remove':
+            await groups.untag(id, step.keys);
+            return 'removed';
+        case 'announce':
+            return groups.tag(id, { [closingKey(nonce)]: announcement(step.at) });
+        case 'withdraw':
+            await groups.untag(id, [closingKey(nonce)]);
+            return 'withdrawn';
+        case 'revoke':
+            return groups.revoke(groupId, id);
+    }
+}
+async function verifyGone({ id, groupId }, { groups, clock, signal }) {
+    for (let look = 0; look < 8; look++) {
+        const still = (await groups.rules({ groupId })).some((rule) => rule.id === id);
+        if (!still)
+            return;
+        await clock.sleep(shortPause, signal);
+    }
+    throw new Error(`AWS took the request to close ${id}, but still lists the rule`);
+}
+
 ;// CONCATENATED MODULE: ./src/closing.ts
 
 
 
 
 
+
 /**
- * Ends this step's leases and closes what nobody else needs: found by lease tag or by saved id, never by
- * address alone. Tries everything, several times, and then looks again. Running it twice does no harm.
+ * Ends this step's leases and closes what nobody else needs: found by lease tag or by saved id, never by address
+ * alone. Tries everything, several times, side by side, and then looks again. Running it twice does no harm.
  */
-async function closeAll(intent, outside) {
-    const closing = { results: [], failures: [] };
+async function closeAll(intent, outside, 
+/** Whether a request to open may still be on its way: its process was killed, or waited in vain for the answer. */
+{ inFlight }) {
     const deadline = new Deadline(outside.clock, 75_000);
-    for (const opening of intent.openings) {
+    return Promise.all(intent.openings.map(async (opening) => {
         const held = intent.held.find((one) => sameOpening(one, opening));
-        if (held?.how === 'foreign') {
-            closing.results.push({ opening, ruleId: held.ruleId, outcome: 'foreign' });
-            continue;
-        }
+        if (held?.how === 'foreign')
+            return { opening, ruleId: held.ruleId, outcome: 'foreign' };
         let ruleId = held?.ruleId;
-        for (let attempt = 0;; attempt++) {
+        for (let attempt = 0;; attempt++)
             try {
-                const closed = await closeOne(opening, held, intent, outside, (id) => {
-                    ruleId = id;
-                });
-                closing.results.push({ opening, ruleId, outcome: closed });
-                break;
+                const rule = await findOwn(opening, held, intent, outside, inFlight);
+                ruleId = rule?.id ?? ruleId;
+                const outcome = rule ? await leaveOwn(rule, held, intent, outside) : 'gone';
+                return { opening, ruleId, outcome };
             }
             catch (error) {
                 // What a person must mend does not mend itself; the SDK has tried everything else several times.
-                if (attempt >= 2 || deadline.passed() || outside.signal?.aborted || isHopeless(error)) {
-                    closing.failures.push({ opening, ruleId, error });
-                    break;
-                }
+                if (attempt >= 2 || deadline.passed() || outside.signal?.aborted || isHopeless(error))
+                    return { opening, ruleId, error };
                 outside.log.info(`closing ${ruleId ?? openingName(opening)} failed and is tried again: ${messageOf(error)}`);
                 await outside.clock.sleep(Math.min(2_000 * 2 ** attempt, deadline.remaining()));
             }
-        }
-    }
-    return closing;
+    }));
 }
-async function closeOne(opening, held, { nonce, startedAt }, outside, found) {
-    const { groups, clock, signal } = outside;
-    const look = async () => (await groups.rules({ groupId: opening.groupId })).find((rule) => (held && rule.id === held.ruleId) ||
-        (leaseKey(nonce) in rule.tags && findRule([rule], opening) !== undefined));
-    let rule = await look();
-    // The request to open may still have been on its way when its process was killed, and a rule just made may
-    // not be visible at once.
-    const looks = held && clock.now() - startedAt > 30_000 ? 0 : 3;
-    for (let again = 0; !rule && again < looks; again++) {
-        await clock.sleep(shortPause, signal);
-        rule = await look();
-    }
-    if (!rule)
-        return 'gone';
-    found(rule.id);
-    const outcome = await leaveRule(rule, { nonce, leases: [leaseKey(nonce)], created: held?.how === 'created' }, outside);
-    if (outcome === 'closed')
-        await verifyGone(rule, outside);
-    return outcome;
-}
-async function verifyGone(rule, { groups, clock, signal }) {
-    for (let look = 0; look < 8; look++) {
-        const still = (await groups.rules({ groupId: rule.groupId })).some(({ id }) => id === rule.id);
-        if (!still)
-            return;
+/** The rule by its saved id, or by the lease on it; undefined when it is gone or was never made. */
+async function findOwn(opening, held, { nonce, savedAt }, { groups, clock, signal }, inFlight) {
+    // A rule just made may not be visible at once.
+    const looks = held ? clock.now() - savedAt < 30_000 : inFlight;
+    for (let again = looks ? 3 : 0;; again--) {
+        const rule = (await groups.rules({ groupId: opening.groupId })).find((one) => (held && one.id === held.ruleId) ||
+            (leaseKey(nonce) in one.tags && findRule([one], opening) !== undefined));
+        if (rule || again === 0)
+            return rule;
         await clock.sleep(shortPause, signal);
     }
-    throw new Error(`AWS took the request to close ${rule.id}, but still lists the rule`);
 }
+const leaveOwn = (rule, held, { nonce }, outside) => leaveRule(rule, { nonce, leases: [leaseKey(nonce)], created: held?.how === 'created' }, outside);
 function isHopeless(error) {
-    return error instanceof AwsError && ['denied', 'credentials', 'missing'].includes(error.kind);
+    return error instanceof call_AwsCallError && error.kind !== 'unsure';
 }
 function sameOpening(a, b) {
     return a.groupId === b.groupId && a.port === b.port && a.cidr === b.cidr;
 }
-/** Ends early what this job opened in earlier steps: every lease that carries the job's mark. */
-async function closeJob(groupIds, { repository, run, job }, outside) {
+/** Rules with leases that this job took in earlier steps: every lease that carries the job's mark. */
+async function rulesOfJob(groupIds, { repository, run, job }, { groups }) {
     const rules = groupIds.length > 0
-        ? (await Promise.all(groupIds.map((groupId) => outside.groups.rules({ groupId })))).flat()
-        : await outside.groups.rules({ tag: [...managedBy] });
-    const closed = [];
-    const failures = [];
-    for (const rule of rules.filter(isManaged)) {
-        const own = leasesOf(rule).filter((lease) => lease.repository === repository && lease.run === run && lease.job === job);
-        if (own.length === 0)
-            continue;
-        try {
-            const outcome = await leaveRule(rule, { nonce: own[0].nonce, leases: own.map(({ nonce }) => leaseKey(nonce)), created: false }, outside);
-            if (outcome === 'closed')
-                await verifyGone(rule, outside);
-            closed.push({ rule, outcome });
-        }
-        catch (error) {
-            outside.signal?.throwIfAborted();
-            failures.push({ rule, error });
-        }
-    }
-    return { rules: closed, failures };
+        ? (await Promise.all(groupIds.map((groupId) => groups.rules({ groupId })))).flat()
+        : await groups.rules({ tag: [...managedBy] });
+    return rules
+        .filter(isManaged)
+        .map((rule) => ({
+        rule,
+        leases: leasesOf(rule).filter((lease) => lease.repository === repository && lease.run === run && lease.job === job),
+    }))
+        .filter(({ leases }) => leases.length > 0);
 }
-/** The command that closes a rule by hand; `ruleIds` may be shell that prints them. */
-function closeRuleCommand(region, groupId, ruleIds) {
-    return `aws ec2 revoke-security-group-ingress --region ${region} --group-id ${groupId} --security-group-rule-ids ${ruleIds}`;
-}
-/** The same for what a step set out to open: without an id the rule is named by the lease that it carries. */
-function closeCommand(region, { groupId }, ruleId, nonce) {
-    return closeRuleCommand(region, groupId, ruleId ??
-        `$(aws ec2 describe-security-group-rules --region ${region} --filters Name=group-id,Values=${groupId} 'Name=tag:${leaseKey(nonce)},Values=*' --query 'SecurityGroupRules[].SecurityGroupRuleId' --output text)`);
-}
-/** Says that something is open that should not be, and how to close it by hand. */
-function stillOpen(what, error, command) {
-    return new error_UserError(`${what} could not be closed and is still open: ${causeOf(error)}`, { next: command });
-}
-const causeOf = (error) => (error instanceof error_UserError ? error.message : messageOf(error));
 
 // EXTERNAL MODULE: external "node:net"
 var external_node_net_ = __nccwpck_require__(7030);
@@ -42193,18 +42403,26 @@ function judgeAnswer(url, body) {
     const other = notPublic(address);
     return other ? { url, failure: `answered ${address}, which is ${other}` } : { url, address };
 }
-/** The address that enough services agree on; `undecided` while those still to answer could make it so. */
+/**
+ * The address that enough services agree on, one of each kind: a service can be reached by IPv4 or by IPv6 and
+ * sees only that one. `undecided` while those still to answer could add to it.
+ */
 function countVotes(answers, { quorum, outstanding }) {
     const votes = new Map();
     for (const answer of answers)
         if ('address' in answer)
             votes.set(answer.address, (votes.get(answer.address) ?? 0) + 1);
-    const best = Math.max(0, ...votes.values());
-    const winner = [...votes].find(([, count]) => count >= quorum);
-    if (winner)
-        return { agreed: winner[0] };
-    if (best + outstanding >= quorum)
-        return { undecided: true };
+    const agreed = [];
+    for (const isOfKind of [external_node_net_.isIPv4, external_node_net_.isIPv6]) {
+        const ofKind = [...votes].filter(([address]) => isOfKind(address));
+        const winner = ofKind.find(([, count]) => count >= quorum);
+        if (winner)
+            agreed.push(winner[0]);
+        else if (Math.max(0, ...ofKind.map(([, count]) => count)) + outstanding >= quorum)
+            return { undecided: true };
+    }
+    if (agreed.length > 0)
+        return { agreed };
     return {
         disagreed: answers
             .map((answer) => `${answer.url}: ${'address' in answer ? answer.address : answer.failure}`)
@@ -42220,10 +42438,11 @@ function countVotes(answers, { quorum, outstanding }) {
 const userAgent = 'lockkeeper-ephemeral-ssh-ingress';
 const mostBytes = 1024;
 /**
- * The address this runner is seen with, by agreement of `quorum` services asked side by side. The first
- * agreement counts; slower services are dropped. Asked directly, never by a proxy: SSH does not go by it.
+ * The address this runner is seen with, or two, one of each kind, by agreement of `quorum` services asked side by
+ * side. Services whose answer cannot change the result any more are dropped. Asked directly, never by a proxy:
+ * SSH does not go by it.
  */
-async function lookUpAddress(urls, { quorum, timeoutMs = 5_000, signal, onAnswer, }) {
+async function lookUpAddresses(urls, { quorum, timeoutMs = 5_000, signal, onAnswer, }) {
     const stop = new AbortController();
     const given = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
     const answers = [];
@@ -42235,7 +42454,7 @@ async function lookUpAddress(urls, { quorum, timeoutMs = 5_000, signal, onAnswer
                 if ('agreed' in result)
                     resolve(result.agreed);
                 else if ('disagreed' in result)
-                    reject(new error_UserError(`the address of this runner is not known: ${quorum === 1 ? 'no service gave one' : `no ${quorum} services agree`}. ${result.disagreed}`, {
+                    reject(new UserError(`the address of this runner is not known: ${quorum === 1 ? 'no service gave one' : `no ${quorum} services agree`}. ${result.disagreed}`, {
                         next: 'run the job again, name other services in ip-lookup-url, or give the address in cidr',
                     }));
             };
@@ -42290,7 +42509,270 @@ function ask(url, signal, timeoutMs) {
     });
 }
 
+;// CONCATENATED MODULE: ../../node_modules/.pnpm/yocto-queue@1.2.2/node_modules/yocto-queue/index.js
+/*
+How it works:
+`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
+*/
+
+class Node {
+	value;
+	next;
+
+	constructor(value) {
+		this.value = value;
+	}
+}
+
+class Queue {
+	#head;
+	#tail;
+	#size;
+
+	constructor() {
+		this.clear();
+	}
+
+	enqueue(value) {
+		const node = new Node(value);
+
+		if (this.#head) {
+			this.#tail.next = node;
+			this.#tail = node;
+		} else {
+			this.#head = node;
+			this.#tail = node;
+		}
+
+		this.#size++;
+	}
+
+	dequeue() {
+		const current = this.#head;
+		if (!current) {
+			return;
+		}
+
+		this.#head = this.#head.next;
+		this.#size--;
+
+		// Clean up tail reference when queue becomes empty
+		if (!this.#head) {
+			this.#tail = undefined;
+		}
+
+		return current.value;
+	}
+
+	peek() {
+		if (!this.#head) {
+			return;
+		}
+
+		return this.#head.value;
+
+		// TODO: Node.js 18.
+		// return this.#head?.value;
+	}
+
+	clear() {
+		this.#head = undefined;
+		this.#tail = undefined;
+		this.#size = 0;
+	}
+
+	get size() {
+		return this.#size;
+	}
+
+	* [Symbol.iterator]() {
+		let current = this.#head;
+
+		while (current) {
+			yield current.value;
+			current = current.next;
+		}
+	}
+
+	* drain() {
+		while (this.#head) {
+			yield this.dequeue();
+		}
+	}
+}
+
+;// CONCATENATED MODULE: ../../node_modules/.pnpm/p-limit@7.3.3/node_modules/p-limit/index.js
+
+
+function pLimit(concurrency) {
+	let rejectOnClear = false;
+
+	if (typeof concurrency === 'object') {
+		({concurrency, rejectOnClear = false} = concurrency);
+	}
+
+	validateConcurrency(concurrency);
+
+	if (typeof rejectOnClear !== 'boolean') {
+		throw new TypeError('Expected `rejectOnClear` to be a boolean');
+	}
+
+	const queue = new Queue();
+	let activeCount = 0;
+
+	const resumeNext = () => {
+		// Process the next queued function if we're under the concurrency limit
+		if (activeCount < concurrency && queue.size > 0) {
+			activeCount++;
+			queue.dequeue().run();
+		}
+	};
+
+	const next = () => {
+		activeCount--;
+		resumeNext();
+	};
+
+	const run = async (function_, resolve, arguments_) => {
+		// Execute the function and capture the result promise
+		const result = (async () => function_(...arguments_))();
+
+		// Resolve immediately with the promise (don't wait for completion)
+		resolve(result);
+
+		// Wait for the function to complete (success or failure)
+		// We catch errors here to prevent unhandled rejections,
+		// but the original promise rejection is preserved for the caller
+		try {
+			await result;
+		} catch {}
+
+		// Decrement active count and process next queued function
+		next();
+	};
+
+	const enqueue = (function_, resolve, reject, arguments_) => {
+		const queueItem = {reject};
+
+		// Queue the internal resolve function instead of the run function
+		// to preserve the asynchronous execution context.
+		new Promise(internalResolve => { // eslint-disable-line promise/param-names
+			queueItem.run = internalResolve;
+			queue.enqueue(queueItem);
+		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
+
+		// Start processing immediately if we haven't reached the concurrency limit
+		if (activeCount < concurrency) {
+			resumeNext();
+		}
+	};
+
+	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
+		enqueue(function_, resolve, reject, arguments_);
+	});
+
+	Object.defineProperties(generator, {
+		activeCount: {
+			get: () => activeCount,
+		},
+		pendingCount: {
+			get: () => queue.size,
+		},
+		clearQueue: {
+			value() {
+				if (!rejectOnClear) {
+					queue.clear();
+					return;
+				}
+
+				const abortError = AbortSignal.abort().reason;
+
+				while (queue.size > 0) {
+					queue.dequeue().reject(abortError);
+				}
+			},
+		},
+		concurrency: {
+			get: () => concurrency,
+
+			set(newConcurrency) {
+				validateConcurrency(newConcurrency);
+				concurrency = newConcurrency;
+
+				queueMicrotask(() => {
+					// eslint-disable-next-line no-unmodified-loop-condition
+					while (activeCount < concurrency && queue.size > 0) {
+						resumeNext();
+					}
+				});
+			},
+		},
+		map: {
+			async value(iterable, function_) {
+				const promises = [];
+
+				try {
+					Array.from(iterable, (value, index) => {
+						const promise = generator(function_, value, index);
+						promises.push(promise);
+						return promise;
+					});
+				} catch (error) {
+					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
+					for (const promise of promises) {
+						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
+					}
+
+					throw error;
+				}
+
+				return Promise.all(promises);
+			},
+		},
+	});
+
+	return generator;
+}
+
+function limitFunction(function_, options) {
+	const limit = pLimit(options);
+
+	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
+	Object.defineProperty(limitedFunction, 'clearQueue', {
+		value: limit.clearQueue,
+	});
+
+	return limitedFunction;
+}
+
+function validateConcurrency(concurrency) {
+	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
+		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
+	}
+}
+
+;// CONCATENATED MODULE: ./src/leave-all.ts
+
+
+/** Leaves rules a few at a time; one that cannot be closed does not keep the others open. `as` signs the closing. */
+async function leaveAll(rules, outside) {
+    const left = await pLimit(4).map(rules, async ({ rule, leases, as }) => {
+        try {
+            return { rule, outcome: await leaveRule(rule, { nonce: as, leases, created: false }, outside) };
+        }
+        catch (error) {
+            outside.signal?.throwIfAborted();
+            return { rule, error };
+        }
+    });
+    return {
+        rules: left.filter((one) => 'outcome' in one),
+        failures: left.filter((one) => 'error' in one),
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/permission.ts
+
 
 
 /** Refuses to open what could not be closed. A refusal counts when it names the group itself. */
@@ -42299,216 +42781,136 @@ async function checkPermissions(openings, lease, { groups, log }) {
     const perGroup = new Map(openings.map((opening) => [opening.groupId, opening]));
     const as = { description: managedBy[1], tags: { [managedBy[0]]: managedBy[1], [key]: value } };
     const verdicts = await Promise.all([...perGroup.values()].flatMap((opening) => [groups.mayAuthorize(opening, as), groups.mayRevoke(opening)]));
-    const refused = verdicts.flatMap((one) => (one.verdict === 'refused' ? [one.error] : []));
-    if (refused.length > 0)
-        throw new error_UserError(`nothing was opened: ${refused.map(({ message }) => message).join('; ')}`, {
-            next: refused.map(({ next }) => next).join('; '),
-        });
+    refuse(verdicts, 'nothing was opened');
     if (verdicts.some(({ verdict }) => verdict === 'unclear'))
         log.info('the permission check by dry run was not conclusive; the calls themselves will tell');
 }
-
-;// CONCATENATED MODULE: ../../packages/probe/src/no-answer.ts
-const no_answer_words = {
-    ENOTFOUND: 'the name does not resolve',
-    EAI_AGAIN: 'the name server did not answer',
-    ECONNREFUSED: 'connection refused: nothing listens there',
-    ECONNRESET: 'the connection was reset',
-    EPIPE: 'the connection was reset',
-    EHOSTUNREACH: 'no route to the host',
-    ENETUNREACH: 'no route to the network',
-    ETIMEDOUT: 'the connection timed out',
-    UND_ERR_SOCKET: 'the other side closed the connection',
-    CERT_HAS_EXPIRED: 'the certificate has expired',
-    DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed; give its issuer in ca-certificates',
-    SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an unknown root; give it in ca-certificates',
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown',
-    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the issuer of the certificate is unknown; give it in ca-certificates',
-    EPROTO: 'no TLS is spoken there',
-    ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; is it http on this port?',
-};
-const tlsCode = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/;
-/** Sorts what a failed request threw, and says it in words. Happy eyeballs throw one error an address. */
-function explainNoAnswer(error) {
-    const causes = error instanceof AggregateError ? error.errors : [error];
-    const first = (causes.find((cause) => cause?.code) ?? error);
-    const code = String(first.code ?? first.name ?? 'unknown');
-    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-        return {
-            kind: 'tls',
-            code,
-            message: `the certificate is for another name: ${first.reason ?? first.message}`,
-        };
-    const addresses = causes
-        .filter((cause) => cause?.address)
-        .map((cause) => `${cause.address}:${cause.port}`)
-        .join(', ');
-    const text = no_answer_words[code] ?? first.message ?? code;
-    const message = `${text}${addresses ? ` (${addresses})` : ''}`;
-    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-        return { kind: 'dns', code, message };
-    if (tlsCode.test(code))
-        return { kind: 'tls', code, message };
-    if (code === 'ETIMEDOUT')
-        return { kind: 'timeout', code, message };
-    if (code.startsWith('HPE_'))
-        return { kind: 'protocol', code, message: `no HTTP is spoken there: ${first.message}` };
-    return { kind: 'connect', code, message };
+/** The same once there is a rule: what closing it takes is allowed on it, or it had better not stay open. */
+async function checkClosable(held, { groups }) {
+    const verdicts = await groups.mayClose({ id: held.ruleId, groupId: held.groupId });
+    refuse(verdicts, `${openingName(held)} is not kept open, because it could not be closed after the job`);
+}
+function refuse(verdicts, consequence) {
+    const refused = verdicts.flatMap((one) => (one.verdict === 'refused' ? [one.error] : []));
+    if (refused.length > 0)
+        throw new UserError(`${consequence}: ${refused.map(({ message }) => message).join('; ')}`, {
+            next: refused.map(({ next }) => next).join('; '),
+        });
 }
 
-// EXTERNAL MODULE: external "node:tls"
-var external_node_tls_ = __nccwpck_require__(1692);
-// EXTERNAL MODULE: external "node:zlib"
-var external_node_zlib_ = __nccwpck_require__(8522);
-;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
-
-
-
-
-
-
-
-const bodyLimit = 64 * 1024;
-const probe_userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
-class ProbeTimeout extends Error {
-    code = 'ETIMEDOUT';
+;// CONCATENATED MODULE: ../../packages/probe/src/blocker.ts
+const fromServer = ({ headers }, name) => name.test(headers.server ?? '');
+/** developers.cloudflare.com, Cloudflare 5xx errors: what it could not get from the origin. */
+const cloudflareOrigin = {
+    520: 'the origin gave Cloudflare an answer that it does not understand',
+    521: 'the origin refuses connections from Cloudflare',
+    522: 'the origin does not answer Cloudflare at all (a firewall or security group?)',
+    523: 'Cloudflare has no route to the origin',
+    524: 'the origin took too long for Cloudflare',
+    525: 'the TLS handshake of Cloudflare with the origin failed',
+    526: "the origin's certificate is not valid for Cloudflare (Full (strict))",
+};
+/** docs.aws.amazon.com, Application Load Balancer troubleshooting: what its own answers mean. */
+const balancer = {
+    502: 'the target closed the connection on the load balancer, or spoke no HTTP',
+    503: 'the load balancer has no target to ask',
+    504: 'the target did not answer the load balancer in time (its security group, or a slow app)',
+};
+const known = [
+    // Whatever its status: a bot challenge is not the app.
+    ({ headers }) => headers['cf-mitigated'] === 'challenge'
+        ? {
+            words: 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve',
+            inFront: true,
+        }
+        : undefined,
+    ({ headers }) => /^(challenge|captcha)$/.test(headers['x-amzn-waf-action'] ?? '')
+        ? {
+            words: 'AWS WAF challenges this client; allow the runner, or ask the load balancer with resolve',
+            inFront: true,
+        }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /cloudflare/i)
+        ? { words: 'from Cloudflare, which may refuse this client (WAF); ask the origin with resolve to tell' }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /awselb/i)
+        ? { words: 'the load balancer refuses this client (AWS WAF)', inFront: true }
+        : undefined,
+    ({ status }) => status === 429
+        ? {
+            words: 'it limits how often it may be asked; lengthen interval, or let the runner through',
+            inFront: true,
+        }
+        : undefined,
+    redirect,
+    ({ status, headers }) => status === 401 && headers['www-authenticate']
+        ? { words: 'it asks for a login; give headers' }
+        : undefined,
+    ({ status, body }) => status === 400 && /plain HTTP request was sent to HTTPS port/.test(body)
+        ? { words: 'TLS is spoken on this port; write https in url' }
+        : undefined,
+    ({ status, body }) => status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body)
+        ? { words: "the app refuses this Host (Django's ALLOWED_HOSTS?)" }
+        : undefined,
+    (seen) => fromServer(seen, /awselb/i) && balancer[seen.status] ? { words: balancer[seen.status] } : undefined,
+    (seen) => fromServer(seen, /cloudflare/i) && cloudflareOrigin[seen.status]
+        ? { words: cloudflareOrigin[seen.status] }
+        : undefined,
+    ({ body }) => /<title>Welcome to nginx!<\/title>/.test(body)
+        ? { words: "nginx's own welcome page: no site is set up for this name" }
+        : undefined,
+];
+/** Names what commonly stands between a runner and the app; undefined where nothing known does. Pure. */
+function blocker_blockerOf(seen) {
+    for (const look of known) {
+        const blocker = look(seen);
+        if (blocker)
+            return blocker;
+    }
+    return undefined;
+}
+const loginPage = /(^|[/._-])(log-?in|sign-?in|sso|oauth2?|saml|auth|cloudflareaccess)([/._?-]|$)/i;
+function redirect({ status, headers: { location } }) {
+    if (status < 300 || status > 399 || !location)
+        return undefined;
+    const to = location.split(/[?#]/)[0].slice(0, 200);
+    return {
+        words: loginPage.test(to)
+            ? `redirected to a login page (${to})`
+            : `redirected to ${to}; redirects are not followed`,
+    };
 }
 /**
- * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
- * build. Redirects are answers, not followed. Never throws for what the other side does.
+ * Where a cache says that it answered by itself: `x-cache: Hit from cloudfront`. Undefined for what came from
+ * the app, or was checked with it. Pure.
  */
-async function probe(target, { clock, signal }) {
-    signal?.throwIfAborted();
-    const at = clock.now();
-    const stop = new AbortController();
-    const awaited = target.url.protocol === 'tcp:' ? 'no connection' : 'no whole answer';
-    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${awaited} within ${formatDuration(target.timeout)}`)), target.timeout);
-    const cancel = () => stop.abort(signal?.reason);
-    signal?.addEventListener('abort', cancel, { once: true });
-    const seen = { address: '' };
-    try {
-        const answer = target.url.protocol === 'tcp:'
-            ? await connectOnly(target, seen, stop.signal)
-            : await probe_ask(target, seen, stop.signal);
-        return { answered: true, at, ms: clock.now() - at, address: seen.address, ...answer };
-    }
-    catch (error) {
-        signal?.throwIfAborted();
-        const cause = stop.signal.aborted ? stop.signal.reason : error;
-        const explained = cause instanceof ProbeTimeout
-            ? { kind: 'timeout', code: cause.code, message: cause.message }
-            : explainNoAnswer(cause);
-        return { answered: false, at, ms: clock.now() - at, address: seen.address, ...explained };
-    }
-    finally {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', cancel);
-    }
+function blocker_cacheOf(headers) {
+    const named = ['cf-cache-status', 'x-cache', 'x-vercel-cache', 'x-proxy-cache', 'cache-status'].find((name) => /\b(tcp_)?(mem_)?hit\b|^stale\b|^updating\b/i.test(headers[name] ?? ''));
+    // RFC 9111, 5.1: an Age is there when the answer was not made or checked for this question.
+    const age = Number(headers.age) > 0 ? `age: ${headers.age}` : undefined;
+    if (named)
+        return [`${named}: ${headers[named].slice(0, 60)}`, ...(age ? [age] : [])].join(', ');
+    return age;
 }
-const hostOf = (url) => url.hostname.replace(/^\[|\]$/g, '');
-const portOf = (url) => Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-async function connectOnly(target, seen, signal) {
-    const socket = await openSocket(target, signal);
-    seen.address = remoteOf(socket);
-    socket.destroy();
-    return { status: 0, headers: {}, body: '', truncated: false };
-}
-function openSocket({ url, resolve, connect }, signal) {
-    const host = resolve?.get(hostOf(url)) ?? hostOf(url);
-    if (connect)
-        return connect(host, portOf(url));
-    return new Promise((done, reject) => {
-        const socket = (0,external_node_net_.connect)({ host, port: portOf(url), autoSelectFamilyAttemptTimeout: 2500 });
-        const abort = () => socket.destroy(signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        socket.once('connect', () => {
-            signal.removeEventListener('abort', abort);
-            done(socket);
-        });
-        socket.once('error', reject);
-    });
-}
-async function probe_ask(target, seen, signal) {
-    const { url, method = 'GET', headers = {}, tls, connect } = target;
-    const secure = url.protocol === 'https:';
-    const trust = {
-        servername: (0,external_node_net_.isIP)(hostOf(url)) ? undefined : hostOf(url),
-        rejectUnauthorized: tls?.verify ?? true,
-        // What is given as `ca` counts in place of the default, not besides it.
-        ca: tls?.ca ? [...(0,external_node_tls_.getCACertificates)('default'), tls.ca] : undefined,
-    };
-    const options = {
-        method,
-        // Without an agent Node never reuses a socket; with `false` it would not ask createConnection either.
-        agent: connect ? undefined : false,
-        signal,
-        headers: {
-            'user-agent': probe_userAgent,
-            accept: '*/*',
-            connection: 'close',
-            'accept-encoding': 'identity',
-            'cache-control': 'no-cache, no-store',
-            pragma: 'no-cache',
-            ...headers,
-        },
-        ...(secure ? trust : {}),
-        // 250 ms an address, Node's own choice, is too short for a busy load balancer.
-        ...{ autoSelectFamilyAttemptTimeout: 2500 },
-    };
-    const pinned = target.resolve?.get(hostOf(url));
-    if (pinned)
-        options.lookup = pinLookup(pinned);
-    if (connect) {
-        const socket = await connect(pinned ?? hostOf(url), portOf(url));
-        signal.addEventListener('abort', () => socket.destroy(), { once: true });
-        options.createConnection = () => (secure ? (0,external_node_tls_.connect)({ socket: socket, ...trust }) : socket);
-    }
-    const response = await new Promise((resolve, reject) => {
-        const request = (secure ? external_node_https_.request : external_node_http_.request)(url, options, resolve);
-        request.on('socket', (socket) => {
-            const note = () => {
-                seen.address = remoteOf(socket);
-            };
-            if (socket.connecting)
-                socket.once('connect', note);
-            else
-                note();
-        });
-        request.once('error', reject);
-        request.end();
-    });
-    const { body, truncated } = await readBody(response, signal);
-    response.destroy();
-    const flat = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
-    return { status: response.statusCode ?? 0, headers: Object.fromEntries(flat), body, truncated };
-}
-function pinLookup(address) {
-    // An address is taken as it is; a name, such as a load balancer's own, is looked up in place of the URL's.
-    const family = (0,external_node_net_.isIP)(address);
-    return (_host, options, callback) => {
-        if (family === 0) {
-            Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 610, 23)).then(({ lookup }) => lookup(address, options, callback));
-            return;
-        }
-        if (options.all)
-            callback(null, [{ address, family }]);
-        else
-            callback(null, address, family);
-    };
-}
-const remoteOf = (socket) => {
-    const { remoteAddress, remotePort } = socket;
-    return remoteAddress ? `${remoteAddress}:${remotePort}` : '';
-};
+
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ../../packages/probe/src/body.ts
+
+/** Bytes of a body that are kept. */
+const body_bodyLimit = 64 * 1024;
 const decoders = {
     gzip: external_node_zlib_.createGunzip,
     deflate: external_node_zlib_.createInflate,
     br: external_node_zlib_.createBrotliDecompress,
 };
-/** At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. */
+/**
+ * At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. What is not UTF-8 in it
+ * becomes U+FFFD.
+ */
 async function readBody(response, signal) {
     const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
-    const stream = (decoder ? response.pipe(decoder) : response);
+    const stream = decoder ? response.pipe(decoder) : response;
     if (decoder)
         response.once('error', (error) => decoder.destroy(error));
     const abort = () => stream.destroy(signal.reason);
@@ -42519,17 +42921,797 @@ async function readBody(response, signal) {
         for await (const chunk of stream) {
             chunks.push(chunk);
             size += chunk.length;
-            if (size > bodyLimit)
+            if (size > body_bodyLimit)
                 break;
         }
     }
     finally {
         signal.removeEventListener('abort', abort);
+        response.destroy();
     }
-    return { body: Buffer.concat(chunks).subarray(0, bodyLimit).toString('utf8'), truncated: size > bodyLimit };
+    // Without the byte order mark, as browsers read JSON.
+    const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, body_bodyLimit));
+    return { body: text, truncated: size > body_bodyLimit };
 }
 
+;// CONCATENATED MODULE: ../../packages/probe/src/expectation.ts
+
+
+/** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
+function parseStatus(text) {
+    const ranges = text.split(',').map((part) => /^\s*([1-5]\d\d)(?:\s*-\s*([1-5]\d\d))?\s*$/.exec(part));
+    if (ranges.some((range) => !range))
+        return undefined;
+    return ranges.map((range) => [Number(range[1]), Number(range[2] ?? range[1])]);
+}
+/** Reads `json:path`, `header:Name` or `body:regex`; undefined for anything else. */
+function parseVersionSource(text) {
+    const [, kind, rest] = /^(json|header|body):(.+)$/s.exec(text) ?? [];
+    if (!rest)
+        return undefined;
+    if (kind === 'json')
+        return { kind, path: rest };
+    if (kind === 'header')
+        return { kind, name: rest.toLowerCase() };
+    try {
+        return { kind: 'body', pattern: new RegExp(rest) };
+    }
+    catch {
+        return undefined;
+    }
+}
+/** The value at `a.b[0].c` in parsed JSON; undefined where the path leads nowhere. */
+function atPath(json, path) {
+    let value = json;
+    for (const key of path
+        .replace(/\[(\d+)\]/g, '.$1')
+        .split('.')
+        .filter(Boolean)) {
+        if (value === null || typeof value !== 'object' || !Object.hasOwn(value, key))
+            return undefined;
+        value = value[key];
+    }
+    return value;
+}
+/**
+ * Whether what is served is what was shipped: equal, or both are commit hashes of which one begins with the
+ * other. Digits alone are no short hash: build 20261126 is not build 2026112601.
+ */
+function expectation_sameVersion(expected, served) {
+    if (expected === served)
+        return true;
+    const [short, long] = [expected, served]
+        .map((v) => v.toLowerCase())
+        .sort((a, b) => a.length - b.length);
+    const whole = long.length === 40 || long.length === 64 || /[a-f]/.test(short);
+    return whole && expectation_isHash(short) && expectation_isHash(long) && long.startsWith(short);
+}
+/** Whether a version looks like a commit hash, short or whole. */
+const expectation_isHash = (version) => /^[0-9a-f]{7,64}$/i.test(version);
+/** Holds a sample against the expectation. Pure. */
+function observe(sample, expectation) {
+    const { at, ms, connectMs, address, passedOver } = sample;
+    const seen = {
+        at,
+        ms,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        address,
+        ...(passedOver ? { passedOver } : {}),
+    };
+    if (!sample.answered)
+        return {
+            ...seen,
+            outcome: 'no-answer',
+            problem: oneLine(sample.message),
+            ...(sample.kind === 'no-route' ? { unmeasured: true } : {}),
+        };
+    if (sample.status === 0)
+        return { ...seen, outcome: 'good' };
+    const parsed = lazily(() => {
+        if (sample.truncated)
+            throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
+        return JSON.parse(sample.body);
+    });
+    const version = expectation.versionFrom && versionIn(sample.body, sample.headers, parsed, expectation.versionFrom);
+    const servedBy = expectation.servedBy && plain(sample.headers[expectation.servedBy] ?? '');
+    const found = {
+        ...seen,
+        ...(version === undefined ? {} : { version }),
+        ...(expectation.version === undefined
+            ? {}
+            : { rightVersion: version !== undefined && expectation_sameVersion(expectation.version, version) }),
+        ...(servedBy ? { servedBy } : {}),
+    };
+    const blocker = blockerOf(sample);
+    const cache = cacheOf(sample.headers);
+    const bad = (problem) => ({
+        ...found,
+        outcome: 'bad',
+        problem: oneLine(problem),
+        ...(blocker?.inFront ? { unmeasured: true } : {}),
+    });
+    if (blocker?.inFront ||
+        !expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
+        const wanted = expectation.status.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(', ');
+        return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
+    }
+    const named = blocker ? ` (${blocker.words})` : '';
+    if (expectation.body && !expectation.body.test(sample.body))
+        return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
+    for (const [path, wanted] of expectation.json ?? []) {
+        const document = parsed();
+        if ('error' in document)
+            return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}${named}`);
+        const value = atPath(document.value, path);
+        const text = typeof value === 'string' ? value : JSON.stringify(value);
+        if (text !== wanted)
+            return bad(`${path} is ${text === undefined ? 'missing' : expectation_short(text)}, expected ${wanted}`);
+    }
+    if (found.rightVersion === false) {
+        const what = version === undefined
+            ? `no version at ${expectation_describeSource(expectation.versionFrom)}`
+            : `serves ${version}`;
+        return bad(`${what}, expected ${expectation.version}${cache ? ` (from a cache, ${cache})` : ''}${named}`);
+    }
+    // What a cache answers tells nothing of the app, but that it once served the version expected.
+    if (cache && found.rightVersion === undefined)
+        return {
+            ...bad(`a cache answered, not the app (${cache}); keep this path out of the cache, or ask the origin with resolve`),
+            unmeasured: true,
+        };
+    return { ...found, outcome: 'good' };
+}
+const expectation_describeSource = (source) => source.kind === 'json'
+    ? `json:${source.path}`
+    : source.kind === 'header'
+        ? `header:${source.name}`
+        : `body:${source.pattern.source}`;
+function lazily(parse) {
+    let result;
+    return () => {
+        try {
+            result ??= { value: parse() };
+        }
+        catch (error) {
+            result = { error: error.message };
+        }
+        return result;
+    };
+}
+function versionIn(body, headers, parsed, source) {
+    if (source.kind === 'header')
+        return plain(headers[source.name] ?? '');
+    if (source.kind === 'body') {
+        const match = source.pattern.exec(body);
+        return match ? plain(match[1] ?? match[0]) : undefined;
+    }
+    const document = parsed();
+    const value = 'value' in document ? atPath(document.value, source.path) : undefined;
+    return typeof value === 'string' || typeof value === 'number' ? plain(String(value)) : undefined;
+}
+// What a server says is data: one line, short, no control characters.
+const expectation_short = (text) => (text.length > 80 ? `${text.slice(0, 80)}…` : text);
+const oneLine = (text) => text.replace(/[\p{C}\s]+/gu, ' ').slice(0, 500);
+const excerpt = (body) => JSON.stringify(body.slice(0, 80));
+/** A version or a name; undefined when nothing of it can be printed. */
+const plain = (text) => expectation_short(oneLine(text).trim()) || undefined;
+
+;// CONCATENATED MODULE: ../../packages/probe/src/sample.ts
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+const endpoint = (address, port) => `${address.includes(':') ? `[${address}]` : address}:${port}`;
+
+;// CONCATENATED MODULE: ../../packages/probe/src/no-answer.ts
+
+
+const no_answer_words = {
+    EAI_AGAIN: 'the name server did not answer',
+    ECONNREFUSED: 'connection refused: nothing listens there',
+    ECONNRESET: 'the connection was reset',
+    EPIPE: 'the connection was reset',
+    EHOSTUNREACH: 'no route to the host',
+    ENETUNREACH: 'no route to the network',
+    EADDRNOTAVAIL: 'no route to the network',
+    ETIMEDOUT: 'the connection timed out',
+    CERT_HAS_EXPIRED: 'the certificate has expired',
+    CERT_NOT_YET_VALID: 'the certificate is not valid yet',
+    DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed; give its issuer in ca-certificates',
+    SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an unknown root; give it in ca-certificates',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown; give that in ca-certificates',
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the issuer of the certificate is unknown; give it in ca-certificates',
+    EPROTO: 'no TLS is spoken there',
+    ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
+    ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
+    Z_BUF_ERROR: 'the body is cut short',
+};
+const tlsCode = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/;
+/** Codes that tell of the machine that asks, not of the one that is asked. */
+const noRoute = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
+/** Sorts what a failed request threw, and says it in words. A name with several addresses throws one error for each. */
+function explainNoAnswer(error) {
+    const causes = (error instanceof AggregateError ? error.errors : [error]);
+    // What an address said that could be reached tells more than that another could not.
+    const telling = causes.find(({ code }) => code && !noRoute.includes(code)) ??
+        causes.find(({ code }) => code) ??
+        error;
+    const code = String(telling.code ?? telling.name ?? 'unknown');
+    if (noRoute.includes(code) && causes.every(({ address }) => address && (0,external_node_net_.isIPv6)(address)))
+        return {
+            kind: 'no-route',
+            code,
+            message: `this machine has no route to IPv6 (${where(causes)}), and nothing was asked over IPv4`,
+        };
+    const inTurn = [...new Set(causes.map((cause) => sayCause(cause)))];
+    const message = inTurn
+        .map((text) => {
+        const at = where(causes.filter((cause) => sayCause(cause) === text));
+        return at ? `${text} (${at})` : text;
+    })
+        .join('; ');
+    return { kind: no_answer_kindOf(telling, code), code, message };
+}
+const where = (causes) => causes
+    .flatMap(({ address, port }) => (address && port !== undefined ? [endpoint(address, port)] : []))
+    .join(', ');
+function no_answer_kindOf(cause, code) {
+    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+        return 'dns';
+    if (tlsCode.test(code) || closedInHandshake(cause))
+        return 'tls';
+    if (code === 'ETIMEDOUT')
+        return 'timeout';
+    if (code.startsWith('HPE_') || code.startsWith('Z_'))
+        return 'protocol';
+    return 'connect';
+}
+function sayCause(cause) {
+    const { message } = cause;
+    const code = String(cause.code ?? cause.name ?? 'unknown');
+    if (code === 'ENOTFOUND')
+        return `the name ${cause.hostname ?? ''} does not resolve`.replace('  ', ' ');
+    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+        return `the certificate is for another name: ${cause.reason ?? message}`;
+    if (closedInHandshake(cause))
+        return no_answer_words.ERR_TLS_CLOSED;
+    if (message === 'socket hang up')
+        return 'the other side closed the connection without an answer';
+    if (message === 'aborted')
+        return 'the connection was reset in the middle of the answer';
+    if (code.startsWith('HPE_')) {
+        // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
+        if (cause.rawPacket?.[0] === 0x15)
+            return 'TLS is spoken there; write https (or wss) in url';
+        return `no HTTP is spoken there: ${message}`;
+    }
+    // OpenSSL's own message is a line of its source.
+    return (no_answer_words[code] ??
+        (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
+}
+const closedInHandshake = ({ message }) => /before secure TLS connection/.test(message ?? '');
+
+;// CONCATENATED MODULE: ../../packages/probe/src/attempt.ts
+
+
+class ProbeTimeout extends Error {
+    code = 'ETIMEDOUT';
+}
+/**
+ * Runs one attempt within its time (ms) and makes a sample of what came of it, good or bad. Throws nothing but
+ * the reason of the caller's signal.
+ */
+async function attempt(timeout, { clock, signal }, run) {
+    signal?.throwIfAborted();
+    const at = clock.now();
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${seen.missing} within ${duration_formatDuration(timeout)}${seen.hint}`)), timeout);
+    const cancel = () => stop.abort(signal?.reason);
+    signal?.addEventListener('abort', cancel, { once: true });
+    let connectMs;
+    const seen = {
+        address: '',
+        passedOver: [],
+        missing: 'no connection',
+        hint: '',
+        connected: () => {
+            connectMs = clock.now() - at;
+            seen.missing = 'connected, but no answer';
+            seen.hint = '';
+        },
+    };
+    const probed = () => ({
+        at,
+        ms: clock.now() - at,
+        address: seen.address,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        ...(seen.passedOver.length > 0 ? { passedOver: seen.passedOver } : {}),
+    });
+    try {
+        const answered = await run(seen, stop.signal);
+        return { answered: true, ...probed(), ...answered };
+    }
+    catch (error) {
+        signal?.throwIfAborted();
+        const cause = stop.signal.aborted ? stop.signal.reason : error;
+        const explained = cause instanceof ProbeTimeout
+            ? { kind: 'timeout', code: cause.code, message: cause.message }
+            : explainNoAnswer(cause);
+        return { answered: false, ...probed(), ...explained };
+    }
+    finally {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', cancel);
+    }
+}
+
+;// CONCATENATED MODULE: external "node:dns/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:dns/promises");
+// EXTERNAL MODULE: external "node:tls"
+var external_node_tls_ = __nccwpck_require__(1692);
+;// CONCATENATED MODULE: ../../packages/probe/src/connection.ts
+
+
+
+
+// Node's own choice, 250 ms an address, is too short for a busy load balancer.
+const attemptTimeout = 2500;
+const hostOf = (url) => url.hostname.replace(/^\[|\]$/g, '');
+const isSecure = (url) => url.protocol === 'https:' || url.protocol === 'wss:';
+const portOf = (url) => Number(url.port) || (isSecure(url) ? 443 : 80);
+/**
+ * Opens a fresh connection, secured where the URL says so. When the first address of a name takes none, the
+ * next is asked, as browsers do; a pinned address stands alone.
+ */
+async function openConnection(target, seen, signal) {
+    const socket = await openPlain(target, seen, signal);
+    try {
+        const connection = isSecure(target.url) ? await connection_secure(socket, target, seen, signal) : socket;
+        seen.connected();
+        return connection;
+    }
+    catch (error) {
+        socket.destroy();
+        throw error;
+    }
+}
+async function openPlain(target, seen, signal) {
+    const { url, connect } = target;
+    if (connect) {
+        const socket = await unlessAborted(signal, connect(pinnedFor(target) ?? hostOf(url), portOf(url)), (late) => late.destroy());
+        socket.on('error', () => { });
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        return socket;
+    }
+    const addresses = await addressesOf(target, signal);
+    seen.hint = ' (a firewall or security group that drops?)';
+    return connectToFirst(addresses, portOf(url), seen, signal);
+}
+const pinnedFor = ({ url, resolve, turn = 0 }) => {
+    const pinned = resolve?.get(hostOf(url));
+    return pinned?.[turn % pinned.length];
+};
+/** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
+async function addressesOf(target, signal) {
+    const name = pinnedFor(target) ?? hostOf(target.url);
+    const family = (0,external_node_net_.isIP)(name);
+    if (family !== 0)
+        return [{ address: name, family }];
+    const { lookup = (asked) => (0,promises_namespaceObject.lookup)(asked, { all: true, order: 'verbatim' }) } = target;
+    const found = await unlessAborted(signal, lookup(name));
+    const port = portOf(target.url);
+    const shunned = (one) => target.shun?.has(endpoint(one.address, port)) ?? false;
+    const wanted = found.filter((one) => !shunned(one));
+    const first = (target.turn ?? 0) % Math.max(1, wanted.length);
+    return [...wanted.slice(first), ...wanted.slice(0, first), ...found.filter(shunned)];
+}
+function connectToFirst(addresses, port, seen, signal) {
+    return new Promise((resolve, reject) => {
+        const socket = (0,external_node_net_.connect)({
+            // Any name will do: what it resolves to is given.
+            host: addresses.length === 1 ? addresses[0].address : 'several.invalid',
+            port,
+            autoSelectFamily: true,
+            autoSelectFamilyAttemptTimeout: attemptTimeout,
+            lookup: (_name, _options, callback) => callback(null, addresses),
+        });
+        const passOver = (address, code) => seen.passedOver.push({ address: endpoint(address, port), code });
+        socket.on('connectionAttemptFailed', (address, _port, _family, error) => passOver(address, error.code ?? 'unknown'));
+        socket.on('connectionAttemptTimeout', (address) => passOver(address, 'ETIMEDOUT'));
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        socket.on('error', reject);
+        socket.once('connect', () => {
+            seen.address = endpoint(socket.remoteAddress ?? '', socket.remotePort);
+            resolve(socket);
+        });
+    });
+}
+function connection_secure(socket, { url, tls }, seen, signal) {
+    const host = hostOf(url);
+    seen.missing = 'connected, but no end of the TLS handshake';
+    seen.hint = '';
+    return new Promise((resolve, reject) => {
+        const secured = (0,external_node_tls_.connect)({
+            socket: socket,
+            host,
+            // An address is verified, but never asked for by SNI (RFC 6066, 3).
+            servername: (0,external_node_net_.isIP)(host) ? undefined : host,
+            ALPNProtocols: ['http/1.1'],
+            rejectUnauthorized: tls?.verify ?? true,
+            secureContext: tls && contextOf(tls),
+        });
+        signal.addEventListener('abort', () => secured.destroy(signal.reason), { once: true });
+        secured.on('error', reject);
+        secured.once('close', () => reject(Object.assign(new Error('closed'), { code: 'ERR_TLS_CLOSED' })));
+        secured.once('secureConnect', () => resolve(secured));
+    });
+}
+const contexts = new WeakMap();
+/** Made once for each object: to read some 150 authorities takes longer than to ask. */
+function contextOf(trust) {
+    if (!trust.ca)
+        return undefined;
+    const known = contexts.get(trust);
+    if (known)
+        return known;
+    // What is given as `ca` counts in place of the default, not besides it.
+    const made = (0,external_node_tls_.createSecureContext)({ ca: [...(0,external_node_tls_.getCACertificates)('default'), trust.ca] });
+    contexts.set(trust, made);
+    return made;
+}
+/** What was promised, or the signal's reason as soon as it is aborted: getaddrinfo cannot be cancelled. */
+function unlessAborted(signal, promised, late) {
+    return new Promise((resolve, reject) => {
+        const abort = () => {
+            promised.then(late, () => { });
+            reject(signal.reason);
+        };
+        if (signal.aborted)
+            return abort();
+        signal.addEventListener('abort', abort, { once: true });
+        promised.then(resolve, reject);
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
+
+
+
+
+
+const probe_userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
+/** Headers of every question: by whom, and that no cache may answer. Given ones win, whatever their case. */
+function askingHeaders(given = {}) {
+    const lowered = Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]);
+    return {
+        'user-agent': probe_userAgent,
+        accept: '*/*',
+        'cache-control': 'no-cache, no-store',
+        pragma: 'no-cache',
+        ...Object.fromEntries(lowered),
+    };
+}
+/**
+ * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
+ * build. Redirects are answers, not followed. Never throws for what the other side does.
+ */
+function probe(target, outside) {
+    return attempt(target.timeout, outside, async (seen, signal) => {
+        const socket = await openConnection(target, seen, signal);
+        try {
+            if (target.url.protocol === 'tcp:')
+                return { status: 0, headers: {}, body: '', truncated: false };
+            return await askOver(socket, target, seen, signal);
+        }
+        finally {
+            socket.destroy();
+        }
+    });
+}
+async function askOver(socket, target, seen, signal) {
+    const { url, method = 'GET', headers } = target;
+    const response = await new Promise((resolve, reject) => {
+        const request = (isSecure(url) ? external_node_https_.request : external_node_http_.request)(url, {
+            method,
+            signal,
+            // Without an agent, which an `agent` of false would still make, the socket is asked for and used once.
+            agent: undefined,
+            createConnection: () => socket,
+            headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
+        }, resolve);
+        request.on('error', reject);
+        request.end();
+    });
+    return answerOf(response, seen, signal);
+}
+/** Status, headers and as much of the body as is kept. */
+async function answerOf(response, seen, signal) {
+    seen.missing = `answered ${response.statusCode}, but no end of its body`;
+    const { body, truncated } = await readBody(response, signal);
+    return { status: response.statusCode ?? 0, headers: headersOf(response), body, truncated };
+}
+/** By name in lower case; one that came several times is joined. */
+const headersOf = ({ headers }) => Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+
+;// CONCATENATED MODULE: ../../packages/probe/src/verdict.ts
+
+
+/** Answers that show which versions serve now; older ones are history. */
+const verdict_window = 10;
+/** Counts observations, oldest first. Pure. */
+function tallyOf(observations) {
+    const tally = {
+        probes: observations.length,
+        answered: 0,
+        good: 0,
+        measured: 0,
+        streak: 0,
+        connectionErrorsAfterGood: 0,
+        recentVersions: new Map(),
+        changedOver: false,
+        goodSinceChange: false,
+        versionsSeen: [],
+    };
+    let sinceChange;
+    for (const { outcome, version, rightVersion, unmeasured, problem } of observations) {
+        if (outcome !== 'no-answer')
+            tally.answered++;
+        if (!unmeasured)
+            tally.measured++;
+        if (outcome === 'good') {
+            tally.good++;
+            tally.streak++;
+        }
+        else {
+            tally.streak = 0;
+            tally.lastProblem = problem;
+            if (outcome === 'no-answer' && tally.good > 0) {
+                tally.connectionErrorsAfterGood++;
+                tally.lastConnectionError = problem;
+            }
+        }
+        if (sinceChange !== undefined)
+            sinceChange++;
+        if (version === undefined)
+            continue;
+        tally.lastVersion = version;
+        if (!tally.versionsSeen.includes(version))
+            tally.versionsSeen.push(version);
+        if (!rightVersion)
+            tally.changedOver = false;
+        else if (sinceChange === undefined) {
+            sinceChange = 1;
+            tally.changedOver = true;
+        }
+    }
+    tally.goodSinceChange = sinceChange !== undefined && tally.streak >= sinceChange;
+    const named = observations.flatMap(({ version }) => (version === undefined ? [] : [version]));
+    for (const version of named.slice(-verdict_window))
+        count(tally.recentVersions, version);
+    return tally;
+}
+/** Good answers in a row that make it healthy. */
+const neededInARow = (criteria, expectation) => expectation.version === undefined
+    ? criteria.consecutiveSuccesses
+    : Math.max(criteria.versionSuccesses, criteria.consecutiveSuccesses);
+/** `2 versions: v1 5 of 10, v2 5 of 10; expected v2 alone`. */
+const verdict_mixedVersions = (counts, expected) => `${counts.size} versions: ${sayShares(counts)}; expected ${expected} alone`;
+/**
+ * Judges one URL: undefined while it is too early to say. `probesLeft` is how many can still be made; when
+ * even good ones could not make it healthy, failure is certain and the verdict is now. No measurement is
+ * never success. Pure.
+ */
+function verdictOf(tally, criteria, expectation, probesLeft) {
+    if (tally.connectionErrorsAfterGood > criteria.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: verdict_tooManyUnanswered(tally, criteria) };
+    const needed = neededInARow(criteria, expectation);
+    if (tally.streak >= needed) {
+        const version = tally.lastVersion === undefined ? '' : `, version ${tally.lastVersion}`;
+        return { verdict: 'healthy', reason: `${tally.streak} good answers in a row${version}` };
+    }
+    if (tally.streak + probesLeft >= needed)
+        return undefined;
+    if (tally.probes === 0)
+        return { verdict: 'inconclusive', reason: 'nothing was measured before the time was up' };
+    if (tally.measured === 0)
+        return { verdict: 'inconclusive', reason: `the app was never reached: ${tally.lastProblem}` };
+    const { version: expected } = expectation;
+    if (expected !== undefined && tally.answered > 0) {
+        const wrong = wrongVersion(tally, expected, expectation);
+        if (wrong)
+            return { verdict: 'unhealthy', reason: wrong };
+    }
+    if (tally.streak === tally.probes || tally.goodSinceChange)
+        return {
+            verdict: 'inconclusive',
+            reason: `${tally.streak} good answers in a row${expected === undefined ? '' : `, version ${tally.lastVersion}`}, ${needed} needed, before the time was up`,
+        };
+    return {
+        verdict: 'unhealthy',
+        reason: `${tally.good} of ${tally.probes} probes were good, never ${needed} in a row; last: ${tally.lastProblem}`,
+    };
+}
+const verdict_tooManyUnanswered = ({ connectionErrorsAfterGood, lastConnectionError, }, { maxConnectionErrors }) => `${connectionErrorsAfterGood} probes were not answered after the first good one (${maxConnectionErrors} allowed): ${lastConnectionError}`;
+/** The three ways for a version to be wrong: unknown, mixed, or another than expected. */
+function wrongVersion(tally, expected, { versionFrom }) {
+    if (tally.changedOver)
+        return undefined;
+    const [recent] = tally.recentVersions.keys();
+    if (recent === undefined)
+        return `the version is unknown: ${tally.lastProblem ?? `none at ${describeSource(versionFrom)}`}`;
+    if (tally.recentVersions.size > 1)
+        return verdict_mixedVersions(tally.recentVersions, expected);
+    if (sameVersion(expected, recent))
+        return undefined;
+    const kind = isHash(expected) === isHash(recent)
+        ? ''
+        : '; one is a commit hash, the other is not: is it the same kind?';
+    return `still serves ${recent}, expected ${expected}${kind}`;
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/soak.ts
+
+
+
+const emptySoak = (connectionErrorsBefore = 0) => ({
+    good: 0,
+    bad: 0,
+    unanswered: 0,
+    unmeasured: 0,
+    slow: 0,
+    times: [],
+    connectTimes: [],
+    connectionErrorsAfterGood: connectionErrorsBefore,
+    versions: new Map(),
+    servedBy: new Map(),
+    wrongVersion: false,
+});
+/** Counts one more observation in. */
+function addToSoak(tally, seen, { maxP95 }) {
+    const { outcome, ms, connectMs, problem, version, rightVersion, unmeasured, servedBy } = seen;
+    if (outcome === 'no-answer') {
+        tally.unanswered++;
+        tally.connectionErrorsAfterGood++;
+        tally.lastConnectionError = problem;
+    }
+    else if (unmeasured) {
+        tally.unmeasured++;
+        tally.lastUnmeasured = problem;
+    }
+    else if (outcome === 'bad') {
+        tally.bad++;
+        tally.lastProblem = problem;
+    }
+    else {
+        tally.good++;
+        tally.times.push(ms);
+        tally.connectTimes.push(connectMs ?? 0);
+        if (ms > maxP95)
+            tally.slow++;
+    }
+    if (servedBy !== undefined)
+        count(tally.servedBy, servedBy);
+    if (version === undefined)
+        return;
+    count(tally.versions, version);
+    if (rightVersion === false)
+        tally.wrongVersion = true;
+}
+/** Every limit with its measurement, over `seconds` of soak. Pure. */
+function limitRows(tally, limits, seconds, ahead) {
+    const { good, bad } = tally;
+    const answers = good + bad;
+    const p95 = percentile(sorted(tally.times), 95);
+    const now = limitsHeld(tally, limits, seconds);
+    const best = limitsHeld(atBest(tally, ahead), limits, seconds + ahead.seconds);
+    const state = (name) => (now[name] ? 'held' : best[name] ? 'open' : 'broken');
+    return [
+        {
+            name: 'errors',
+            allowed: `at most ${percent(limits.maxErrorRate)}`,
+            measured: `${percent(answers === 0 ? 0 : bad / answers)} (${bad} of ${answers})`,
+            state: state('errors'),
+        },
+        {
+            name: 'p95',
+            allowed: `at most ${limits.maxP95} ms`,
+            measured: `${upwards(p95)} ms`,
+            state: state('p95'),
+        },
+        {
+            name: 'good answers',
+            allowed: limits.minRps > 0 ? `at least ${limits.minRps} a second` : 'any',
+            measured: `${rate(good, seconds)} a second`,
+            state: state('good answers'),
+        },
+        {
+            name: 'samples',
+            allowed: `at least ${limits.minSamples}`,
+            measured: `${good}`,
+            state: state('samples'),
+        },
+    ];
+}
+const atBest = ({ good, bad, slow }, ahead) => ({
+    good: good + ahead.answers,
+    bad,
+    slow,
+});
+function limitsHeld({ good, bad, slow }, limits, seconds) {
+    return {
+        // The share of a percentage is seldom a binary fraction: 0.29 × 100 is less than 29.
+        errors: bad <= limits.maxErrorRate * (good + bad) + 1e-9,
+        // Nearest rank: the value at this place in the sorted row is the percentile, so this many may lie above.
+        p95: slow <= good - Math.ceil((95 * good) / 100),
+        'good answers': good >= limits.minRps * seconds,
+        samples: good >= limits.minSamples,
+    };
+}
+/**
+ * Judges a soak: undefined while the outcome is open. When even good and fast answers could not mend a limit,
+ * failure is certain and the verdict is now. Fewer measurements than asked for are inconclusive. Pure.
+ */
+function soakVerdict(tally, limits, seconds, ahead) {
+    if (tally.wrongVersion)
+        return { verdict: 'unhealthy', reason: `in the soak, ${sayVersions(tally, limits.version)}` };
+    if (tally.connectionErrorsAfterGood > limits.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: tooManyUnanswered(tally, limits) };
+    const best = atBest(tally, ahead);
+    const held = limitsHeld(best, limits, seconds + ahead.seconds);
+    const rest = ahead.answers === 0 ? '' : ', which no rest of the soak can mend';
+    const row = (name) => limitRows(tally, limits, seconds, ahead).find((one) => one.name === name);
+    // Bad answers are measurements, too, though they prove nothing good.
+    if (!held.errors && best.good + best.bad >= limits.minSamples)
+        return { verdict: 'unhealthy', reason: `${sayRow(row('errors'))}${rest}; last: ${tally.lastProblem}` };
+    const { unmeasured } = tally;
+    if (unmeasured > limits.maxErrorRate * (best.good + best.bad + unmeasured) + 1e-9)
+        return {
+            verdict: 'inconclusive',
+            reason: `${unmeasured} of ${tally.good + tally.bad + unmeasured} answers were not the app's${rest}; last: ${tally.lastUnmeasured}`,
+        };
+    if (!held.samples) {
+        const last = tally.lastProblem ?? tally.lastConnectionError;
+        return {
+            verdict: 'inconclusive',
+            reason: `${tally.good} good answers in ${formatDuration(seconds * 1000)} of soak, at least ${limits.minSamples} needed to judge${rest}${last ? `; last: ${last}` : ''}`,
+        };
+    }
+    const broken = [
+        ...(held.p95 ? [] : [`${sayRow(row('p95'))}${farAway(tally)}`]),
+        ...(held['good answers'] ? [] : [sayRow(row('good answers'))]),
+    ];
+    if (broken.length > 0)
+        return { verdict: 'unhealthy', reason: `${broken.join('; ')}${rest}` };
+    if (ahead.answers > 0)
+        return undefined;
+    return {
+        verdict: 'healthy',
+        reason: `soaked ${formatDuration(seconds * 1000)}: p95 ${row('p95').measured}, errors ${row('errors').measured}, ${row('good answers').measured}`,
+    };
+}
+const sayRow = ({ name, measured, allowed }) => `${name} ${measured}, ${allowed} ${allowed.startsWith('at most') ? 'allowed' : 'needed'}`;
+function sayVersions({ versions }, expected) {
+    return versions.size > 1
+        ? mixedVersions(versions, expected)
+        : `${[...versions.keys()][0]} answered, expected ${expected}`;
+}
+/** Where most of the time goes by before the app is asked, it is not the app that is slow. */
+function farAway({ times, connectTimes }) {
+    const [whole, connecting] = [percentile(sorted(times), 50), percentile(sorted(connectTimes), 50)];
+    return connecting > whole / 2
+        ? ` (${Math.round(connecting)} ms of the median ${Math.round(whole)} ms pass until the connection stands: the way there is slow, not the app)`
+        : '';
+}
+const sorted = (values) => values.toSorted((a, b) => a - b);
+const percent = (share) => `${Number((share * 100).toFixed(2))} %`;
+/** Not rounded onto the good side of a limit that is broken. */
+const upwards = (ms) => Math.ceil(ms - 0.001);
+const rate = (good, seconds) => seconds > 0 ? `${Math.floor((good / seconds) * 10) / 10}` : '0';
+
 ;// CONCATENATED MODULE: ../../packages/probe/src/index.ts
+
+
+
 
 
 
@@ -42598,7 +43780,7 @@ async function waitReachable(targets, { cidrs, timeoutMs, clock, signal, say, at
                 last = met;
                 if (met.code !== shown) {
                     shown = met.code;
-                    say(`${name} is not open yet (${met.message}), ${formatDuration(clock.now() - started)}`);
+                    say(`${name} is not open yet (${met.message}), ${duration_formatDuration(clock.now() - started)}`);
                 }
                 return undefined;
             }, { clock, deadline, interval: 1_000, signal, what: name });
@@ -42607,9 +43789,9 @@ async function waitReachable(targets, { cidrs, timeoutMs, clock, signal, say, at
             if (!(error instanceof TimeoutError))
                 throw error;
             const { message, next } = explainShut(target, last, cidrs);
-            throw new error_UserError(`waited ${formatDuration(timeoutMs)}: ${message}`, { next });
+            throw new UserError(`waited ${duration_formatDuration(timeoutMs)}: ${message}`, { next });
         }
-        say(`${name} accepts connections after ${formatDuration(clock.now() - started)}`);
+        say(`${name} accepts connections after ${duration_formatDuration(clock.now() - started)}`);
     }));
 }
 
@@ -42656,34 +43838,31 @@ const outcomes = {
     'not-ours': 'left as it is: not ours any more',
     foreign: 'left as it is: not ours',
 };
+const failed = '**STILL OPEN**';
 const outcomeInWords = (outcome) => outcomes[outcome];
 /** The section that post adds. */
-function closedSummary(closing, commands) {
-    const rows = [
-        ...closing.results.map(({ opening, ruleId, outcome }) => [opening, ruleId, outcomes[outcome]]),
-        ...closing.failures.map(({ opening, ruleId }) => [opening, ruleId, '**STILL OPEN**']),
-    ];
+function closedSummary(endings, commands) {
     return [
         '### Ephemeral SSH ingress: after the job',
         '',
-        closing.failures.length > 0 ? '❌ Not everything could be closed.' : '🔒 Nothing of this step is open.',
+        commands.length > 0 ? '❌ Not everything could be closed.' : '🔒 Nothing of this step is open.',
         '',
-        table(['Group', 'Port', 'Address', 'Rule', 'Result'], rows.map(([opening, ruleId, result]) => [
-            code(opening.groupId),
-            String(opening.port),
-            code(opening.cidr),
-            ruleId ? code(ruleId) : '',
-            result,
+        table(['Group', 'Port', 'Address', 'Rule', 'Result'], endings.map((ending) => [
+            code(ending.opening.groupId),
+            String(ending.opening.port),
+            code(ending.opening.cidr),
+            ending.ruleId ? code(ending.ruleId) : '',
+            'outcome' in ending ? outcomes[ending.outcome] : failed,
         ])),
         ...(commands.length > 0 ? ['', 'Close by hand:', '', '```sh', ...commands, '```'] : []),
         '',
     ].join('\n');
 }
 /** The section of `mode: close` and `mode: sweep`. */
-function endedSummary(title, line, closed, failures) {
+function endedSummary(title, line, { rules, failures }) {
     const rows = [
-        ...closed.map(({ rule, outcome }) => [rule, outcomes[outcome]]),
-        ...failures.map(({ rule }) => [rule, '**STILL OPEN**']),
+        ...rules.map(({ rule, outcome }) => [rule, outcomes[outcome]]),
+        ...failures.map(({ rule }) => [rule, failed]),
     ];
     return [
         `### Ephemeral SSH ingress: ${title}`,
@@ -42699,42 +43878,55 @@ function endedSummary(title, line, closed, failures) {
     ].join('\n');
 }
 
+;// CONCATENATED MODULE: ./src/still-open.ts
+
+
+/** The command that closes a rule by hand; `ruleIds` may be shell that prints them. */
+function closeRuleCommand(region, groupId, ruleIds) {
+    return `aws ec2 revoke-security-group-ingress --region ${region} --group-id ${groupId} --security-group-rule-ids ${ruleIds}`;
+}
+/** The same for what a step set out to open: without an id the rule is named by the lease that it carries. */
+function closeCommand(region, { groupId }, ruleId, nonce) {
+    return closeRuleCommand(region, groupId, ruleId ??
+        `$(aws ec2 describe-security-group-rules --region ${region} --filters Name=group-id,Values=${groupId} 'Name=tag:${leaseKey(nonce)},Values=*' --query 'SecurityGroupRules[].SecurityGroupRuleId' --output text)`);
+}
+/** Says that something is open that should not be, and how to close it by hand. */
+function stillOpen(what, error, command) {
+    return new UserError(`${what} could not be closed and is still open: ${causeOf(error)}`, { next: command });
+}
+const causeOf = (error) => (error instanceof UserError ? error.message : messageOf(error));
+
 ;// CONCATENATED MODULE: ./src/sweep.ts
 
 
-/** Ends every expired lease in these groups, of whatever repository; closes rules that no live lease holds. */
-async function sweep(groupIds, nonce, outside) {
-    const swept = { closed: [], failures: [] };
-    for (const groupId of groupIds)
-        for (const rule of await outside.groups.rules({ groupId })) {
-            const now = outside.clock.now();
-            if (!isManaged(rule))
-                continue;
-            const expired = expiredKeys(rule, now);
-            try {
-                if (hasLiveLease(rule, now)) {
-                    if (expired.length > 0)
-                        await outside.groups.untag(rule.id, expired);
-                    continue;
-                }
-                // A rule that somebody is closing right now has no lease either; leaving it twice does no harm.
-                if ((await leaveRule(rule, { nonce, leases: expired, created: false }, outside)) === 'closed')
-                    swept.closed.push(rule);
-            }
-            catch (error) {
-                outside.signal?.throwIfAborted();
-                swept.failures.push({ rule, error });
-            }
-        }
-    return swept;
+
+/** Which rules a sweep has to do with. A rule that somebody is closing right now has no lease either; two may close it. */
+function dueOf(rules, now) {
+    const managed = rules.filter(isManaged);
+    return {
+        ended: managed.filter((rule) => !hasLiveLease(rule, now)),
+        littered: managed.filter((rule) => hasLiveLease(rule, now) && expiredKeys(rule, now).length > 0),
+    };
 }
-/** Ids of the rules that a sweep would close. */
-async function listExpired(groupIds, { groups, clock }) {
-    const rules = (await Promise.all(groupIds.map((groupId) => groups.rules({ groupId })))).flat();
-    const now = clock.now();
-    return rules
-        .filter((rule) => isManaged(rule) && !hasLiveLease(rule, now) && expiredKeys(rule, now).length > 0)
-        .map(({ id }) => id);
+/** What a sweep of these groups would do now. */
+async function findDue(groupIds, { groups }) {
+    const rules = await Promise.all(groupIds.map((groupId) => groups.rules({ groupId })));
+    return dueOf(rules.flat(), groups.now());
+}
+/** Ends every expired lease in these groups, of whatever repository; closes rules that no live lease holds. */
+async function sweep(groupIds, outside) {
+    const { groups, log, signal } = outside;
+    const { ended, littered } = await findDue(groupIds, outside);
+    for (const rule of littered)
+        try {
+            await groups.untag(rule.id, expiredKeys(rule, groups.now()));
+        }
+        catch (error) {
+            signal?.throwIfAborted();
+            log.warning(`${rule.id} in ${rule.groupId} carries expired leases that stay on it: ${causeOf(error)}`);
+        }
+    const as = newNonce();
+    return leaveAll(ended.map((rule) => ({ rule, leases: expiredKeys(rule, groups.now()), as })), outside);
 }
 
 ;// CONCATENATED MODULE: ./src/ingress.ts
@@ -42747,29 +43939,36 @@ async function listExpired(groupIds, { groups, clock }) {
 
 
 
+
+
+
 const nothing = { cidrs: [], ruleIds: [], expiresAt: '', sweptIds: [], summary: '', failures: [] };
 /** `mode: open`: sweeps, then lets this runner in, everywhere or nowhere. */
 async function ingress_open(inputs, outside) {
-    const { log, clock, holder } = outside;
-    const cidrs = inputs.cidrs.length > 0 ? inputs.cidrs : [await detect(inputs, outside)];
-    const lease = { ...holder, nonce: newNonce(), expiresAt: clock.now() + inputs.ttlMs };
+    const { log, groups, holder } = outside;
+    // The look-up and the first calls to AWS wait for different things. Neither is left half done when the other fails.
+    const [found, swept] = await Promise.allSettled([
+        inputs.cidrs.length > 0 ? inputs.cidrs : detect(inputs, outside),
+        inputs.dryRun ? previewSweep(inputs.groupIds, outside) : sweepFirst(inputs.groupIds, outside),
+    ]);
+    if (found.status === 'rejected')
+        throw found.reason;
+    if (swept.status === 'rejected')
+        throw swept.reason;
+    const cidrs = found.value;
+    const sweptIds = swept.value;
+    warnOfSkew(outside);
+    const lease = { ...holder, nonce: newNonce(), expiresAt: groups.now() + inputs.ttlMs };
     const expiresAt = isoSeconds(lease.expiresAt);
     const openings = inputs.groupIds.flatMap((groupId) => inputs.ports.flatMap((port) => cidrs.map((cidr) => ({ groupId, port, cidr }))));
     await checkPermissions(openings, lease, outside);
     if (inputs.dryRun) {
         for (const opening of openings)
             log.info(`would open ${openingName(opening)} until ${expiresAt}`);
-        for (const id of await listExpired(inputs.groupIds, outside))
-            log.info(`would close ${id}, whose lease has expired`);
         return { ...nothing, cidrs, expiresAt, summary: planSummary(openings, expiresAt) };
     }
-    const swept = await sweep(inputs.groupIds, newNonce(), outside);
-    logSwept(swept, outside);
-    for (const { rule, error } of swept.failures)
-        log.warning(`${rule.id} in ${rule.groupId} has expired but could not be closed: ${causeOf(error)}`);
     const held = await openAll(inputs, openings, lease, outside);
-    log.info(`the lease ends at ${expiresAt}, in ${formatDuration(inputs.ttlMs)}; a job that runs longer may be shut out`);
-    const sweptIds = swept.closed.map(({ id }) => id);
+    log.info(`the lease ends at ${expiresAt}, in ${duration_formatDuration(inputs.ttlMs)}; a job that runs longer may be shut out`);
     return {
         ...nothing,
         cidrs,
@@ -42794,56 +43993,57 @@ async function reach(inputs, { cidrs }, outside) {
 }
 /** `mode: close`: ends the leases of this job early. */
 async function ingress_close({ groupIds, region, dryRun }, outside) {
-    const { log, holder } = outside;
+    const { log, groups, holder } = outside;
+    const own = await rulesOfJob(groupIds, holder, outside);
+    if (own.length === 0)
+        log.notice('this job holds no lease (any more): there is nothing to close');
+    const keysOf = (leases) => leases.map(({ nonce }) => leaseKey(nonce));
     if (dryRun) {
-        log.info(`would end the leases of run ${holder.run}, job ${holder.job}; nothing was changed`);
+        for (const { rule, leases } of own) {
+            const shared = hasLiveLease(rule, groups.now(), keysOf(leases));
+            log.info(`would end this job's lease on ${rule.id} in ${rule.groupId} and ${shared ? 'leave it to the other runs that hold one' : 'close it'}; nothing was changed`);
+        }
         return nothing;
     }
-    const { rules, failures } = await closeJob(groupIds, holder, outside);
-    for (const { rule, outcome } of rules)
-        log.info(`${rule.id} in ${rule.groupId}: ${outcomeInWords(outcome)}`);
-    if (rules.length + failures.length === 0)
-        log.notice('this job holds no lease (any more): there is nothing to close');
+    const ended = await leaveAll(own.map(({ rule, leases }) => ({ rule, leases: keysOf(leases), as: leases[0].nonce })), outside);
+    logEnded(ended, outside);
     return {
         ...nothing,
-        summary: endedSummary('closed early', '🔒 This job needs no port any more.', rules, failures),
-        failures: stillOpenRules(failures, region),
+        summary: endedSummary('closed early', '🔒 This job needs no port any more.', ended),
+        failures: stillOpenRules(ended, region),
     };
 }
 /** `mode: sweep`: ends what has expired, and nothing else. */
 async function sweepOnly({ groupIds, region, dryRun }, outside) {
-    const { log } = outside;
     if (dryRun) {
-        const expired = await listExpired(groupIds, outside);
-        log.info(expired.length > 0 ? `would close ${expired.join(', ')}; nothing was changed` : 'no lease has expired');
+        const due = await previewSweep(groupIds, outside);
+        outside.log.info(due.length > 0 ? 'nothing was changed' : 'no lease has expired');
         return nothing;
     }
-    const swept = await sweep(groupIds, newNonce(), outside);
-    logSwept(swept, outside);
-    if (swept.closed.length + swept.failures.length === 0)
-        log.info('no lease has expired');
+    const ended = await sweep(groupIds, outside);
+    warnOfSkew(outside);
+    logEnded(ended, outside);
+    const sweptIds = closedIds(ended);
     return {
         ...nothing,
-        sweptIds: swept.closed.map(({ id }) => id),
-        summary: endedSummary('sweep', `🧹 Closed ${swept.closed.length} expired.`, swept.closed.map((rule) => ({ rule, outcome: 'closed' })), swept.failures),
-        failures: stillOpenRules(swept.failures, region),
+        sweptIds,
+        summary: endedSummary('sweep', `🧹 Closed ${sweptIds.length} expired.`, ended),
+        failures: stillOpenRules(ended, region),
     };
-}
-function stillOpenRules(failures, region) {
-    return failures.map(({ rule, error }) => stillOpen(`${rule.id} in ${rule.groupId}`, error, closeRuleCommand(region, rule.groupId, rule.id)));
 }
 /** After the job: closes what the record says was opened. */
 async function closeAfter(record, outside) {
-    const { log, clock } = outside;
-    const closing = await closeAll(record, outside);
-    for (const { opening, ruleId, outcome } of closing.results)
-        log.info(`${openingName(opening)}${ruleId ? ` (${ruleId})` : ''}: ${outcomeInWords(outcome)}`);
-    if (clock.now() > record.expiresAt)
+    const { log, groups } = outside;
+    const endings = await closeAll(record, outside, { inFlight: true });
+    for (const ending of endings)
+        if ('outcome' in ending)
+            log.info(`${nameOf(ending)}: ${outcomeInWords(ending.outcome)}`);
+    if (groups.now() > record.expiresAt)
         log.warning(`the lease ended at ${isoSeconds(record.expiresAt)}, before this job did: another run could have closed the port; raise ttl`);
-    const commands = closing.failures.map(({ opening, ruleId }) => closeCommand(record.region, opening, ruleId, record.nonce));
+    const failures = stillOpenEndings(endings, record);
     return {
-        summary: closedSummary(closing, commands),
-        failures: closing.failures.map(({ opening, ruleId, error }, index) => stillOpen(`${openingName(opening)}${ruleId ? ` (${ruleId})` : ''}`, error, commands[index])),
+        summary: closedSummary(endings, failures.flatMap(({ next }) => next ?? [])),
+        failures,
     };
 }
 /** All or nothing: what was opened before one failed is closed at once, and by post again. */
@@ -42855,7 +44055,7 @@ async function openAll({ region, roleToAssume }, openings, lease, outside) {
         region,
         roleToAssume,
         route,
-        startedAt: clock.now(),
+        savedAt: clock.now(),
         expiresAt: lease.expiresAt,
         openings,
         held,
@@ -42867,29 +44067,70 @@ async function openAll({ region, roleToAssume }, openings, lease, outside) {
             held.push(one);
             save(record());
             log.info(`${openingName(one)}: ${one.ruleId} (${one.how})`);
+            const own = held.filter(({ how }) => how !== 'foreign');
+            if (one.how !== 'foreign' && own.length === 1)
+                await checkClosable(one, outside);
         }
         return held;
     }
     catch (error) {
         // A cancelled step has seconds; post has minutes and does this.
-        if (!signal.aborted && held.length > 0) {
-            log.info('opening failed half-way; what is open is closed again');
-            await closeAll({ ...record(), openings: held }, outside);
-        }
+        if (signal.aborted)
+            throw error;
+        const inFlight = error instanceof call_AwsCallError && error.kind === 'unsure';
+        const tried = { ...record(), openings: openings.slice(0, held.length + 1) };
+        const endings = await closeAll(tried, outside, { inFlight });
+        const left = endings.filter((ending) => 'error' in ending);
+        for (const { message, next } of stillOpenEndings(left, tried))
+            log.error(`${message}\nNext: ${next}`);
+        save({ ...tried, openings: left.map(({ opening }) => opening) });
         throw error;
     }
 }
 async function detect({ lookupUrls, lookupQuorum }, { log, signal }) {
-    const address = await lookUpAddress(lookupUrls, {
+    const addresses = await lookUpAddresses(lookupUrls, {
         quorum: lookupQuorum,
         signal,
         onAnswer: (answer) => log.info(`${answer.url}: ${'address' in answer ? answer.address : answer.failure}`),
     });
-    return `${address}/${address.includes(':') ? 128 : 32}`;
+    return addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`);
 }
-function logSwept({ closed }, { log }) {
-    for (const rule of closed)
-        log.info(`${rule.id} in ${rule.groupId} closed: its last lease has expired`);
+/** Answers the ids of what it closed. What could not be closed is no reason not to open. */
+async function sweepFirst(groupIds, outside) {
+    const ended = await sweep(groupIds, outside);
+    logEnded(ended, outside);
+    for (const { rule, error } of ended.failures)
+        outside.log.warning(`${rule.id} in ${rule.groupId} has expired but could not be closed: ${causeOf(error)}`);
+    return closedIds(ended);
+}
+/** Says what a sweep would do; nothing is changed. */
+async function previewSweep(groupIds, outside) {
+    const { ended, littered } = await findDue(groupIds, outside);
+    for (const { id, groupId } of ended)
+        outside.log.info(`would close ${id} in ${groupId}, whose last lease has expired`);
+    for (const rule of littered)
+        outside.log.info(`would take ${expiredKeys(rule, outside.groups.now()).length} expired off ${rule.id} in ${rule.groupId}, which others hold`);
+    return [...ended, ...littered].map(({ id }) => id);
+}
+/** Leases go by AWS's clock, so that a runner whose own is wrong ends nobody's lease early. */
+function warnOfSkew({ groups, clock, log }) {
+    const ahead = groups.now() - clock.now();
+    if (Math.abs(ahead) > 60_000)
+        log.warning(`this runner's clock is ${duration_formatDuration(Math.abs(ahead))} ${ahead > 0 ? 'behind' : 'ahead of'} AWS's; leases go by AWS's`);
+}
+const closedIds = ({ rules }) => rules.filter(({ outcome }) => outcome === 'closed').map(({ rule }) => rule.id);
+function logEnded({ rules }, { log }) {
+    for (const { rule, outcome } of rules)
+        log.info(`${rule.id} in ${rule.groupId}: ${outcomeInWords(outcome)}`);
+}
+function stillOpenRules({ failures }, region) {
+    return failures.map(({ rule, error }) => stillOpen(`${rule.id} in ${rule.groupId}`, error, closeRuleCommand(region, rule.groupId, rule.id)));
+}
+const nameOf = ({ opening, ruleId }) => `${openingName(opening)}${ruleId ? ` (${ruleId})` : ''}`;
+function stillOpenEndings(endings, { region, nonce }) {
+    return endings.flatMap((ending) => 'error' in ending
+        ? [stillOpen(nameOf(ending), ending.error, closeCommand(region, ending.opening, ending.ruleId, nonce))]
+        : []);
 }
 
 ;// CONCATENATED MODULE: ./src/inputs.ts
@@ -42972,7 +44213,8 @@ const recordShape = object({
     region: string(),
     roleToAssume: string(),
     route: record(string(), string()),
-    startedAt: number(),
+    /** When it was written, in milliseconds since the epoch. */
+    savedAt: number(),
     expiresAt: number(),
     openings: array(object(openingShape)),
     held: array(object({ ...openingShape, ruleId: string(), how: picklist(['created', 'joined', 'foreign']) })),
@@ -43014,19 +44256,21 @@ const run = defineAction({
     },
     async post(step) {
         const record = step.state.read();
-        if (!record) {
-            step.log.info('this step opened nothing');
+        if (!record || record.openings.length === 0) {
+            step.log.info('this step left nothing open');
             return;
         }
         takeRoute(record.route, step.env, step.log);
         // The runner gives all posts of a job together less than five minutes.
-        const signal = AbortSignal.any([step.signal, AbortSignal.timeout(100_000)]);
+        const late = new AbortController();
+        const timer = setTimeout(() => late.abort(new UserError('the time that post has is over')), 100_000);
+        const signal = AbortSignal.any([step.signal, late.signal]);
         await withGroups(step, record, signal, async (outside) => {
             const { summary, failures } = await closeAfter(record, outside);
             for (const failure of failures)
                 step.fail(failure);
             await step.summary(summary);
-        });
+        }).finally(() => clearTimeout(timer));
     },
 });
 /** One line for whoever reads the output, such as a Slack message. */
@@ -43038,7 +44282,7 @@ async function withGroups(step, { region, roleToAssume }, signal, use) {
     const { idToken, env, clock, log, mask, context, state } = step;
     const sessionName = `ephemeral-ssh-ingress-${context.runId}-${context.runAttempt}`;
     const config = awsConfig({ region, roleToAssume, idToken, sessionName, env, clock, log, mask });
-    const groups = await openSecurityGroups(config, signal);
+    const groups = openSecurityGroups(config, { clock, signal });
     const outside = { groups, clock, log, signal, holder: holderOf(step), route: awsRoute(env) };
     await use({ ...outside, save: (record) => state.save(record) }).finally(() => groups.close());
 }

@@ -28370,10 +28370,5144 @@ module.exports = {
 
 /***/ }),
 
+/***/ 6555:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+
+
+const { websocketMask, websocketUnmask } = __nccwpck_require__(8611);
+
+const { EMPTY_BUFFER } = __nccwpck_require__(2207);
+
+const FastBuffer = Buffer[Symbol.species];
+
+/**
+ * Merges an array of buffers into a new buffer.
+ *
+ * @param {Buffer[]} list The array of buffers to concat
+ * @param {Number} totalLength The total length of buffers in the list
+ * @return {Buffer} The resulting buffer
+ * @public
+ */
+function concat(list, totalLength) {
+  if (list.length === 0) return EMPTY_BUFFER;
+  if (list.length === 1) return list[0];
+
+  const target = Buffer.allocUnsafe(totalLength);
+  let offset = 0;
+
+  for (let i = 0; i < list.length; i++) {
+    const buf = list[i];
+    target.set(buf, offset);
+    offset += buf.length;
+  }
+
+  if (offset < totalLength) {
+    return new FastBuffer(target.buffer, target.byteOffset, offset);
+  }
+
+  return target;
+}
+
+/**
+ * Masks a buffer using the given mask.
+ *
+ * @param {Buffer} source The buffer to mask
+ * @param {Buffer} mask The mask to use
+ * @param {Buffer} output The buffer where to store the result
+ * @param {Number} offset The offset at which to start writing
+ * @param {Number} length The number of bytes to mask.
+ * @public
+ */
+function _mask(source, mask, output, offset, length) {
+  for (let i = 0; i < length; i++) {
+    output[offset + i] = source[i] ^ mask[i & 3];
+  }
+}
+
+/**
+ * Unmasks a buffer using the given mask.
+ *
+ * @param {Buffer} buffer The buffer to unmask
+ * @param {Buffer} mask The mask to use
+ * @public
+ */
+function _unmask(buffer, mask) {
+  for (let i = 0; i < buffer.length; i++) {
+    buffer[i] ^= mask[i & 3];
+  }
+}
+
+/**
+ * Converts a buffer to an `ArrayBuffer`.
+ *
+ * @param {Buffer} buf The buffer to convert
+ * @return {ArrayBuffer} Converted buffer
+ * @public
+ */
+function toArrayBuffer(buf) {
+  if (buf.length === buf.buffer.byteLength) {
+    return buf.buffer;
+  }
+
+  return buf.buffer.slice(buf.byteOffset, buf.byteOffset + buf.length);
+}
+
+/**
+ * Converts `data` to a `Buffer`.
+ *
+ * @param {*} data The data to convert
+ * @return {Buffer} The buffer
+ * @throws {TypeError}
+ * @public
+ */
+function toBuffer(data) {
+  toBuffer.readOnly = true;
+
+  if (Buffer.isBuffer(data)) return data;
+
+  let buf;
+
+  if (data instanceof ArrayBuffer) {
+    buf = new FastBuffer(data);
+  } else if (ArrayBuffer.isView(data)) {
+    buf = new FastBuffer(data.buffer, data.byteOffset, data.byteLength);
+  } else {
+    buf = Buffer.from(data);
+    toBuffer.readOnly = false;
+  }
+
+  return buf;
+}
+
+module.exports = {
+  concat,
+  mask: _mask,
+  toArrayBuffer,
+  toBuffer,
+  unmask: _unmask
+};
+
+if (websocketMask) {
+  module.exports.mask = function (source, mask, output, offset, length) {
+    if (length < 24) _mask(source, mask, output, offset, length);
+    else websocketMask(source, mask, output, offset, length);
+  };
+
+  module.exports.unmask = function (buffer, mask) {
+    if (buffer.length < 24) _unmask(buffer, mask);
+    else websocketUnmask(buffer, mask);
+  };
+} /* istanbul ignore else  */ else if (!process.env.WS_NO_BUFFER_UTIL) {
+  try {
+    const bufferUtil = __nccwpck_require__(2103);
+
+    module.exports.mask = function (source, mask, output, offset, length) {
+      if (length < 48) _mask(source, mask, output, offset, length);
+      else bufferUtil.mask(source, mask, output, offset, length);
+    };
+
+    module.exports.unmask = function (buffer, mask) {
+      if (buffer.length < 32) _unmask(buffer, mask);
+      else bufferUtil.unmask(buffer, mask);
+    };
+  } catch (e) {
+    // Continue regardless of the error.
+  }
+}
+
+
+/***/ }),
+
+/***/ 2207:
+/***/ ((module) => {
+
+
+
+const BINARY_TYPES = ['nodebuffer', 'arraybuffer', 'fragments'];
+const hasBlob = typeof Blob !== 'undefined';
+
+if (hasBlob) BINARY_TYPES.push('blob');
+
+module.exports = {
+  BINARY_TYPES,
+  CLOSE_TIMEOUT: 30000,
+  EMPTY_BUFFER: Buffer.alloc(0),
+  GUID: '258EAFA5-E914-47DA-95CA-C5AB0DC85B11',
+  hasBlob,
+  kForOnEventAttribute: Symbol('kIsForOnEventAttribute'),
+  kListener: Symbol('kListener'),
+  kStatusCode: Symbol('status-code'),
+  kWebSocket: Symbol('websocket'),
+  NOOP: () => {}
+};
+
+
+/***/ }),
+
+/***/ 4522:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+
+
+const { kForOnEventAttribute, kListener } = __nccwpck_require__(2207);
+
+const kCode = Symbol('kCode');
+const kData = Symbol('kData');
+const kError = Symbol('kError');
+const kMessage = Symbol('kMessage');
+const kReason = Symbol('kReason');
+const kTarget = Symbol('kTarget');
+const kType = Symbol('kType');
+const kWasClean = Symbol('kWasClean');
+
+/**
+ * Class representing an event.
+ */
+class Event {
+  /**
+   * Create a new `Event`.
+   *
+   * @param {String} type The name of the event
+   * @throws {TypeError} If the `type` argument is not specified
+   */
+  constructor(type) {
+    this[kTarget] = null;
+    this[kType] = type;
+  }
+
+  /**
+   * @type {*}
+   */
+  get target() {
+    return this[kTarget];
+  }
+
+  /**
+   * @type {String}
+   */
+  get type() {
+    return this[kType];
+  }
+}
+
+Object.defineProperty(Event.prototype, 'target', { enumerable: true });
+Object.defineProperty(Event.prototype, 'type', { enumerable: true });
+
+/**
+ * Class representing a close event.
+ *
+ * @extends Event
+ */
+class CloseEvent extends Event {
+  /**
+   * Create a new `CloseEvent`.
+   *
+   * @param {String} type The name of the event
+   * @param {Object} [options] A dictionary object that allows for setting
+   *     attributes via object members of the same name
+   * @param {Number} [options.code=0] The status code explaining why the
+   *     connection was closed
+   * @param {String} [options.reason=''] A human-readable string explaining why
+   *     the connection was closed
+   * @param {Boolean} [options.wasClean=false] Indicates whether or not the
+   *     connection was cleanly closed
+   */
+  constructor(type, options = {}) {
+    super(type);
+
+    this[kCode] = options.code === undefined ? 0 : options.code;
+    this[kReason] = options.reason === undefined ? '' : options.reason;
+    this[kWasClean] = options.wasClean === undefined ? false : options.wasClean;
+  }
+
+  /**
+   * @type {Number}
+   */
+  get code() {
+    return this[kCode];
+  }
+
+  /**
+   * @type {String}
+   */
+  get reason() {
+    return this[kReason];
+  }
+
+  /**
+   * @type {Boolean}
+   */
+  get wasClean() {
+    return this[kWasClean];
+  }
+}
+
+Object.defineProperty(CloseEvent.prototype, 'code', { enumerable: true });
+Object.defineProperty(CloseEvent.prototype, 'reason', { enumerable: true });
+Object.defineProperty(CloseEvent.prototype, 'wasClean', { enumerable: true });
+
+/**
+ * Class representing an error event.
+ *
+ * @extends Event
+ */
+class ErrorEvent extends Event {
+  /**
+   * Create a new `ErrorEvent`.
+   *
+   * @param {String} type The name of the event
+   * @param {Object} [options] A dictionary object that allows for setting
+   *     attributes via object members of the same name
+   * @param {*} [options.error=null] The error that generated this event
+   * @param {String} [options.message=''] The error message
+   */
+  constructor(type, options = {}) {
+    super(type);
+
+    this[kError] = options.error === undefined ? null : options.error;
+    this[kMessage] = options.message === undefined ? '' : options.message;
+  }
+
+  /**
+   * @type {*}
+   */
+  get error() {
+    return this[kError];
+  }
+
+  /**
+   * @type {String}
+   */
+  get message() {
+    return this[kMessage];
+  }
+}
+
+Object.defineProperty(ErrorEvent.prototype, 'error', { enumerable: true });
+Object.defineProperty(ErrorEvent.prototype, 'message', { enumerable: true });
+
+/**
+ * Class representing a message event.
+ *
+ * @extends Event
+ */
+class MessageEvent extends Event {
+  /**
+   * Create a new `MessageEvent`.
+   *
+   * @param {String} type The name of the event
+   * @param {Object} [options] A dictionary object that allows for setting
+   *     attributes via object members of the same name
+   * @param {*} [options.data=null] The message content
+   */
+  constructor(type, options = {}) {
+    super(type);
+
+    this[kData] = options.data === undefined ? null : options.data;
+  }
+
+  /**
+   * @type {*}
+   */
+  get data() {
+    return this[kData];
+  }
+}
+
+Object.defineProperty(MessageEvent.prototype, 'data', { enumerable: true });
+
+/**
+ * This provides methods for emulating the `EventTarget` interface. It's not
+ * meant to be used directly.
+ *
+ * @mixin
+ */
+const EventTarget = {
+  /**
+   * Register an event listener.
+   *
+   * @param {String} type A string representing the event type to listen for
+   * @param {(Function|Object)} handler The listener to add
+   * @param {Object} [options] An options object specifies characteristics about
+   *     the event listener
+   * @param {Boolean} [options.once=false] A `Boolean` indicating that the
+   *     listener should be invoked at most once after being added. If `true`,
+   *     the listener would be automatically removed when invoked.
+   * @public
+   */
+  addEventListener(type, handler, options = {}) {
+    for (const listener of this.listeners(type)) {
+      if (
+        !options[kForOnEventAttribute] &&
+        listener[kListener] === handler &&
+        !listener[kForOnEventAttribute]
+      ) {
+        return;
+      }
+    }
+
+    let wrapper;
+
+    if (type === 'message') {
+      wrapper = function onMessage(data, isBinary) {
+        const event = new MessageEvent('message', {
+          data: isBinary ? data : data.toString()
+        });
+
+        event[kTarget] = this;
+        callListener(handler, this, event);
+      };
+    } else if (type === 'close') {
+      wrapper = function onClose(code, message) {
+        const event = new CloseEvent('close', {
+          code,
+          reason: message.toString(),
+          wasClean: this._closeFrameReceived && this._closeFrameSent
+        });
+
+        event[kTarget] = this;
+        callListener(handler, this, event);
+      };
+    } else if (type === 'error') {
+      wrapper = function onError(error) {
+        const event = new ErrorEvent('error', {
+          error,
+          message: error.message
+        });
+
+        event[kTarget] = this;
+        callListener(handler, this, event);
+      };
+    } else if (type === 'open') {
+      wrapper = function onOpen() {
+        const event = new Event('open');
+
+        event[kTarget] = this;
+        callListener(handler, this, event);
+      };
+    } else {
+      return;
+    }
+
+    wrapper[kForOnEventAttribute] = !!options[kForOnEventAttribute];
+    wrapper[kListener] = handler;
+
+    if (options.once) {
+      this.once(type, wrapper);
+    } else {
+      this.on(type, wrapper);
+    }
+  },
+
+  /**
+   * Remove an event listener.
+   *
+   * @param {String} type A string representing the event type to remove
+   * @param {(Function|Object)} handler The listener to remove
+   * @public
+   */
+  removeEventListener(type, handler) {
+    for (const listener of this.listeners(type)) {
+      if (listener[kListener] === handler && !listener[kForOnEventAttribute]) {
+        this.removeListener(type, listener);
+        break;
+      }
+    }
+  }
+};
+
+module.exports = {
+  CloseEvent,
+  ErrorEvent,
+  Event,
+  EventTarget,
+  MessageEvent
+};
+
+/**
+ * Call an event listener
+ *
+ * @param {(Function|Object)} listener The listener to call
+ * @param {*} thisArg The value to use as `this`` when calling the listener
+ * @param {Event} event The event to pass to the listener
+ * @private
+ */
+function callListener(listener, thisArg, event) {
+  if (typeof listener === 'object' && listener.handleEvent) {
+    listener.handleEvent.call(listener, event);
+  } else {
+    listener.call(thisArg, event);
+  }
+}
+
+
+/***/ }),
+
+/***/ 9319:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+
+
+const { tokenChars } = __nccwpck_require__(6279);
+
+/**
+ * Adds an offer to the map of extension offers or a parameter to the map of
+ * parameters.
+ *
+ * @param {Object} dest The map of extension offers or parameters
+ * @param {String} name The extension or parameter name
+ * @param {(Object|Boolean|String)} elem The extension parameters or the
+ *     parameter value
+ * @private
+ */
+function push(dest, name, elem) {
+  if (dest[name] === undefined) dest[name] = [elem];
+  else dest[name].push(elem);
+}
+
+/**
+ * Parses the `Sec-WebSocket-Extensions` header into an object.
+ *
+ * @param {String} header The field value of the header
+ * @return {Object} The parsed object
+ * @public
+ */
+function parse(header) {
+  const offers = Object.create(null);
+  let params = Object.create(null);
+  let mustUnescape = false;
+  let isEscaping = false;
+  let inQuotes = false;
+  let extensionName;
+  let paramName;
+  let start = -1;
+  let code = -1;
+  let end = -1;
+  let i = 0;
+
+  for (; i < header.length; i++) {
+    code = header.charCodeAt(i);
+
+    if (extensionName === undefined) {
+      if (end === -1 && tokenChars[code] === 1) {
+        if (start === -1) start = i;
+      } else if (
+        i !== 0 &&
+        (code === 0x20 /* ' ' */ || code === 0x09) /* '\t' */
+      ) {
+        if (end === -1 && start !== -1) end = i;
+      } else if (code === 0x3b /* ';' */ || code === 0x2c /* ',' */) {
+        if (start === -1) {
+          throw new SyntaxError(`Unexpected character at index ${i}`);
+        }
+
+        if (end === -1) end = i;
+        const name = header.slice(start, end);
+        if (code === 0x2c) {
+          push(offers, name, params);
+          params = Object.create(null);
+        } else {
+          extensionName = name;
+        }
+
+        start = end = -1;
+      } else {
+        throw new SyntaxError(`Unexpected character at index ${i}`);
+      }
+    } else if (paramName === undefined) {
+      if (end === -1 && tokenChars[code] === 1) {
+        if (start === -1) start = i;
+      } else if (code === 0x20 || code === 0x09) {
+        if (end === -1 && start !== -1) end = i;
+      } else if (code === 0x3b || code === 0x2c) {
+        if (start === -1) {
+          throw new SyntaxError(`Unexpected character at index ${i}`);
+        }
+
+        if (end === -1) end = i;
+        push(params, header.slice(start, end), true);
+        if (code === 0x2c) {
+          push(offers, extensionName, params);
+          params = Object.create(null);
+          extensionName = undefined;
+        }
+
+        start = end = -1;
+      } else if (code === 0x3d /* '=' */ && start !== -1 && end === -1) {
+        paramName = header.slice(start, i);
+        start = end = -1;
+      } else {
+        throw new SyntaxError(`Unexpected character at index ${i}`);
+      }
+    } else {
+      //
+      // The value of a quoted-string after unescaping must conform to the
+      // token ABNF, so only token characters are valid.
+      // Ref: https://tools.ietf.org/html/rfc6455#section-9.1
+      //
+      if (isEscaping) {
+        if (tokenChars[code] !== 1) {
+          throw new SyntaxError(`Unexpected character at index ${i}`);
+        }
+        if (start === -1) start = i;
+        else if (!mustUnescape) mustUnescape = true;
+        isEscaping = false;
+      } else if (inQuotes) {
+        if (tokenChars[code] === 1) {
+          if (start === -1) start = i;
+        } else if (code === 0x22 /* '"' */ && start !== -1) {
+          inQuotes = false;
+          end = i;
+        } else if (code === 0x5c /* '\' */) {
+          isEscaping = true;
+        } else {
+          throw new SyntaxError(`Unexpected character at index ${i}`);
+        }
+      } else if (code === 0x22 && header.charCodeAt(i - 1) === 0x3d) {
+        inQuotes = true;
+      } else if (end === -1 && tokenChars[code] === 1) {
+        if (start === -1) start = i;
+      } else if (start !== -1 && (code === 0x20 || code === 0x09)) {
+        if (end === -1) end = i;
+      } else if (code === 0x3b || code === 0x2c) {
+        if (start === -1) {
+          throw new SyntaxError(`Unexpected character at index ${i}`);
+        }
+
+        if (end === -1) end = i;
+        let value = header.slice(start, end);
+        if (mustUnescape) {
+          value = value.replace(/\\/g, '');
+          mustUnescape = false;
+        }
+        push(params, paramName, value);
+        if (code === 0x2c) {
+          push(offers, extensionName, params);
+          params = Object.create(null);
+          extensionName = undefined;
+        }
+
+        paramName = undefined;
+        start = end = -1;
+      } else {
+        throw new SyntaxError(`Unexpected character at index ${i}`);
+      }
+    }
+  }
+
+  if (start === -1 || inQuotes || code === 0x20 || code === 0x09) {
+    throw new SyntaxError('Unexpected end of input');
+  }
+
+  if (end === -1) end = i;
+  const token = header.slice(start, end);
+  if (extensionName === undefined) {
+    push(offers, token, params);
+  } else {
+    if (paramName === undefined) {
+      push(params, token, true);
+    } else if (mustUnescape) {
+      push(params, paramName, token.replace(/\\/g, ''));
+    } else {
+      push(params, paramName, token);
+    }
+    push(offers, extensionName, params);
+  }
+
+  return offers;
+}
+
+/**
+ * Builds the `Sec-WebSocket-Extensions` header field value.
+ *
+ * @param {Object} extensions The map of extensions and parameters to format
+ * @return {String} A string representing the given object
+ * @public
+ */
+function format(extensions) {
+  return Object.keys(extensions)
+    .map((extension) => {
+      let configurations = extensions[extension];
+      if (!Array.isArray(configurations)) configurations = [configurations];
+      return configurations
+        .map((params) => {
+          return [extension]
+            .concat(
+              Object.keys(params).map((k) => {
+                let values = params[k];
+                if (!Array.isArray(values)) values = [values];
+                return values
+                  .map((v) => (v === true ? k : `${k}=${v}`))
+                  .join('; ');
+              })
+            )
+            .join('; ');
+        })
+        .join(', ');
+    })
+    .join(', ');
+}
+
+module.exports = { format, parse };
+
+
+/***/ }),
+
+/***/ 6974:
+/***/ ((module) => {
+
+
+
+const kDone = Symbol('kDone');
+const kRun = Symbol('kRun');
+
+/**
+ * A very simple job queue with adjustable concurrency. Adapted from
+ * https://github.com/STRML/async-limiter
+ */
+class Limiter {
+  /**
+   * Creates a new `Limiter`.
+   *
+   * @param {Number} [concurrency=Infinity] The maximum number of jobs allowed
+   *     to run concurrently
+   */
+  constructor(concurrency) {
+    this[kDone] = () => {
+      this.pending--;
+      this[kRun]();
+    };
+    this.concurrency = concurrency || Infinity;
+    this.jobs = [];
+    this.pending = 0;
+  }
+
+  /**
+   * Adds a job to the queue.
+   *
+   * @param {Function} job The job to run
+   * @public
+   */
+  add(job) {
+    this.jobs.push(job);
+    this[kRun]();
+  }
+
+  /**
+   * Removes a job from the queue and runs it if possible.
+   *
+   * @private
+   */
+  [kRun]() {
+    if (this.pending === this.concurrency) return;
+
+    if (this.jobs.length) {
+      const job = this.jobs.shift();
+
+      this.pending++;
+      job(this[kDone]);
+    }
+  }
+}
+
+module.exports = Limiter;
+
+
+/***/ }),
+
+/***/ 9736:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+
+
+const zlib = __nccwpck_require__(3106);
+
+const bufferUtil = __nccwpck_require__(6555);
+const Limiter = __nccwpck_require__(6974);
+const { kStatusCode } = __nccwpck_require__(2207);
+
+const FastBuffer = Buffer[Symbol.species];
+const TRAILER = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+const kPerMessageDeflate = Symbol('permessage-deflate');
+const kTotalLength = Symbol('total-length');
+const kCallback = Symbol('callback');
+const kBuffers = Symbol('buffers');
+const kError = Symbol('error');
+
+//
+// We limit zlib concurrency, which prevents severe memory fragmentation
+// as documented in https://github.com/nodejs/node/issues/8871#issuecomment-250915913
+// and https://github.com/websockets/ws/issues/1202
+//
+// Intentionally global; it's the global thread pool that's an issue.
+//
+let zlibLimiter;
+
+/**
+ * permessage-deflate implementation.
+ */
+class PerMessageDeflate {
+  /**
+   * Creates a PerMessageDeflate instance.
+   *
+   * @param {Object} [options] Configuration options
+   * @param {(Boolean|Number)} [options.clientMaxWindowBits] Advertise support
+   *     for, or request, a custom client window size
+   * @param {Boolean} [options.clientNoContextTakeover=false] Advertise/
+   *     acknowledge disabling of client context takeover
+   * @param {Number} [options.concurrencyLimit=10] The number of concurrent
+   *     calls to zlib
+   * @param {Boolean} [options.isServer=false] Create the instance in either
+   *     server or client mode
+   * @param {Number} [options.maxPayload=0] The maximum allowed message length
+   * @param {(Boolean|Number)} [options.serverMaxWindowBits] Request/confirm the
+   *     use of a custom server window size
+   * @param {Boolean} [options.serverNoContextTakeover=false] Request/accept
+   *     disabling of server context takeover
+   * @param {Number} [options.threshold=1024] Size (in bytes) below which
+   *     messages should not be compressed if context takeover is disabled
+   * @param {Object} [options.zlibDeflateOptions] Options to pass to zlib on
+   *     deflate
+   * @param {Object} [options.zlibInflateOptions] Options to pass to zlib on
+   *     inflate
+   */
+  constructor(options) {
+    this._options = options || {};
+    this._threshold =
+      this._options.threshold !== undefined ? this._options.threshold : 1024;
+    this._maxPayload = this._options.maxPayload | 0;
+    this._isServer = !!this._options.isServer;
+    this._deflate = null;
+    this._inflate = null;
+
+    this.params = null;
+
+    if (!zlibLimiter) {
+      const concurrency =
+        this._options.concurrencyLimit !== undefined
+          ? this._options.concurrencyLimit
+          : 10;
+      zlibLimiter = new Limiter(concurrency);
+    }
+  }
+
+  /**
+   * @type {String}
+   */
+  static get extensionName() {
+    return 'permessage-deflate';
+  }
+
+  /**
+   * Create an extension negotiation offer.
+   *
+   * @return {Object} Extension parameters
+   * @public
+   */
+  offer() {
+    const params = {};
+
+    if (this._options.serverNoContextTakeover) {
+      params.server_no_context_takeover = true;
+    }
+    if (this._options.clientNoContextTakeover) {
+      params.client_no_context_takeover = true;
+    }
+    if (this._options.serverMaxWindowBits) {
+      params.server_max_window_bits = this._options.serverMaxWindowBits;
+    }
+    if (this._options.clientMaxWindowBits) {
+      params.client_max_window_bits = this._options.clientMaxWindowBits;
+    } else if (this._options.clientMaxWindowBits == null) {
+      params.client_max_window_bits = true;
+    }
+
+    return params;
+  }
+
+  /**
+   * Accept an extension negotiation offer/response.
+   *
+   * @param {Array} configurations The extension negotiation offers/reponse
+   * @return {Object} Accepted configuration
+   * @public
+   */
+  accept(configurations) {
+    configurations = this.normalizeParams(configurations);
+
+    this.params = this._isServer
+      ? this.acceptAsServer(configurations)
+      : this.acceptAsClient(configurations);
+
+    return this.params;
+  }
+
+  /**
+   * Releases all resources used by the extension.
+   *
+   * @public
+   */
+  cleanup() {
+    if (this._inflate) {
+      this._inflate.close();
+      this._inflate = null;
+    }
+
+    if (this._deflate) {
+      const callback = this._deflate[kCallback];
+
+      this._deflate.close();
+      this._deflate = null;
+
+      if (callback) {
+        callback(
+          new Error(
+            'The deflate stream was closed while data was being processed'
+          )
+        );
+      }
+    }
+  }
+
+  /**
+   *  Accept an extension negotiation offer.
+   *
+   * @param {Array} offers The extension negotiation offers
+   * @return {Object} Accepted configuration
+   * @private
+   */
+  acceptAsServer(offers) {
+    const opts = this._options;
+    const accepted = offers.find((params) => {
+      if (
+        (opts.serverNoContextTakeover === false &&
+          params.server_no_context_takeover) ||
+        (params.server_max_window_bits &&
+          (opts.serverMaxWindowBits === false ||
+            (typeof opts.serverMaxWindowBits === 'number' &&
+              opts.serverMaxWindowBits > params.server_max_window_bits))) ||
+        (typeof opts.clientMaxWindowBits === 'number' &&
+          (typeof params.client_max_window_bits === 'number'
+            ? opts.clientMaxWindowBits > params.client_max_window_bits
+            : !params.client_max_window_bits))
+      ) {
+        return false;
+      }
+
+      return true;
+    });
+
+    if (!accepted) {
+      throw new Error('None of the extension offers can be accepted');
+    }
+
+    if (opts.serverNoContextTakeover) {
+      accepted.server_no_context_takeover = true;
+    }
+    if (opts.clientNoContextTakeover) {
+      accepted.client_no_context_takeover = true;
+    }
+    if (typeof opts.serverMaxWindowBits === 'number') {
+      accepted.server_max_window_bits = opts.serverMaxWindowBits;
+    }
+    if (typeof opts.clientMaxWindowBits === 'number') {
+      accepted.client_max_window_bits = opts.clientMaxWindowBits;
+    } else if (
+      accepted.client_max_window_bits === true ||
+      opts.clientMaxWindowBits === false
+    ) {
+      delete accepted.client_max_window_bits;
+    }
+
+    return accepted;
+  }
+
+  /**
+   * Accept the extension negotiation response.
+   *
+   * @param {Array} response The extension negotiation response
+   * @return {Object} Accepted configuration
+   * @private
+   */
+  acceptAsClient(response) {
+    const params = response[0];
+
+    if (
+      this._options.clientNoContextTakeover === false &&
+      params.client_no_context_takeover
+    ) {
+      throw new Error('Unexpected parameter "client_no_context_takeover"');
+    }
+
+    if (!params.client_max_window_bits) {
+      if (typeof this._options.clientMaxWindowBits === 'number') {
+        params.client_max_window_bits = this._options.clientMaxWindowBits;
+      }
+    } else if (
+      this._options.clientMaxWindowBits === false ||
+      (typeof this._options.clientMaxWindowBits === 'number' &&
+        params.client_max_window_bits > this._options.clientMaxWindowBits)
+    ) {
+      throw new Error(
+        'Unexpected or invalid parameter "client_max_window_bits"'
+      );
+    }
+
+    return params;
+  }
+
+  /**
+   * Normalize parameters.
+   *
+   * @param {Array} configurations The extension negotiation offers/reponse
+   * @return {Array} The offers/response with normalized parameters
+   * @private
+   */
+  normalizeParams(configurations) {
+    configurations.forEach((params) => {
+      Object.keys(params).forEach((key) => {
+        let value = params[key];
+
+        if (value.length > 1) {
+          throw new Error(`Parameter "${key}" must have only a single value`);
+        }
+
+        value = value[0];
+
+        if (key === 'client_max_window_bits') {
+          if (value !== true) {
+            const num = +value;
+            if (!Number.isInteger(num) || num < 8 || num > 15) {
+              throw new TypeError(
+                `Invalid value for parameter "${key}": ${value}`
+              );
+            }
+            value = num;
+          } else if (!this._isServer) {
+            throw new TypeError(
+              `Invalid value for parameter "${key}": ${value}`
+            );
+          }
+        } else if (key === 'server_max_window_bits') {
+          const num = +value;
+          if (!Number.isInteger(num) || num < 8 || num > 15) {
+            throw new TypeError(
+              `Invalid value for parameter "${key}": ${value}`
+            );
+          }
+          value = num;
+        } else if (
+          key === 'client_no_context_takeover' ||
+          key === 'server_no_context_takeover'
+        ) {
+          if (value !== true) {
+            throw new TypeError(
+              `Invalid value for parameter "${key}": ${value}`
+            );
+          }
+        } else {
+          throw new Error(`Unknown parameter "${key}"`);
+        }
+
+        params[key] = value;
+      });
+    });
+
+    return configurations;
+  }
+
+  /**
+   * Decompress data. Concurrency limited.
+   *
+   * @param {Buffer} data Compressed data
+   * @param {Boolean} fin Specifies whether or not this is the last fragment
+   * @param {Function} callback Callback
+   * @public
+   */
+  decompress(data, fin, callback) {
+    zlibLimiter.add((done) => {
+      this._decompress(data, fin, (err, result) => {
+        done();
+        callback(err, result);
+      });
+    });
+  }
+
+  /**
+   * Compress data. Concurrency limited.
+   *
+   * @param {(Buffer|String)} data Data to compress
+   * @param {Boolean} fin Specifies whether or not this is the last fragment
+   * @param {Function} callback Callback
+   * @public
+   */
+  compress(data, fin, callback) {
+    zlibLimiter.add((done) => {
+      this._compress(data, fin, (err, result) => {
+        done();
+        callback(err, result);
+      });
+    });
+  }
+
+  /**
+   * Decompress data.
+   *
+   * @param {Buffer} data Compressed data
+   * @param {Boolean} fin Specifies whether or not this is the last fragment
+   * @param {Function} callback Callback
+   * @private
+   */
+  _decompress(data, fin, callback) {
+    const endpoint = this._isServer ? 'client' : 'server';
+
+    if (!this._inflate) {
+      const key = `${endpoint}_max_window_bits`;
+      const windowBits =
+        typeof this.params[key] !== 'number'
+          ? zlib.Z_DEFAULT_WINDOWBITS
+          : this.params[key];
+
+      this._inflate = zlib.createInflateRaw({
+        ...this._options.zlibInflateOptions,
+        windowBits
+      });
+      this._inflate[kPerMessageDeflate] = this;
+      this._inflate[kTotalLength] = 0;
+      this._inflate[kBuffers] = [];
+      this._inflate.on('error', inflateOnError);
+      this._inflate.on('data', inflateOnData);
+    }
+
+    this._inflate[kCallback] = callback;
+
+    this._inflate.write(data);
+    if (fin) this._inflate.write(TRAILER);
+
+    this._inflate.flush(() => {
+      const err = this._inflate[kError];
+
+      if (err) {
+        this._inflate.close();
+        this._inflate = null;
+        callback(err);
+        return;
+      }
+
+      const data = bufferUtil.concat(
+        this._inflate[kBuffers],
+        this._inflate[kTotalLength]
+      );
+
+      if (this._inflate._readableState.endEmitted) {
+        this._inflate.close();
+        this._inflate = null;
+      } else {
+        this._inflate[kTotalLength] = 0;
+        this._inflate[kBuffers] = [];
+
+        if (fin && this.params[`${endpoint}_no_context_takeover`]) {
+          this._inflate.reset();
+        }
+      }
+
+      callback(null, data);
+    });
+  }
+
+  /**
+   * Compress data.
+   *
+   * @param {(Buffer|String)} data Data to compress
+   * @param {Boolean} fin Specifies whether or not this is the last fragment
+   * @param {Function} callback Callback
+   * @private
+   */
+  _compress(data, fin, callback) {
+    const endpoint = this._isServer ? 'server' : 'client';
+
+    if (!this._deflate) {
+      const key = `${endpoint}_max_window_bits`;
+      const windowBits =
+        typeof this.params[key] !== 'number'
+          ? zlib.Z_DEFAULT_WINDOWBITS
+          : this.params[key];
+
+      this._deflate = zlib.createDeflateRaw({
+        ...this._options.zlibDeflateOptions,
+        windowBits
+      });
+
+      this._deflate[kTotalLength] = 0;
+      this._deflate[kBuffers] = [];
+
+      this._deflate.on('data', deflateOnData);
+    }
+
+    this._deflate[kCallback] = callback;
+
+    this._deflate.write(data);
+    this._deflate.flush(zlib.Z_SYNC_FLUSH, () => {
+      if (!this._deflate) {
+        //
+        // The deflate stream was closed while data was being processed.
+        //
+        return;
+      }
+
+      let data = bufferUtil.concat(
+        this._deflate[kBuffers],
+        this._deflate[kTotalLength]
+      );
+
+      if (fin) {
+        data = new FastBuffer(data.buffer, data.byteOffset, data.length - 4);
+      }
+
+      //
+      // Ensure that the callback will not be called again in
+      // `PerMessageDeflate#cleanup()`.
+      //
+      this._deflate[kCallback] = null;
+
+      this._deflate[kTotalLength] = 0;
+      this._deflate[kBuffers] = [];
+
+      if (fin && this.params[`${endpoint}_no_context_takeover`]) {
+        this._deflate.reset();
+      }
+
+      callback(null, data);
+    });
+  }
+}
+
+module.exports = PerMessageDeflate;
+
+/**
+ * The listener of the `zlib.DeflateRaw` stream `'data'` event.
+ *
+ * @param {Buffer} chunk A chunk of data
+ * @private
+ */
+function deflateOnData(chunk) {
+  this[kBuffers].push(chunk);
+  this[kTotalLength] += chunk.length;
+}
+
+/**
+ * The listener of the `zlib.InflateRaw` stream `'data'` event.
+ *
+ * @param {Buffer} chunk A chunk of data
+ * @private
+ */
+function inflateOnData(chunk) {
+  this[kTotalLength] += chunk.length;
+
+  if (
+    this[kPerMessageDeflate]._maxPayload < 1 ||
+    this[kTotalLength] <= this[kPerMessageDeflate]._maxPayload
+  ) {
+    this[kBuffers].push(chunk);
+    return;
+  }
+
+  this[kError] = new RangeError('Max payload size exceeded');
+  this[kError].code = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+  this[kError][kStatusCode] = 1009;
+  this.removeListener('data', inflateOnData);
+
+  //
+  // The choice to employ `zlib.reset()` over `zlib.close()` is dictated by the
+  // fact that in Node.js versions prior to 13.10.0, the callback for
+  // `zlib.flush()` is not called if `zlib.close()` is used. Utilizing
+  // `zlib.reset()` ensures that either the callback is invoked or an error is
+  // emitted.
+  //
+  this.reset();
+}
+
+/**
+ * The listener of the `zlib.InflateRaw` stream `'error'` event.
+ *
+ * @param {Error} err The emitted error
+ * @private
+ */
+function inflateOnError(err) {
+  //
+  // There is no need to call `Zlib#close()` as the handle is automatically
+  // closed when an error is emitted.
+  //
+  this[kPerMessageDeflate]._inflate = null;
+
+  if (this[kError]) {
+    this[kCallback](this[kError]);
+    return;
+  }
+
+  err[kStatusCode] = 1007;
+  this[kCallback](err);
+}
+
+
+/***/ }),
+
+/***/ 4765:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+
+
+const { Writable } = __nccwpck_require__(2203);
+
+const PerMessageDeflate = __nccwpck_require__(9736);
+const {
+  BINARY_TYPES,
+  EMPTY_BUFFER,
+  kStatusCode,
+  kWebSocket
+} = __nccwpck_require__(2207);
+const { concat, toArrayBuffer, unmask } = __nccwpck_require__(6555);
+const { isValidStatusCode, isValidUTF8 } = __nccwpck_require__(6279);
+
+const FastBuffer = Buffer[Symbol.species];
+
+const GET_INFO = 0;
+const GET_PAYLOAD_LENGTH_16 = 1;
+const GET_PAYLOAD_LENGTH_64 = 2;
+const GET_MASK = 3;
+const GET_DATA = 4;
+const INFLATING = 5;
+const DEFER_EVENT = 6;
+
+/**
+ * HyBi Receiver implementation.
+ *
+ * @extends Writable
+ */
+class Receiver extends Writable {
+  /**
+   * Creates a Receiver instance.
+   *
+   * @param {Object} [options] Options object
+   * @param {Boolean} [options.allowSynchronousEvents=true] Specifies whether
+   *     any of the `'message'`, `'ping'`, and `'pong'` events can be emitted
+   *     multiple times in the same tick
+   * @param {String} [options.binaryType=nodebuffer] The type for binary data
+   * @param {Object} [options.extensions] An object containing the negotiated
+   *     extensions
+   * @param {Boolean} [options.isServer=false] Specifies whether to operate in
+   *     client or server mode
+   * @param {Number} [options.maxBufferedChunks=0] The maximum number of
+   *     buffered data chunks
+   * @param {Number} [options.maxFragments=0] The maximum number of message
+   *     fragments
+   * @param {Number} [options.maxPayload=0] The maximum allowed message length
+   * @param {Boolean} [options.skipUTF8Validation=false] Specifies whether or
+   *     not to skip UTF-8 validation for text and close messages
+   */
+  constructor(options = {}) {
+    super();
+
+    this._allowSynchronousEvents =
+      options.allowSynchronousEvents !== undefined
+        ? options.allowSynchronousEvents
+        : true;
+    this._binaryType = options.binaryType || BINARY_TYPES[0];
+    this._extensions = options.extensions || {};
+    this._isServer = !!options.isServer;
+    this._maxBufferedChunks = options.maxBufferedChunks | 0;
+    this._maxFragments = options.maxFragments | 0;
+    this._maxPayload = options.maxPayload | 0;
+    this._skipUTF8Validation = !!options.skipUTF8Validation;
+    this[kWebSocket] = undefined;
+
+    this._bufferedBytes = 0;
+    this._buffers = [];
+
+    this._compressed = false;
+    this._payloadLength = 0;
+    this._mask = undefined;
+    this._fragmented = 0;
+    this._masked = false;
+    this._fin = false;
+    this._opcode = 0;
+
+    this._totalPayloadLength = 0;
+    this._messageLength = 0;
+    this._numFragments = 0;
+    this._fragments = [];
+
+    this._errored = false;
+    this._loop = false;
+    this._state = GET_INFO;
+  }
+
+  /**
+   * Implements `Writable.prototype._write()`.
+   *
+   * @param {Buffer} chunk The chunk of data to write
+   * @param {String} encoding The character encoding of `chunk`
+   * @param {Function} cb Callback
+   * @private
+   */
+  _write(chunk, encoding, cb) {
+    if (this._opcode === 0x08 && this._state == GET_INFO) return cb();
+
+    if (
+      this._maxBufferedChunks > 0 &&
+      this._buffers.length >= this._maxBufferedChunks
+    ) {
+      cb(
+        this.createError(
+          RangeError,
+          'Too many buffered chunks',
+          false,
+          1008,
+          'WS_ERR_TOO_MANY_BUFFERED_PARTS'
+        )
+      );
+      return;
+    }
+
+    this._bufferedBytes += chunk.length;
+    this._buffers.push(chunk);
+    this.startLoop(cb);
+  }
+
+  /**
+   * Consumes `n` bytes from the buffered data.
+   *
+   * @param {Number} n The number of bytes to consume
+   * @return {Buffer} The consumed bytes
+   * @private
+   */
+  consume(n) {
+    this._bufferedBytes -= n;
+
+    if (n === this._buffers[0].length) return this._buffers.shift();
+
+    if (n < this._buffers[0].length) {
+      const buf = this._buffers[0];
+      this._buffers[0] = new FastBuffer(
+        buf.buffer,
+        buf.byteOffset + n,
+        buf.length - n
+      );
+
+      return new FastBuffer(buf.buffer, buf.byteOffset, n);
+    }
+
+    const dst = Buffer.allocUnsafe(n);
+
+    do {
+      const buf = this._buffers[0];
+      const offset = dst.length - n;
+
+      if (n >= buf.length) {
+        dst.set(this._buffers.shift(), offset);
+      } else {
+        dst.set(new Uint8Array(buf.buffer, buf.byteOffset, n), offset);
+        this._buffers[0] = new FastBuffer(
+          buf.buffer,
+          buf.byteOffset + n,
+          buf.length - n
+        );
+      }
+
+      n -= buf.length;
+    } while (n > 0);
+
+    return dst;
+  }
+
+  /**
+   * Starts the parsing loop.
+   *
+   * @param {Function} cb Callback
+   * @private
+   */
+  startLoop(cb) {
+    this._loop = true;
+
+    do {
+      switch (this._state) {
+        case GET_INFO:
+          this.getInfo(cb);
+          break;
+        case GET_PAYLOAD_LENGTH_16:
+          this.getPayloadLength16(cb);
+          break;
+        case GET_PAYLOAD_LENGTH_64:
+          this.getPayloadLength64(cb);
+          break;
+        case GET_MASK:
+          this.getMask();
+          break;
+        case GET_DATA:
+          this.getData(cb);
+          break;
+        case INFLATING:
+        case DEFER_EVENT:
+          this._loop = false;
+          return;
+      }
+    } while (this._loop);
+
+    if (!this._errored) cb();
+  }
+
+  /**
+   * Reads the first two bytes of a frame.
+   *
+   * @param {Function} cb Callback
+   * @private
+   */
+  getInfo(cb) {
+    if (this._bufferedBytes < 2) {
+      this._loop = false;
+      return;
+    }
+
+    const buf = this.consume(2);
+
+    if ((buf[0] & 0x30) !== 0x00) {
+      const error = this.createError(
+        RangeError,
+        'RSV2 and RSV3 must be clear',
+        true,
+        1002,
+        'WS_ERR_UNEXPECTED_RSV_2_3'
+      );
+
+      cb(error);
+      return;
+    }
+
+    const compressed = (buf[0] & 0x40) === 0x40;
+
+    if (compressed && !this._extensions[PerMessageDeflate.extensionName]) {
+      const error = this.createError(
+        RangeError,
+        'RSV1 must be clear',
+        true,
+        1002,
+        'WS_ERR_UNEXPECTED_RSV_1'
+      );
+
+      cb(error);
+      return;
+    }
+
+    this._fin = (buf[0] & 0x80) === 0x80;
+    this._opcode = buf[0] & 0x0f;
+    this._payloadLength = buf[1] & 0x7f;
+
+    if (this._opcode === 0x00) {
+      if (compressed) {
+        const error = this.createError(
+          RangeError,
+          'RSV1 must be clear',
+          true,
+          1002,
+          'WS_ERR_UNEXPECTED_RSV_1'
+        );
+
+        cb(error);
+        return;
+      }
+
+      if (!this._fragmented) {
+        const error = this.createError(
+          RangeError,
+          'invalid opcode 0',
+          true,
+          1002,
+          'WS_ERR_INVALID_OPCODE'
+        );
+
+        cb(error);
+        return;
+      }
+
+      this._opcode = this._fragmented;
+    } else if (this._opcode === 0x01 || this._opcode === 0x02) {
+      if (this._fragmented) {
+        const error = this.createError(
+          RangeError,
+          `invalid opcode ${this._opcode}`,
+          true,
+          1002,
+          'WS_ERR_INVALID_OPCODE'
+        );
+
+        cb(error);
+        return;
+      }
+
+      this._compressed = compressed;
+    } else if (this._opcode > 0x07 && this._opcode < 0x0b) {
+      if (!this._fin) {
+        const error = this.createError(
+          RangeError,
+          'FIN must be set',
+          true,
+          1002,
+          'WS_ERR_EXPECTED_FIN'
+        );
+
+        cb(error);
+        return;
+      }
+
+      if (compressed) {
+        const error = this.createError(
+          RangeError,
+          'RSV1 must be clear',
+          true,
+          1002,
+          'WS_ERR_UNEXPECTED_RSV_1'
+        );
+
+        cb(error);
+        return;
+      }
+
+      if (
+        this._payloadLength > 0x7d ||
+        (this._opcode === 0x08 && this._payloadLength === 1)
+      ) {
+        const error = this.createError(
+          RangeError,
+          `invalid payload length ${this._payloadLength}`,
+          true,
+          1002,
+          'WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH'
+        );
+
+        cb(error);
+        return;
+      }
+    } else {
+      const error = this.createError(
+        RangeError,
+        `invalid opcode ${this._opcode}`,
+        true,
+        1002,
+        'WS_ERR_INVALID_OPCODE'
+      );
+
+      cb(error);
+      return;
+    }
+
+    if (!this._fin && !this._fragmented) this._fragmented = this._opcode;
+    this._masked = (buf[1] & 0x80) === 0x80;
+
+    if (this._isServer) {
+      if (!this._masked) {
+        const error = this.createError(
+          RangeError,
+          'MASK must be set',
+          true,
+          1002,
+          'WS_ERR_EXPECTED_MASK'
+        );
+
+        cb(error);
+        return;
+      }
+    } else if (this._masked) {
+      const error = this.createError(
+        RangeError,
+        'MASK must be clear',
+        true,
+        1002,
+        'WS_ERR_UNEXPECTED_MASK'
+      );
+
+      cb(error);
+      return;
+    }
+
+    if (this._payloadLength === 126) this._state = GET_PAYLOAD_LENGTH_16;
+    else if (this._payloadLength === 127) this._state = GET_PAYLOAD_LENGTH_64;
+    else this.haveLength(cb);
+  }
+
+  /**
+   * Gets extended payload length (7+16).
+   *
+   * @param {Function} cb Callback
+   * @private
+   */
+  getPayloadLength16(cb) {
+    if (this._bufferedBytes < 2) {
+      this._loop = false;
+      return;
+    }
+
+    this._payloadLength = this.consume(2).readUInt16BE(0);
+    this.haveLength(cb);
+  }
+
+  /**
+   * Gets extended payload length (7+64).
+   *
+   * @param {Function} cb Callback
+   * @private
+   */
+  getPayloadLength64(cb) {
+    if (this._bufferedBytes < 8) {
+      this._loop = false;
+      return;
+    }
+
+    const buf = this.consume(8);
+    const num = buf.readUInt32BE(0);
+
+    //
+    // The maximum safe integer in JavaScript is 2^53 - 1. An error is returned
+    // if payload length is greater than this number.
+    //
+    if (num > Math.pow(2, 53 - 32) - 1) {
+      const error = this.createError(
+        RangeError,
+        'Unsupported WebSocket frame: payload length > 2^53 - 1',
+        false,
+        1009,
+        'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH'
+      );
+
+      cb(error);
+      return;
+    }
+
+    this._payloadLength = num * Math.pow(2, 32) + buf.readUInt32BE(4);
+    this.haveLength(cb);
+  }
+
+  /**
+   * Payload length has been read.
+   *
+   * @param {Function} cb Callback
+   * @private
+   */
+  haveLength(cb) {
+    if (this._payloadLength && this._opcode < 0x08) {
+      this._totalPayloadLength += this._payloadLength;
+      if (this._totalPayloadLength > this._maxPayload && this._maxPayload > 0) {
+        const error = this.createError(
+          RangeError,
+          'Max payload size exceeded',
+          false,
+          1009,
+          'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+        );
+
+        cb(error);
+        return;
+      }
+    }
+
+    if (this._masked) this._state = GET_MASK;
+    else this._state = GET_DATA;
+  }
+
+  /**
+   * Reads mask bytes.
+   *
+   * @private
+   */
+  getMask() {
+    if (this._bufferedBytes < 4) {
+      this._loop = false;
+      return;
+    }
+
+    this._mask = this.consume(4);
+    this._state = GET_DATA;
+  }
+
+  /**
+   * Reads data bytes.
+   *
+   * @param {Function} cb Callback
+   * @private
+   */
+  getData(cb) {
+    let data = EMPTY_BUFFER;
+
+    if (this._payloadLength) {
+      if (this._bufferedBytes < this._payloadLength) {
+        this._loop = false;
+        return;
+      }
+
+      data = this.consume(this._payloadLength);
+
+      if (
+        this._masked &&
+        (this._mask[0] | this._mask[1] | this._mask[2] | this._mask[3]) !== 0
+      ) {
+        unmask(data, this._mask);
+      }
+    }
+
+    //
+    // The mask is a view into the buffer the stream delivered, which is commonly
+    // 64 KiB, and it is not needed once the payload above has been unmasked.
+    // Leaving it set would pin that whole buffer until the next frame arrives,
+    // which on an idle connection can be indefinitely.
+    //
+    this._mask = undefined;
+
+    if (this._opcode > 0x07) {
+      this.controlMessage(data, cb);
+      return;
+    }
+
+    if (this._maxFragments > 0 && ++this._numFragments > this._maxFragments) {
+      const error = this.createError(
+        RangeError,
+        'Too many message fragments',
+        false,
+        1008,
+        'WS_ERR_TOO_MANY_BUFFERED_PARTS'
+      );
+
+      cb(error);
+      return;
+    }
+
+    if (this._compressed) {
+      this._state = INFLATING;
+      this.decompress(data, cb);
+      return;
+    }
+
+    if (data.length) {
+      //
+      // This message is not compressed so its length is the sum of the payload
+      // length of all fragments.
+      //
+      this._messageLength = this._totalPayloadLength;
+      this._fragments.push(data);
+    }
+
+    this.dataMessage(cb);
+  }
+
+  /**
+   * Decompresses data.
+   *
+   * @param {Buffer} data Compressed data
+   * @param {Function} cb Callback
+   * @private
+   */
+  decompress(data, cb) {
+    const perMessageDeflate = this._extensions[PerMessageDeflate.extensionName];
+
+    perMessageDeflate.decompress(data, this._fin, (err, buf) => {
+      if (err) return cb(err);
+
+      if (buf.length) {
+        this._messageLength += buf.length;
+        if (this._messageLength > this._maxPayload && this._maxPayload > 0) {
+          const error = this.createError(
+            RangeError,
+            'Max payload size exceeded',
+            false,
+            1009,
+            'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+          );
+
+          cb(error);
+          return;
+        }
+
+        this._fragments.push(buf);
+      }
+
+      this.dataMessage(cb);
+      if (this._state === GET_INFO) this.startLoop(cb);
+    });
+  }
+
+  /**
+   * Handles a data message.
+   *
+   * @param {Function} cb Callback
+   * @private
+   */
+  dataMessage(cb) {
+    if (!this._fin) {
+      this._state = GET_INFO;
+      return;
+    }
+
+    const messageLength = this._messageLength;
+    const fragments = this._fragments;
+
+    this._totalPayloadLength = 0;
+    this._messageLength = 0;
+    this._fragmented = 0;
+    this._numFragments = 0;
+    this._fragments = [];
+
+    if (this._opcode === 2) {
+      let data;
+
+      if (this._binaryType === 'nodebuffer') {
+        data = concat(fragments, messageLength);
+      } else if (this._binaryType === 'arraybuffer') {
+        data = toArrayBuffer(concat(fragments, messageLength));
+      } else if (this._binaryType === 'blob') {
+        data = new Blob(fragments);
+      } else {
+        data = fragments;
+      }
+
+      if (this._allowSynchronousEvents) {
+        this.emit('message', data, true);
+        this._state = GET_INFO;
+      } else {
+        this._state = DEFER_EVENT;
+        setImmediate(() => {
+          this.emit('message', data, true);
+          this._state = GET_INFO;
+          this.startLoop(cb);
+        });
+      }
+    } else {
+      const buf = concat(fragments, messageLength);
+
+      if (!this._skipUTF8Validation && !isValidUTF8(buf)) {
+        const error = this.createError(
+          Error,
+          'invalid UTF-8 sequence',
+          true,
+          1007,
+          'WS_ERR_INVALID_UTF8'
+        );
+
+        cb(error);
+        return;
+      }
+
+      if (this._state === INFLATING || this._allowSynchronousEvents) {
+        this.emit('message', buf, false);
+        this._state = GET_INFO;
+      } else {
+        this._state = DEFER_EVENT;
+        setImmediate(() => {
+          this.emit('message', buf, false);
+          this._state = GET_INFO;
+          this.startLoop(cb);
+        });
+      }
+    }
+  }
+
+  /**
+   * Handles a control message.
+   *
+   * @param {Buffer} data Data to handle
+   * @return {(Error|RangeError|undefined)} A possible error
+   * @private
+   */
+  controlMessage(data, cb) {
+    if (this._opcode === 0x08) {
+      if (data.length === 0) {
+        this._loop = false;
+        this.emit('conclude', 1005, EMPTY_BUFFER);
+        this.end();
+      } else {
+        const code = data.readUInt16BE(0);
+
+        if (!isValidStatusCode(code)) {
+          const error = this.createError(
+            RangeError,
+            `invalid status code ${code}`,
+            true,
+            1002,
+            'WS_ERR_INVALID_CLOSE_CODE'
+          );
+
+          cb(error);
+          return;
+        }
+
+        const buf = new FastBuffer(
+          data.buffer,
+          data.byteOffset + 2,
+          data.length - 2
+        );
+
+        if (!this._skipUTF8Validation && !isValidUTF8(buf)) {
+          const error = this.createError(
+            Error,
+            'invalid UTF-8 sequence',
+            true,
+            1007,
+            'WS_ERR_INVALID_UTF8'
+          );
+
+          cb(error);
+          return;
+        }
+
+        this._loop = false;
+        this.emit('conclude', code, buf);
+        this.end();
+      }
+
+      this._state = GET_INFO;
+      return;
+    }
+
+    if (this._allowSynchronousEvents) {
+      this.emit(this._opcode === 0x09 ? 'ping' : 'pong', data);
+      this._state = GET_INFO;
+    } else {
+      this._state = DEFER_EVENT;
+      setImmediate(() => {
+        this.emit(this._opcode === 0x09 ? 'ping' : 'pong', data);
+        this._state = GET_INFO;
+        this.startLoop(cb);
+      });
+    }
+  }
+
+  /**
+   * Builds an error object.
+   *
+   * @param {function(new:Error|RangeError)} ErrorCtor The error constructor
+   * @param {String} message The error message
+   * @param {Boolean} prefix Specifies whether or not to add a default prefix to
+   *     `message`
+   * @param {Number} statusCode The status code
+   * @param {String} errorCode The exposed error code
+   * @return {(Error|RangeError)} The error
+   * @private
+   */
+  createError(ErrorCtor, message, prefix, statusCode, errorCode) {
+    this._loop = false;
+    this._errored = true;
+
+    const err = new ErrorCtor(
+      prefix ? `Invalid WebSocket frame: ${message}` : message
+    );
+
+    Error.captureStackTrace(err, this.createError);
+    err.code = errorCode;
+    err[kStatusCode] = statusCode;
+    return err;
+  }
+}
+
+module.exports = Receiver;
+
+
+/***/ }),
+
+/***/ 813:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+/* eslint no-unused-vars: ["error", { "varsIgnorePattern": "^Duplex" }] */
+
+
+
+const { Duplex } = __nccwpck_require__(2203);
+const { randomFillSync } = __nccwpck_require__(6982);
+const {
+  types: { isUint8Array }
+} = __nccwpck_require__(9023);
+
+const PerMessageDeflate = __nccwpck_require__(9736);
+const { EMPTY_BUFFER, kWebSocket, NOOP } = __nccwpck_require__(2207);
+const { isBlob, isValidStatusCode } = __nccwpck_require__(6279);
+const { mask: applyMask, toBuffer } = __nccwpck_require__(6555);
+
+const kByteLength = Symbol('kByteLength');
+const maskBuffer = Buffer.alloc(4);
+const RANDOM_POOL_SIZE = 8 * 1024;
+let randomPool;
+let randomPoolPointer = RANDOM_POOL_SIZE;
+
+const DEFAULT = 0;
+const DEFLATING = 1;
+const GET_BLOB_DATA = 2;
+
+/**
+ * HyBi Sender implementation.
+ */
+class Sender {
+  /**
+   * Creates a Sender instance.
+   *
+   * @param {Duplex} socket The connection socket
+   * @param {Object} [extensions] An object containing the negotiated extensions
+   * @param {Function} [generateMask] The function used to generate the masking
+   *     key
+   */
+  constructor(socket, extensions, generateMask) {
+    this._extensions = extensions || {};
+
+    if (generateMask) {
+      this._generateMask = generateMask;
+      this._maskBuffer = Buffer.alloc(4);
+    }
+
+    this._socket = socket;
+
+    this._firstFragment = true;
+    this._compress = false;
+
+    this._bufferedBytes = 0;
+    this._queue = [];
+    this._state = DEFAULT;
+    this.onerror = NOOP;
+    this[kWebSocket] = undefined;
+  }
+
+  /**
+   * Frames a piece of data according to the HyBi WebSocket protocol.
+   *
+   * @param {(Buffer|String)} data The data to frame
+   * @param {Object} options Options object
+   * @param {Boolean} [options.fin=false] Specifies whether or not to set the
+   *     FIN bit
+   * @param {Function} [options.generateMask] The function used to generate the
+   *     masking key
+   * @param {Boolean} [options.mask=false] Specifies whether or not to mask
+   *     `data`
+   * @param {Buffer} [options.maskBuffer] The buffer used to store the masking
+   *     key
+   * @param {Number} options.opcode The opcode
+   * @param {Boolean} [options.readOnly=false] Specifies whether `data` can be
+   *     modified
+   * @param {Boolean} [options.rsv1=false] Specifies whether or not to set the
+   *     RSV1 bit
+   * @return {(Buffer|String)[]} The framed data
+   * @public
+   */
+  static frame(data, options) {
+    let mask;
+    let merge = false;
+    let offset = 2;
+    let skipMasking = false;
+
+    if (options.mask) {
+      mask = options.maskBuffer || maskBuffer;
+
+      if (options.generateMask) {
+        options.generateMask(mask);
+      } else {
+        if (randomPoolPointer === RANDOM_POOL_SIZE) {
+          /* istanbul ignore else  */
+          if (randomPool === undefined) {
+            //
+            // This is lazily initialized because server-sent frames must not
+            // be masked so it may never be used.
+            //
+            randomPool = Buffer.alloc(RANDOM_POOL_SIZE);
+          }
+
+          randomFillSync(randomPool, 0, RANDOM_POOL_SIZE);
+          randomPoolPointer = 0;
+        }
+
+        mask[0] = randomPool[randomPoolPointer++];
+        mask[1] = randomPool[randomPoolPointer++];
+        mask[2] = randomPool[randomPoolPointer++];
+        mask[3] = randomPool[randomPoolPointer++];
+      }
+
+      skipMasking = (mask[0] | mask[1] | mask[2] | mask[3]) === 0;
+      offset = 6;
+    }
+
+    let dataLength;
+
+    if (typeof data === 'string') {
+      if (
+        (!options.mask || skipMasking) &&
+        options[kByteLength] !== undefined
+      ) {
+        dataLength = options[kByteLength];
+      } else {
+        data = Buffer.from(data);
+        dataLength = data.length;
+      }
+    } else {
+      dataLength = data.length;
+      merge = options.mask && options.readOnly && !skipMasking;
+    }
+
+    let payloadLength = dataLength;
+
+    if (dataLength >= 65536) {
+      offset += 8;
+      payloadLength = 127;
+    } else if (dataLength > 125) {
+      offset += 2;
+      payloadLength = 126;
+    }
+
+    const target = Buffer.allocUnsafe(merge ? dataLength + offset : offset);
+
+    target[0] = options.fin ? options.opcode | 0x80 : options.opcode;
+    if (options.rsv1) target[0] |= 0x40;
+
+    target[1] = payloadLength;
+
+    if (payloadLength === 126) {
+      target.writeUInt16BE(dataLength, 2);
+    } else if (payloadLength === 127) {
+      target[2] = target[3] = 0;
+      target.writeUIntBE(dataLength, 4, 6);
+    }
+
+    if (!options.mask) {
+      return dataLength ? [target, data] : [target];
+    }
+
+    target[1] |= 0x80;
+    target[offset - 4] = mask[0];
+    target[offset - 3] = mask[1];
+    target[offset - 2] = mask[2];
+    target[offset - 1] = mask[3];
+
+    if (!dataLength) return [target];
+    if (skipMasking) return [target, data];
+
+    if (merge) {
+      applyMask(data, mask, target, offset, dataLength);
+      return [target];
+    }
+
+    applyMask(data, mask, data, 0, dataLength);
+    return [target, data];
+  }
+
+  /**
+   * Sends a close message to the other peer.
+   *
+   * @param {Number} [code] The status code component of the body
+   * @param {(String|Buffer)} [data] The message component of the body
+   * @param {Boolean} [mask=false] Specifies whether or not to mask the message
+   * @param {Function} [cb] Callback
+   * @public
+   */
+  close(code, data, mask, cb) {
+    let buf;
+
+    if (code === undefined) {
+      buf = EMPTY_BUFFER;
+    } else if (typeof code !== 'number' || !isValidStatusCode(code)) {
+      throw new TypeError('First argument must be a valid error code number');
+    } else if (data === undefined || !data.length) {
+      buf = Buffer.allocUnsafe(2);
+      buf.writeUInt16BE(code, 0);
+    } else {
+      const length = Buffer.byteLength(data);
+
+      if (length > 123) {
+        throw new RangeError('The message must not be greater than 123 bytes');
+      }
+
+      buf = Buffer.allocUnsafe(2 + length);
+      buf.writeUInt16BE(code, 0);
+
+      if (typeof data === 'string') {
+        buf.write(data, 2);
+      } else if (isUint8Array(data)) {
+        buf.set(data, 2);
+      } else {
+        throw new TypeError('Second argument must be a string or a Uint8Array');
+      }
+    }
+
+    const options = {
+      [kByteLength]: buf.length,
+      fin: true,
+      generateMask: this._generateMask,
+      mask,
+      maskBuffer: this._maskBuffer,
+      opcode: 0x08,
+      readOnly: false,
+      rsv1: false
+    };
+
+    if (this._state !== DEFAULT) {
+      this.enqueue([this.dispatch, buf, false, options, cb]);
+    } else {
+      this.sendFrame(Sender.frame(buf, options), cb);
+    }
+  }
+
+  /**
+   * Sends a ping message to the other peer.
+   *
+   * @param {*} data The message to send
+   * @param {Boolean} [mask=false] Specifies whether or not to mask `data`
+   * @param {Function} [cb] Callback
+   * @public
+   */
+  ping(data, mask, cb) {
+    let byteLength;
+    let readOnly;
+
+    if (typeof data === 'string') {
+      byteLength = Buffer.byteLength(data);
+      readOnly = false;
+    } else if (isBlob(data)) {
+      byteLength = data.size;
+      readOnly = false;
+    } else {
+      data = toBuffer(data);
+      byteLength = data.length;
+      readOnly = toBuffer.readOnly;
+    }
+
+    if (byteLength > 125) {
+      throw new RangeError('The data size must not be greater than 125 bytes');
+    }
+
+    const options = {
+      [kByteLength]: byteLength,
+      fin: true,
+      generateMask: this._generateMask,
+      mask,
+      maskBuffer: this._maskBuffer,
+      opcode: 0x09,
+      readOnly,
+      rsv1: false
+    };
+
+    if (isBlob(data)) {
+      if (this._state !== DEFAULT) {
+        this.enqueue([this.getBlobData, data, false, options, cb]);
+      } else {
+        this.getBlobData(data, false, options, cb);
+      }
+    } else if (this._state !== DEFAULT) {
+      this.enqueue([this.dispatch, data, false, options, cb]);
+    } else {
+      this.sendFrame(Sender.frame(data, options), cb);
+    }
+  }
+
+  /**
+   * Sends a pong message to the other peer.
+   *
+   * @param {*} data The message to send
+   * @param {Boolean} [mask=false] Specifies whether or not to mask `data`
+   * @param {Function} [cb] Callback
+   * @public
+   */
+  pong(data, mask, cb) {
+    let byteLength;
+    let readOnly;
+
+    if (typeof data === 'string') {
+      byteLength = Buffer.byteLength(data);
+      readOnly = false;
+    } else if (isBlob(data)) {
+      byteLength = data.size;
+      readOnly = false;
+    } else {
+      data = toBuffer(data);
+      byteLength = data.length;
+      readOnly = toBuffer.readOnly;
+    }
+
+    if (byteLength > 125) {
+      throw new RangeError('The data size must not be greater than 125 bytes');
+    }
+
+    const options = {
+      [kByteLength]: byteLength,
+      fin: true,
+      generateMask: this._generateMask,
+      mask,
+      maskBuffer: this._maskBuffer,
+      opcode: 0x0a,
+      readOnly,
+      rsv1: false
+    };
+
+    if (isBlob(data)) {
+      if (this._state !== DEFAULT) {
+        this.enqueue([this.getBlobData, data, false, options, cb]);
+      } else {
+        this.getBlobData(data, false, options, cb);
+      }
+    } else if (this._state !== DEFAULT) {
+      this.enqueue([this.dispatch, data, false, options, cb]);
+    } else {
+      this.sendFrame(Sender.frame(data, options), cb);
+    }
+  }
+
+  /**
+   * Sends a data message to the other peer.
+   *
+   * @param {*} data The message to send
+   * @param {Object} options Options object
+   * @param {Boolean} [options.binary=false] Specifies whether `data` is binary
+   *     or text
+   * @param {Boolean} [options.compress=false] Specifies whether or not to
+   *     compress `data`
+   * @param {Boolean} [options.fin=false] Specifies whether the fragment is the
+   *     last one
+   * @param {Boolean} [options.mask=false] Specifies whether or not to mask
+   *     `data`
+   * @param {Function} [cb] Callback
+   * @public
+   */
+  send(data, options, cb) {
+    const perMessageDeflate = this._extensions[PerMessageDeflate.extensionName];
+    let opcode = options.binary ? 2 : 1;
+    let rsv1 = options.compress;
+
+    let byteLength;
+    let readOnly;
+
+    if (typeof data === 'string') {
+      byteLength = Buffer.byteLength(data);
+      readOnly = false;
+    } else if (isBlob(data)) {
+      byteLength = data.size;
+      readOnly = false;
+    } else {
+      data = toBuffer(data);
+      byteLength = data.length;
+      readOnly = toBuffer.readOnly;
+    }
+
+    if (this._firstFragment) {
+      this._firstFragment = false;
+      if (
+        rsv1 &&
+        perMessageDeflate &&
+        perMessageDeflate.params[
+          perMessageDeflate._isServer
+            ? 'server_no_context_takeover'
+            : 'client_no_context_takeover'
+        ]
+      ) {
+        rsv1 = byteLength >= perMessageDeflate._threshold;
+      }
+      this._compress = rsv1;
+    } else {
+      rsv1 = false;
+      opcode = 0;
+    }
+
+    if (options.fin) this._firstFragment = true;
+
+    const opts = {
+      [kByteLength]: byteLength,
+      fin: options.fin,
+      generateMask: this._generateMask,
+      mask: options.mask,
+      maskBuffer: this._maskBuffer,
+      opcode,
+      readOnly,
+      rsv1
+    };
+
+    if (isBlob(data)) {
+      if (this._state !== DEFAULT) {
+        this.enqueue([this.getBlobData, data, this._compress, opts, cb]);
+      } else {
+        this.getBlobData(data, this._compress, opts, cb);
+      }
+    } else if (this._state !== DEFAULT) {
+      this.enqueue([this.dispatch, data, this._compress, opts, cb]);
+    } else {
+      this.dispatch(data, this._compress, opts, cb);
+    }
+  }
+
+  /**
+   * Gets the contents of a blob as binary data.
+   *
+   * @param {Blob} blob The blob
+   * @param {Boolean} [compress=false] Specifies whether or not to compress
+   *     the data
+   * @param {Object} options Options object
+   * @param {Boolean} [options.fin=false] Specifies whether or not to set the
+   *     FIN bit
+   * @param {Function} [options.generateMask] The function used to generate the
+   *     masking key
+   * @param {Boolean} [options.mask=false] Specifies whether or not to mask
+   *     `data`
+   * @param {Buffer} [options.maskBuffer] The buffer used to store the masking
+   *     key
+   * @param {Number} options.opcode The opcode
+   * @param {Boolean} [options.readOnly=false] Specifies whether `data` can be
+   *     modified
+   * @param {Boolean} [options.rsv1=false] Specifies whether or not to set the
+   *     RSV1 bit
+   * @param {Function} [cb] Callback
+   * @private
+   */
+  getBlobData(blob, compress, options, cb) {
+    this._bufferedBytes += options[kByteLength];
+    this._state = GET_BLOB_DATA;
+
+    blob
+      .arrayBuffer()
+      .then((arrayBuffer) => {
+        if (this._socket.destroyed) {
+          const err = new Error(
+            'The socket was closed while the blob was being read'
+          );
+
+          //
+          // `callCallbacks` is called in the next tick to ensure that errors
+          // that might be thrown in the callbacks behave like errors thrown
+          // outside the promise chain.
+          //
+          process.nextTick(callCallbacks, this, err, cb);
+          return;
+        }
+
+        this._bufferedBytes -= options[kByteLength];
+        const data = toBuffer(arrayBuffer);
+
+        if (!compress) {
+          this._state = DEFAULT;
+          this.sendFrame(Sender.frame(data, options), cb);
+          this.dequeue();
+        } else {
+          this.dispatch(data, compress, options, cb);
+        }
+      })
+      .catch((err) => {
+        //
+        // `onError` is called in the next tick for the same reason that
+        // `callCallbacks` above is.
+        //
+        process.nextTick(onError, this, err, cb);
+      });
+  }
+
+  /**
+   * Dispatches a message.
+   *
+   * @param {(Buffer|String)} data The message to send
+   * @param {Boolean} [compress=false] Specifies whether or not to compress
+   *     `data`
+   * @param {Object} options Options object
+   * @param {Boolean} [options.fin=false] Specifies whether or not to set the
+   *     FIN bit
+   * @param {Function} [options.generateMask] The function used to generate the
+   *     masking key
+   * @param {Boolean} [options.mask=false] Specifies whether or not to mask
+   *     `data`
+   * @param {Buffer} [options.maskBuffer] The buffer used to store the masking
+   *     key
+   * @param {Number} options.opcode The opcode
+   * @param {Boolean} [options.readOnly=false] Specifies whether `data` can be
+   *     modified
+   * @param {Boolean} [options.rsv1=false] Specifies whether or not to set the
+   *     RSV1 bit
+   * @param {Function} [cb] Callback
+   * @private
+   */
+  dispatch(data, compress, options, cb) {
+    if (!compress) {
+      this.sendFrame(Sender.frame(data, options), cb);
+      return;
+    }
+
+    const perMessageDeflate = this._extensions[PerMessageDeflate.extensionName];
+
+    this._bufferedBytes += options[kByteLength];
+    this._state = DEFLATING;
+    perMessageDeflate.compress(data, options.fin, (_, buf) => {
+      if (this._socket.destroyed) {
+        const err = new Error(
+          'The socket was closed while data was being compressed'
+        );
+
+        callCallbacks(this, err, cb);
+        return;
+      }
+
+      this._bufferedBytes -= options[kByteLength];
+      this._state = DEFAULT;
+      options.readOnly = false;
+      this.sendFrame(Sender.frame(buf, options), cb);
+      this.dequeue();
+    });
+  }
+
+  /**
+   * Executes queued send operations.
+   *
+   * @private
+   */
+  dequeue() {
+    while (this._state === DEFAULT && this._queue.length) {
+      const params = this._queue.shift();
+
+      this._bufferedBytes -= params[3][kByteLength];
+      Reflect.apply(params[0], this, params.slice(1));
+    }
+  }
+
+  /**
+   * Enqueues a send operation.
+   *
+   * @param {Array} params Send operation parameters.
+   * @private
+   */
+  enqueue(params) {
+    this._bufferedBytes += params[3][kByteLength];
+    this._queue.push(params);
+  }
+
+  /**
+   * Sends a frame.
+   *
+   * @param {(Buffer | String)[]} list The frame to send
+   * @param {Function} [cb] Callback
+   * @private
+   */
+  sendFrame(list, cb) {
+    if (list.length === 2) {
+      this._socket.cork();
+      this._socket.write(list[0]);
+      this._socket.write(list[1], cb);
+      this._socket.uncork();
+    } else {
+      this._socket.write(list[0], cb);
+    }
+  }
+}
+
+module.exports = Sender;
+
+/**
+ * Calls queued callbacks with an error.
+ *
+ * @param {Sender} sender The `Sender` instance
+ * @param {Error} err The error to call the callbacks with
+ * @param {Function} [cb] The first callback
+ * @private
+ */
+function callCallbacks(sender, err, cb) {
+  if (typeof cb === 'function') cb(err);
+
+  for (let i = 0; i < sender._queue.length; i++) {
+    const params = sender._queue[i];
+    const callback = params[params.length - 1];
+
+    if (typeof callback === 'function') callback(err);
+  }
+}
+
+/**
+ * Handles a `Sender` error.
+ *
+ * @param {Sender} sender The `Sender` instance
+ * @param {Error} err The error
+ * @param {Function} [cb] The first pending callback
+ * @private
+ */
+function onError(sender, err, cb) {
+  callCallbacks(sender, err, cb);
+  sender.onerror(err);
+}
+
+
+/***/ }),
+
+/***/ 7228:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+/* eslint no-unused-vars: ["error", { "varsIgnorePattern": "^WebSocket$" }] */
+
+
+const WebSocket = __nccwpck_require__(3033);
+const { Duplex } = __nccwpck_require__(2203);
+
+/**
+ * Emits the `'close'` event on a stream.
+ *
+ * @param {Duplex} stream The stream.
+ * @private
+ */
+function emitClose(stream) {
+  stream.emit('close');
+}
+
+/**
+ * The listener of the `'end'` event.
+ *
+ * @private
+ */
+function duplexOnEnd() {
+  if (!this.destroyed && this._writableState.finished) {
+    this.destroy();
+  }
+}
+
+/**
+ * The listener of the `'error'` event.
+ *
+ * @param {Error} err The error
+ * @private
+ */
+function duplexOnError(err) {
+  this.removeListener('error', duplexOnError);
+  this.destroy();
+  if (this.listenerCount('error') === 0) {
+    // Do not suppress the throwing behavior.
+    this.emit('error', err);
+  }
+}
+
+/**
+ * Wraps a `WebSocket` in a duplex stream.
+ *
+ * @param {WebSocket} ws The `WebSocket` to wrap
+ * @param {Object} [options] The options for the `Duplex` constructor
+ * @return {Duplex} The duplex stream
+ * @public
+ */
+function createWebSocketStream(ws, options) {
+  let terminateOnDestroy = true;
+
+  const duplex = new Duplex({
+    ...options,
+    autoDestroy: false,
+    emitClose: false,
+    objectMode: false,
+    writableObjectMode: false
+  });
+
+  ws.on('message', function message(msg, isBinary) {
+    const data =
+      !isBinary && duplex._readableState.objectMode ? msg.toString() : msg;
+
+    if (!duplex.push(data)) ws.pause();
+  });
+
+  ws.once('error', function error(err) {
+    if (duplex.destroyed) return;
+
+    // Prevent `ws.terminate()` from being called by `duplex._destroy()`.
+    //
+    // - If the `'error'` event is emitted before the `'open'` event, then
+    //   `ws.terminate()` is a noop as no socket is assigned.
+    // - Otherwise, the error is re-emitted by the listener of the `'error'`
+    //   event of the `Receiver` object. The listener already closes the
+    //   connection by calling `ws.close()`. This allows a close frame to be
+    //   sent to the other peer. If `ws.terminate()` is called right after this,
+    //   then the close frame might not be sent.
+    terminateOnDestroy = false;
+    duplex.destroy(err);
+  });
+
+  ws.once('close', function close() {
+    if (duplex.destroyed) return;
+
+    duplex.push(null);
+  });
+
+  duplex._destroy = function (err, callback) {
+    if (ws.readyState === ws.CLOSED) {
+      callback(err);
+      process.nextTick(emitClose, duplex);
+      return;
+    }
+
+    let called = false;
+
+    ws.once('error', function error(err) {
+      called = true;
+      callback(err);
+    });
+
+    ws.once('close', function close() {
+      if (!called) callback(err);
+      process.nextTick(emitClose, duplex);
+    });
+
+    if (terminateOnDestroy) ws.terminate();
+  };
+
+  duplex._final = function (callback) {
+    if (ws.readyState === ws.CONNECTING) {
+      ws.once('open', function open() {
+        duplex._final(callback);
+      });
+      return;
+    }
+
+    // If the value of the `_socket` property is `null` it means that `ws` is a
+    // client websocket and the handshake failed. In fact, when this happens, a
+    // socket is never assigned to the websocket. Wait for the `'error'` event
+    // that will be emitted by the websocket.
+    if (ws._socket === null) return;
+
+    if (ws._socket._writableState.finished) {
+      callback();
+      if (duplex._readableState.endEmitted) duplex.destroy();
+    } else {
+      ws._socket.once('finish', function finish() {
+        // `duplex` is not destroyed here because the `'end'` event will be
+        // emitted on `duplex` after this `'finish'` event. The EOF signaling
+        // `null` chunk is, in fact, pushed when the websocket emits `'close'`.
+        callback();
+      });
+      ws.close();
+    }
+  };
+
+  duplex._read = function () {
+    if (ws.isPaused) ws.resume();
+  };
+
+  duplex._write = function (chunk, encoding, callback) {
+    if (ws.readyState === ws.CONNECTING) {
+      ws.once('open', function open() {
+        duplex._write(chunk, encoding, callback);
+      });
+      return;
+    }
+
+    ws.send(chunk, callback);
+  };
+
+  duplex.on('end', duplexOnEnd);
+  duplex.on('error', duplexOnError);
+  return duplex;
+}
+
+module.exports = createWebSocketStream;
+
+
+/***/ }),
+
+/***/ 1060:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+
+
+const { tokenChars } = __nccwpck_require__(6279);
+
+/**
+ * Parses the `Sec-WebSocket-Protocol` header into a set of subprotocol names.
+ *
+ * @param {String} header The field value of the header
+ * @return {Set} The subprotocol names
+ * @public
+ */
+function parse(header) {
+  const protocols = new Set();
+  let start = -1;
+  let end = -1;
+  let i = 0;
+
+  for (i; i < header.length; i++) {
+    const code = header.charCodeAt(i);
+
+    if (end === -1 && tokenChars[code] === 1) {
+      if (start === -1) start = i;
+    } else if (
+      i !== 0 &&
+      (code === 0x20 /* ' ' */ || code === 0x09) /* '\t' */
+    ) {
+      if (end === -1 && start !== -1) end = i;
+    } else if (code === 0x2c /* ',' */) {
+      if (start === -1) {
+        throw new SyntaxError(`Unexpected character at index ${i}`);
+      }
+
+      if (end === -1) end = i;
+
+      const protocol = header.slice(start, end);
+
+      if (protocols.has(protocol)) {
+        throw new SyntaxError(`The "${protocol}" subprotocol is duplicated`);
+      }
+
+      protocols.add(protocol);
+      start = end = -1;
+    } else {
+      throw new SyntaxError(`Unexpected character at index ${i}`);
+    }
+  }
+
+  if (start === -1 || end !== -1) {
+    throw new SyntaxError('Unexpected end of input');
+  }
+
+  const protocol = header.slice(start, i);
+
+  if (protocols.has(protocol)) {
+    throw new SyntaxError(`The "${protocol}" subprotocol is duplicated`);
+  }
+
+  protocols.add(protocol);
+  return protocols;
+}
+
+module.exports = { parse };
+
+
+/***/ }),
+
+/***/ 6279:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+
+
+const { isUtf8 } = __nccwpck_require__(181);
+
+const { hasBlob } = __nccwpck_require__(2207);
+
+//
+// Allowed token characters:
+//
+// '!', '#', '$', '%', '&', ''', '*', '+', '-',
+// '.', 0-9, A-Z, '^', '_', '`', a-z, '|', '~'
+//
+// tokenChars[32] === 0 // ' '
+// tokenChars[33] === 1 // '!'
+// tokenChars[34] === 0 // '"'
+// ...
+//
+// prettier-ignore
+const tokenChars = [
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // 0 - 15
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // 16 - 31
+  0, 1, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 0, // 32 - 47
+  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, // 48 - 63
+  0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, // 64 - 79
+  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, // 80 - 95
+  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, // 96 - 111
+  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0 // 112 - 127
+];
+
+/**
+ * Checks if a status code is allowed in a close frame.
+ *
+ * @param {Number} code The status code
+ * @return {Boolean} `true` if the status code is valid, else `false`
+ * @public
+ */
+function isValidStatusCode(code) {
+  return (
+    (code >= 1000 &&
+      code <= 1014 &&
+      code !== 1004 &&
+      code !== 1005 &&
+      code !== 1006) ||
+    (code >= 3000 && code <= 4999)
+  );
+}
+
+/**
+ * Checks if a given buffer contains only correct UTF-8.
+ * Ported from https://www.cl.cam.ac.uk/%7Emgk25/ucs/utf8_check.c by
+ * Markus Kuhn.
+ *
+ * @param {Buffer} buf The buffer to check
+ * @return {Boolean} `true` if `buf` contains only correct UTF-8, else `false`
+ * @public
+ */
+function _isValidUTF8(buf) {
+  const len = buf.length;
+  let i = 0;
+
+  while (i < len) {
+    if ((buf[i] & 0x80) === 0) {
+      // 0xxxxxxx
+      i++;
+    } else if ((buf[i] & 0xe0) === 0xc0) {
+      // 110xxxxx 10xxxxxx
+      if (
+        i + 1 === len ||
+        (buf[i + 1] & 0xc0) !== 0x80 ||
+        (buf[i] & 0xfe) === 0xc0 // Overlong
+      ) {
+        return false;
+      }
+
+      i += 2;
+    } else if ((buf[i] & 0xf0) === 0xe0) {
+      // 1110xxxx 10xxxxxx 10xxxxxx
+      if (
+        i + 2 >= len ||
+        (buf[i + 1] & 0xc0) !== 0x80 ||
+        (buf[i + 2] & 0xc0) !== 0x80 ||
+        (buf[i] === 0xe0 && (buf[i + 1] & 0xe0) === 0x80) || // Overlong
+        (buf[i] === 0xed && (buf[i + 1] & 0xe0) === 0xa0) // Surrogate (U+D800 - U+DFFF)
+      ) {
+        return false;
+      }
+
+      i += 3;
+    } else if ((buf[i] & 0xf8) === 0xf0) {
+      // 11110xxx 10xxxxxx 10xxxxxx 10xxxxxx
+      if (
+        i + 3 >= len ||
+        (buf[i + 1] & 0xc0) !== 0x80 ||
+        (buf[i + 2] & 0xc0) !== 0x80 ||
+        (buf[i + 3] & 0xc0) !== 0x80 ||
+        (buf[i] === 0xf0 && (buf[i + 1] & 0xf0) === 0x80) || // Overlong
+        (buf[i] === 0xf4 && buf[i + 1] > 0x8f) ||
+        buf[i] > 0xf4 // > U+10FFFF
+      ) {
+        return false;
+      }
+
+      i += 4;
+    } else {
+      return false;
+    }
+  }
+
+  return true;
+}
+
+/**
+ * Determines whether a value is a `Blob`.
+ *
+ * @param {*} value The value to be tested
+ * @return {Boolean} `true` if `value` is a `Blob`, else `false`
+ * @private
+ */
+function isBlob(value) {
+  return (
+    hasBlob &&
+    typeof value === 'object' &&
+    typeof value.arrayBuffer === 'function' &&
+    typeof value.type === 'string' &&
+    typeof value.stream === 'function' &&
+    (value[Symbol.toStringTag] === 'Blob' ||
+      value[Symbol.toStringTag] === 'File')
+  );
+}
+
+module.exports = {
+  isBlob,
+  isValidStatusCode,
+  isValidUTF8: _isValidUTF8,
+  tokenChars
+};
+
+if (isUtf8) {
+  module.exports.isValidUTF8 = function (buf) {
+    return buf.length < 24 ? _isValidUTF8(buf) : isUtf8(buf);
+  };
+} /* istanbul ignore else  */ else if (!process.env.WS_NO_UTF_8_VALIDATE) {
+  try {
+    const isValidUTF8 = __nccwpck_require__(5822);
+
+    module.exports.isValidUTF8 = function (buf) {
+      return buf.length < 32 ? _isValidUTF8(buf) : isValidUTF8(buf);
+    };
+  } catch (e) {
+    // Continue regardless of the error.
+  }
+}
+
+
+/***/ }),
+
+/***/ 2097:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+/* eslint no-unused-vars: ["error", { "varsIgnorePattern": "^Duplex$", "caughtErrors": "none" }] */
+
+
+
+const EventEmitter = __nccwpck_require__(4434);
+const http = __nccwpck_require__(8611);
+const { Duplex } = __nccwpck_require__(2203);
+const { createHash } = __nccwpck_require__(6982);
+
+const extension = __nccwpck_require__(9319);
+const PerMessageDeflate = __nccwpck_require__(9736);
+const subprotocol = __nccwpck_require__(1060);
+const WebSocket = __nccwpck_require__(3033);
+const { CLOSE_TIMEOUT, GUID, kWebSocket } = __nccwpck_require__(2207);
+
+const keyRegex = /^[+/0-9A-Za-z]{22}==$/;
+
+const RUNNING = 0;
+const CLOSING = 1;
+const CLOSED = 2;
+
+/**
+ * Class representing a WebSocket server.
+ *
+ * @extends EventEmitter
+ */
+class WebSocketServer extends EventEmitter {
+  /**
+   * Create a `WebSocketServer` instance.
+   *
+   * @param {Object} options Configuration options
+   * @param {Boolean} [options.allowSynchronousEvents=true] Specifies whether
+   *     any of the `'message'`, `'ping'`, and `'pong'` events can be emitted
+   *     multiple times in the same tick
+   * @param {Boolean} [options.autoPong=true] Specifies whether or not to
+   *     automatically send a pong in response to a ping
+   * @param {Number} [options.backlog=511] The maximum length of the queue of
+   *     pending connections
+   * @param {Boolean} [options.clientTracking=true] Specifies whether or not to
+   *     track clients
+   * @param {Number} [options.closeTimeout=30000] Duration in milliseconds to
+   *     wait for the closing handshake to finish after `websocket.close()` is
+   *     called
+   * @param {Function} [options.handleProtocols] A hook to handle protocols
+   * @param {String} [options.host] The hostname where to bind the server
+   * @param {Number} [options.maxBufferedChunks=262144] The maximum number of
+   *     buffered data chunks
+   * @param {Number} [options.maxFragments=16384] The maximum number of message
+   *     fragments
+   * @param {Number} [options.maxPayload=104857600] The maximum allowed message
+   *     size
+   * @param {Number} [options.maxPendingAutoPongs=60] The maximum number of
+   *     pending automatic pongs
+   * @param {Boolean} [options.noServer=false] Enable no server mode
+   * @param {String} [options.path] Accept only connections matching this path
+   * @param {(Boolean|Object)} [options.perMessageDeflate=false] Enable/disable
+   *     permessage-deflate
+   * @param {Number} [options.port] The port where to bind the server
+   * @param {(http.Server|https.Server)} [options.server] A pre-created HTTP/S
+   *     server to use
+   * @param {Boolean} [options.skipUTF8Validation=false] Specifies whether or
+   *     not to skip UTF-8 validation for text and close messages
+   * @param {Function} [options.verifyClient] A hook to reject connections
+   * @param {Function} [options.WebSocket=WebSocket] Specifies the `WebSocket`
+   *     class to use. It must be the `WebSocket` class or class that extends it
+   * @param {Function} [callback] A listener for the `listening` event
+   */
+  constructor(options, callback) {
+    super();
+
+    options = {
+      allowSynchronousEvents: true,
+      autoPong: true,
+      maxBufferedChunks: 256 * 1024,
+      maxFragments: 16 * 1024,
+      maxPayload: 100 * 1024 * 1024,
+      maxPendingAutoPongs: 60,
+      skipUTF8Validation: false,
+      perMessageDeflate: false,
+      handleProtocols: null,
+      clientTracking: true,
+      closeTimeout: CLOSE_TIMEOUT,
+      verifyClient: null,
+      noServer: false,
+      backlog: null, // use default (511 as implemented in net.js)
+      server: null,
+      host: null,
+      path: null,
+      port: null,
+      WebSocket,
+      ...options
+    };
+
+    if (
+      (options.port == null && !options.server && !options.noServer) ||
+      (options.port != null && (options.server || options.noServer)) ||
+      (options.server && options.noServer)
+    ) {
+      throw new TypeError(
+        'One and only one of the "port", "server", or "noServer" options ' +
+          'must be specified'
+      );
+    }
+
+    if (options.port != null) {
+      this._server = http.createServer((req, res) => {
+        const body = http.STATUS_CODES[426];
+
+        res.writeHead(426, {
+          'Content-Length': body.length,
+          'Content-Type': 'text/plain'
+        });
+        res.end(body);
+      });
+      this._server.listen(
+        options.port,
+        options.host,
+        options.backlog,
+        callback
+      );
+    } else if (options.server) {
+      this._server = options.server;
+    }
+
+    if (this._server) {
+      const emitConnection = this.emit.bind(this, 'connection');
+
+      this._removeListeners = addListeners(this._server, {
+        listening: this.emit.bind(this, 'listening'),
+        error: this.emit.bind(this, 'error'),
+        upgrade: (req, socket, head) => {
+          this.handleUpgrade(req, socket, head, emitConnection);
+        }
+      });
+    }
+
+    if (options.perMessageDeflate === true) options.perMessageDeflate = {};
+    if (options.clientTracking) {
+      this.clients = new Set();
+      this._shouldEmitClose = false;
+    }
+
+    this.options = options;
+    this._state = RUNNING;
+  }
+
+  /**
+   * Returns the bound address, the address family name, and port of the server
+   * as reported by the operating system if listening on an IP socket.
+   * If the server is listening on a pipe or UNIX domain socket, the name is
+   * returned as a string.
+   *
+   * @return {(Object|String|null)} The address of the server
+   * @public
+   */
+  address() {
+    if (this.options.noServer) {
+      throw new Error('The server is operating in "noServer" mode');
+    }
+
+    if (!this._server) return null;
+    return this._server.address();
+  }
+
+  /**
+   * Stop the server from accepting new connections and emit the `'close'` event
+   * when all existing connections are closed.
+   *
+   * @param {Function} [cb] A one-time listener for the `'close'` event
+   * @public
+   */
+  close(cb) {
+    if (this._state === CLOSED) {
+      if (cb) {
+        this.once('close', () => {
+          cb(new Error('The server is not running'));
+        });
+      }
+
+      process.nextTick(emitClose, this);
+      return;
+    }
+
+    if (cb) this.once('close', cb);
+
+    if (this._state === CLOSING) return;
+    this._state = CLOSING;
+
+    if (this.options.noServer || this.options.server) {
+      if (this._server) {
+        this._removeListeners();
+        this._removeListeners = this._server = null;
+      }
+
+      if (this.clients) {
+        if (!this.clients.size) {
+          process.nextTick(emitClose, this);
+        } else {
+          this._shouldEmitClose = true;
+        }
+      } else {
+        process.nextTick(emitClose, this);
+      }
+    } else {
+      const server = this._server;
+
+      this._removeListeners();
+      this._removeListeners = this._server = null;
+
+      //
+      // The HTTP/S server was created internally. Close it, and rely on its
+      // `'close'` event.
+      //
+      server.close(() => {
+        emitClose(this);
+      });
+    }
+  }
+
+  /**
+   * See if a given request should be handled by this server instance.
+   *
+   * @param {http.IncomingMessage} req Request object to inspect
+   * @return {Boolean} `true` if the request is valid, else `false`
+   * @public
+   */
+  shouldHandle(req) {
+    if (this.options.path) {
+      const index = req.url.indexOf('?');
+      const pathname = index !== -1 ? req.url.slice(0, index) : req.url;
+
+      if (pathname !== this.options.path) return false;
+    }
+
+    return true;
+  }
+
+  /**
+   * Handle a HTTP Upgrade request.
+   *
+   * @param {http.IncomingMessage} req The request object
+   * @param {Duplex} socket The network socket between the server and client
+   * @param {Buffer} head The first packet of the upgraded stream
+   * @param {Function} cb Callback
+   * @public
+   */
+  handleUpgrade(req, socket, head, cb) {
+    socket.on('error', socketOnError);
+
+    const key = req.headers['sec-websocket-key'];
+    const upgrade = req.headers.upgrade;
+    const version = +req.headers['sec-websocket-version'];
+
+    if (req.method !== 'GET') {
+      const message = 'Invalid HTTP method';
+      abortHandshakeOrEmitwsClientError(this, req, socket, 405, message);
+      return;
+    }
+
+    if (upgrade === undefined || upgrade.toLowerCase() !== 'websocket') {
+      const message = 'Invalid Upgrade header';
+      abortHandshakeOrEmitwsClientError(this, req, socket, 400, message);
+      return;
+    }
+
+    if (key === undefined || !keyRegex.test(key)) {
+      const message = 'Missing or invalid Sec-WebSocket-Key header';
+      abortHandshakeOrEmitwsClientError(this, req, socket, 400, message);
+      return;
+    }
+
+    if (version !== 13 && version !== 8) {
+      const message = 'Missing or invalid Sec-WebSocket-Version header';
+      abortHandshakeOrEmitwsClientError(this, req, socket, 400, message, {
+        'Sec-WebSocket-Version': '13, 8'
+      });
+      return;
+    }
+
+    if (!this.shouldHandle(req)) {
+      abortHandshake(socket, 400);
+      return;
+    }
+
+    const secWebSocketProtocol = req.headers['sec-websocket-protocol'];
+    let protocols = new Set();
+
+    if (secWebSocketProtocol !== undefined) {
+      try {
+        protocols = subprotocol.parse(secWebSocketProtocol);
+      } catch (err) {
+        const message = 'Invalid Sec-WebSocket-Protocol header';
+        abortHandshakeOrEmitwsClientError(this, req, socket, 400, message);
+        return;
+      }
+    }
+
+    const secWebSocketExtensions = req.headers['sec-websocket-extensions'];
+    const extensions = {};
+
+    if (
+      this.options.perMessageDeflate &&
+      secWebSocketExtensions !== undefined
+    ) {
+      const perMessageDeflate = new PerMessageDeflate({
+        ...this.options.perMessageDeflate,
+        isServer: true,
+        maxPayload: this.options.maxPayload
+      });
+
+      try {
+        const offers = extension.parse(secWebSocketExtensions);
+
+        if (offers[PerMessageDeflate.extensionName]) {
+          perMessageDeflate.accept(offers[PerMessageDeflate.extensionName]);
+          extensions[PerMessageDeflate.extensionName] = perMessageDeflate;
+        }
+      } catch (err) {
+        const message =
+          'Invalid or unacceptable Sec-WebSocket-Extensions header';
+        abortHandshakeOrEmitwsClientError(this, req, socket, 400, message);
+        return;
+      }
+    }
+
+    //
+    // Optionally call external client verification handler.
+    //
+    if (this.options.verifyClient) {
+      const info = {
+        origin:
+          req.headers[`${version === 8 ? 'sec-websocket-origin' : 'origin'}`],
+        secure: !!(req.socket.authorized || req.socket.encrypted),
+        req
+      };
+
+      if (this.options.verifyClient.length === 2) {
+        this.options.verifyClient(info, (verified, code, message, headers) => {
+          if (!verified) {
+            return abortHandshake(socket, code || 401, message, headers);
+          }
+
+          this.completeUpgrade(
+            extensions,
+            key,
+            protocols,
+            req,
+            socket,
+            head,
+            cb
+          );
+        });
+        return;
+      }
+
+      if (!this.options.verifyClient(info)) return abortHandshake(socket, 401);
+    }
+
+    this.completeUpgrade(extensions, key, protocols, req, socket, head, cb);
+  }
+
+  /**
+   * Upgrade the connection to WebSocket.
+   *
+   * @param {Object} extensions The accepted extensions
+   * @param {String} key The value of the `Sec-WebSocket-Key` header
+   * @param {Set} protocols The subprotocols
+   * @param {http.IncomingMessage} req The request object
+   * @param {Duplex} socket The network socket between the server and client
+   * @param {Buffer} head The first packet of the upgraded stream
+   * @param {Function} cb Callback
+   * @throws {Error} If called more than once with the same socket
+   * @private
+   */
+  completeUpgrade(extensions, key, protocols, req, socket, head, cb) {
+    //
+    // Destroy the socket if the client has already sent a FIN packet.
+    //
+    if (!socket.readable || !socket.writable) return socket.destroy();
+
+    if (socket[kWebSocket]) {
+      throw new Error(
+        'server.handleUpgrade() was called more than once with the same ' +
+          'socket, possibly due to a misconfiguration'
+      );
+    }
+
+    if (this._state > RUNNING) return abortHandshake(socket, 503);
+
+    const digest = createHash('sha1')
+      .update(key + GUID)
+      .digest('base64');
+
+    const headers = [
+      'HTTP/1.1 101 Switching Protocols',
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      `Sec-WebSocket-Accept: ${digest}`
+    ];
+
+    const ws = new this.options.WebSocket(null, undefined, this.options);
+
+    if (protocols.size) {
+      //
+      // Optionally call external protocol selection handler.
+      //
+      const protocol = this.options.handleProtocols
+        ? this.options.handleProtocols(protocols, req)
+        : protocols.values().next().value;
+
+      if (protocol) {
+        headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
+        ws._protocol = protocol;
+      }
+    }
+
+    if (extensions[PerMessageDeflate.extensionName]) {
+      const params = extensions[PerMessageDeflate.extensionName].params;
+      const value = extension.format({
+        [PerMessageDeflate.extensionName]: [params]
+      });
+      headers.push(`Sec-WebSocket-Extensions: ${value}`);
+      ws._extensions = extensions;
+    }
+
+    //
+    // Allow external modification/inspection of handshake headers.
+    //
+    this.emit('headers', headers, req);
+
+    socket.write(headers.concat('\r\n').join('\r\n'));
+    socket.removeListener('error', socketOnError);
+
+    ws.setSocket(socket, head, {
+      allowSynchronousEvents: this.options.allowSynchronousEvents,
+      maxBufferedChunks: this.options.maxBufferedChunks,
+      maxFragments: this.options.maxFragments,
+      maxPayload: this.options.maxPayload,
+      skipUTF8Validation: this.options.skipUTF8Validation
+    });
+
+    if (this.clients) {
+      this.clients.add(ws);
+      ws.on('close', () => {
+        this.clients.delete(ws);
+
+        if (this._shouldEmitClose && !this.clients.size) {
+          process.nextTick(emitClose, this);
+        }
+      });
+    }
+
+    cb(ws, req);
+  }
+}
+
+module.exports = WebSocketServer;
+
+/**
+ * Add event listeners on an `EventEmitter` using a map of <event, listener>
+ * pairs.
+ *
+ * @param {EventEmitter} server The event emitter
+ * @param {Object.<String, Function>} map The listeners to add
+ * @return {Function} A function that will remove the added listeners when
+ *     called
+ * @private
+ */
+function addListeners(server, map) {
+  for (const event of Object.keys(map)) server.on(event, map[event]);
+
+  return function removeListeners() {
+    for (const event of Object.keys(map)) {
+      server.removeListener(event, map[event]);
+    }
+  };
+}
+
+/**
+ * Emit a `'close'` event on an `EventEmitter`.
+ *
+ * @param {EventEmitter} server The event emitter
+ * @private
+ */
+function emitClose(server) {
+  server._state = CLOSED;
+  server.emit('close');
+}
+
+/**
+ * Handle socket errors.
+ *
+ * @private
+ */
+function socketOnError() {
+  this.destroy();
+}
+
+/**
+ * Close the connection when preconditions are not fulfilled.
+ *
+ * @param {Duplex} socket The socket of the upgrade request
+ * @param {Number} code The HTTP response status code
+ * @param {String} [message] The HTTP response body
+ * @param {Object} [headers] Additional HTTP response headers
+ * @private
+ */
+function abortHandshake(socket, code, message, headers) {
+  //
+  // The socket is writable unless the user destroyed or ended it before calling
+  // `server.handleUpgrade()` or in the `verifyClient` function, which is a user
+  // error. Handling this does not make much sense as the worst that can happen
+  // is that some of the data written by the user might be discarded due to the
+  // call to `socket.end()` below, which triggers an `'error'` event that in
+  // turn causes the socket to be destroyed.
+  //
+  message = message || http.STATUS_CODES[code];
+  headers = {
+    Connection: 'close',
+    'Content-Type': 'text/html',
+    'Content-Length': Buffer.byteLength(message),
+    ...headers
+  };
+
+  socket.once('finish', socket.destroy);
+
+  socket.end(
+    `HTTP/1.1 ${code} ${http.STATUS_CODES[code]}\r\n` +
+      Object.keys(headers)
+        .map((h) => `${h}: ${headers[h]}`)
+        .join('\r\n') +
+      '\r\n\r\n' +
+      message
+  );
+}
+
+/**
+ * Emit a `'wsClientError'` event on a `WebSocketServer` if there is at least
+ * one listener for it, otherwise call `abortHandshake()`.
+ *
+ * @param {WebSocketServer} server The WebSocket server
+ * @param {http.IncomingMessage} req The request object
+ * @param {Duplex} socket The socket of the upgrade request
+ * @param {Number} code The HTTP response status code
+ * @param {String} message The HTTP response body
+ * @param {Object} [headers] The HTTP response headers
+ * @private
+ */
+function abortHandshakeOrEmitwsClientError(
+  server,
+  req,
+  socket,
+  code,
+  message,
+  headers
+) {
+  if (server.listenerCount('wsClientError')) {
+    const err = new Error(message);
+    Error.captureStackTrace(err, abortHandshakeOrEmitwsClientError);
+
+    server.emit('wsClientError', err, socket, req);
+  } else {
+    abortHandshake(socket, code, message, headers);
+  }
+}
+
+
+/***/ }),
+
+/***/ 3033:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+/* eslint no-unused-vars: ["error", { "varsIgnorePattern": "^Duplex|Readable$", "caughtErrors": "none" }] */
+
+
+
+const EventEmitter = __nccwpck_require__(4434);
+const https = __nccwpck_require__(5692);
+const http = __nccwpck_require__(8611);
+const net = __nccwpck_require__(9278);
+const querystring = __nccwpck_require__(3480);
+const tls = __nccwpck_require__(4756);
+const { randomBytes, createHash } = __nccwpck_require__(6982);
+const { Duplex, Readable } = __nccwpck_require__(2203);
+const { URL } = __nccwpck_require__(7016);
+
+const PerMessageDeflate = __nccwpck_require__(9736);
+const Receiver = __nccwpck_require__(4765);
+const Sender = __nccwpck_require__(813);
+const { isBlob } = __nccwpck_require__(6279);
+
+const {
+  BINARY_TYPES,
+  CLOSE_TIMEOUT,
+  EMPTY_BUFFER,
+  GUID,
+  kForOnEventAttribute,
+  kListener,
+  kStatusCode,
+  kWebSocket,
+  NOOP
+} = __nccwpck_require__(2207);
+const {
+  EventTarget: { addEventListener, removeEventListener }
+} = __nccwpck_require__(4522);
+const { format, parse } = __nccwpck_require__(9319);
+const { toBuffer } = __nccwpck_require__(6555);
+
+const kAborted = Symbol('kAborted');
+const protocolVersions = [8, 13];
+const readyStates = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
+const subprotocolRegex = /^[!#$%&'*+\-.0-9A-Z^_`|a-z~]+$/;
+
+/**
+ * Class representing a WebSocket.
+ *
+ * @extends EventEmitter
+ */
+class WebSocket extends EventEmitter {
+  /**
+   * Create a new `WebSocket`.
+   *
+   * @param {(String|URL)} address The URL to which to connect
+   * @param {(String|String[])} [protocols] The subprotocols
+   * @param {Object} [options] Connection options
+   */
+  constructor(address, protocols, options) {
+    super();
+
+    this._binaryType = BINARY_TYPES[0];
+    this._closeCode = 1006;
+    this._closeFrameReceived = false;
+    this._closeFrameSent = false;
+    this._closeMessage = EMPTY_BUFFER;
+    this._closeTimer = null;
+    this._errorEmitted = false;
+    this._extensions = {};
+    this._paused = false;
+    this._protocol = '';
+    this._readyState = WebSocket.CONNECTING;
+    this._receiver = null;
+    this._sender = null;
+    this._socket = null;
+
+    if (address !== null) {
+      this._bufferedAmount = 0;
+      this._isServer = false;
+      this._redirects = 0;
+
+      if (protocols === undefined) {
+        if (!options || options.protocols === undefined) {
+          protocols = [];
+        } else if (Array.isArray(options.protocols)) {
+          protocols = options.protocols;
+        } else {
+          protocols = [options.protocols];
+        }
+      } else if (!Array.isArray(protocols)) {
+        if (typeof protocols === 'object' && protocols !== null) {
+          options = protocols;
+
+          if (options.protocols === undefined) {
+            protocols = [];
+          } else if (Array.isArray(options.protocols)) {
+            protocols = options.protocols;
+          } else {
+            protocols = [options.protocols];
+          }
+        } else {
+          protocols = [protocols];
+        }
+      }
+
+      options = initAsClient(this, address, protocols, options);
+    } else {
+      this._isServer = true;
+    }
+
+    if (options.autoPong) {
+      this._autoPong = true;
+      this._autoPongComplete = () => autoPongComplete(this);
+      this._pendingAutoPongs = 0;
+      this._maxPendingAutoPongs = options.maxPendingAutoPongs | 0;
+    }
+
+    this._closeTimeout = options.closeTimeout;
+  }
+
+  /**
+   * For historical reasons, the custom "nodebuffer" type is used by the default
+   * instead of "blob".
+   *
+   * @type {String}
+   */
+  get binaryType() {
+    return this._binaryType;
+  }
+
+  set binaryType(type) {
+    if (!BINARY_TYPES.includes(type)) return;
+
+    this._binaryType = type;
+
+    //
+    // Allow to change `binaryType` on the fly.
+    //
+    if (this._receiver) this._receiver._binaryType = type;
+  }
+
+  /**
+   * @type {Number}
+   */
+  get bufferedAmount() {
+    if (!this._socket) return this._bufferedAmount;
+
+    return this._socket._writableState.length + this._sender._bufferedBytes;
+  }
+
+  /**
+   * @type {String}
+   */
+  get extensions() {
+    return Object.keys(this._extensions).join();
+  }
+
+  /**
+   * @type {Boolean}
+   */
+  get isPaused() {
+    return this._paused;
+  }
+
+  /**
+   * @type {Function}
+   */
+  /* istanbul ignore next */
+  get onclose() {
+    return null;
+  }
+
+  /**
+   * @type {Function}
+   */
+  /* istanbul ignore next */
+  get onerror() {
+    return null;
+  }
+
+  /**
+   * @type {Function}
+   */
+  /* istanbul ignore next */
+  get onopen() {
+    return null;
+  }
+
+  /**
+   * @type {Function}
+   */
+  /* istanbul ignore next */
+  get onmessage() {
+    return null;
+  }
+
+  /**
+   * @type {String}
+   */
+  get protocol() {
+    return this._protocol;
+  }
+
+  /**
+   * @type {Number}
+   */
+  get readyState() {
+    return this._readyState;
+  }
+
+  /**
+   * @type {String}
+   */
+  get url() {
+    return this._url;
+  }
+
+  /**
+   * Set up the socket and the internal resources.
+   *
+   * @param {Duplex} socket The network socket between the server and client
+   * @param {Buffer} head The first packet of the upgraded stream
+   * @param {Object} options Options object
+   * @param {Boolean} [options.allowSynchronousEvents=false] Specifies whether
+   *     any of the `'message'`, `'ping'`, and `'pong'` events can be emitted
+   *     multiple times in the same tick
+   * @param {Function} [options.generateMask] The function used to generate the
+   *     masking key
+   * @param {Number} [options.maxBufferedChunks=0] The maximum number of
+   *     buffered data chunks
+   * @param {Number} [options.maxFragments=0] The maximum number of message
+   *     fragments
+   * @param {Number} [options.maxPayload=0] The maximum allowed message size
+   * @param {Boolean} [options.skipUTF8Validation=false] Specifies whether or
+   *     not to skip UTF-8 validation for text and close messages
+   * @private
+   */
+  setSocket(socket, head, options) {
+    const receiver = new Receiver({
+      allowSynchronousEvents: options.allowSynchronousEvents,
+      binaryType: this.binaryType,
+      extensions: this._extensions,
+      isServer: this._isServer,
+      maxBufferedChunks: options.maxBufferedChunks,
+      maxFragments: options.maxFragments,
+      maxPayload: options.maxPayload,
+      skipUTF8Validation: options.skipUTF8Validation
+    });
+
+    const sender = new Sender(socket, this._extensions, options.generateMask);
+
+    this._receiver = receiver;
+    this._sender = sender;
+    this._socket = socket;
+
+    receiver[kWebSocket] = this;
+    sender[kWebSocket] = this;
+    socket[kWebSocket] = this;
+
+    receiver.on('conclude', receiverOnConclude);
+    receiver.on('drain', receiverOnDrain);
+    receiver.on('error', receiverOnError);
+    receiver.on('message', receiverOnMessage);
+    receiver.on('ping', receiverOnPing);
+    receiver.on('pong', receiverOnPong);
+
+    sender.onerror = senderOnError;
+
+    //
+    // These methods may not be available if `socket` is just a `Duplex`.
+    //
+    if (socket.setTimeout) socket.setTimeout(0);
+    if (socket.setNoDelay) socket.setNoDelay();
+
+    if (head.length > 0) socket.unshift(head);
+
+    socket.on('close', socketOnClose);
+    socket.on('data', socketOnData);
+    socket.on('end', socketOnEnd);
+    socket.on('error', socketOnError);
+
+    this._readyState = WebSocket.OPEN;
+    this.emit('open');
+  }
+
+  /**
+   * Emit the `'close'` event.
+   *
+   * @private
+   */
+  emitClose() {
+    if (!this._socket) {
+      this._readyState = WebSocket.CLOSED;
+      this.emit('close', this._closeCode, this._closeMessage);
+      return;
+    }
+
+    if (this._extensions[PerMessageDeflate.extensionName]) {
+      this._extensions[PerMessageDeflate.extensionName].cleanup();
+    }
+
+    this._receiver.removeAllListeners();
+    this._readyState = WebSocket.CLOSED;
+    this.emit('close', this._closeCode, this._closeMessage);
+  }
+
+  /**
+   * Start a closing handshake.
+   *
+   *          +----------+   +-----------+   +----------+
+   *     - - -|ws.close()|-->|close frame|-->|ws.close()|- - -
+   *    |     +----------+   +-----------+   +----------+     |
+   *          +----------+   +-----------+         |
+   * CLOSING  |ws.close()|<--|close frame|<--+-----+       CLOSING
+   *          +----------+   +-----------+   |
+   *    |           |                        |   +---+        |
+   *                +------------------------+-->|fin| - - - -
+   *    |         +---+                      |   +---+
+   *     - - - - -|fin|<---------------------+
+   *              +---+
+   *
+   * @param {Number} [code] Status code explaining why the connection is closing
+   * @param {(String|Buffer)} [data] The reason why the connection is
+   *     closing
+   * @public
+   */
+  close(code, data) {
+    if (this.readyState === WebSocket.CLOSED) return;
+    if (this.readyState === WebSocket.CONNECTING) {
+      const msg = 'WebSocket was closed before the connection was established';
+      abortHandshake(this, this._req, msg);
+      return;
+    }
+
+    if (this.readyState === WebSocket.CLOSING) {
+      if (
+        this._closeFrameSent &&
+        (this._closeFrameReceived || this._receiver._writableState.errorEmitted)
+      ) {
+        this._socket.end();
+      }
+
+      return;
+    }
+
+    this._sender.close(code, data, !this._isServer, (err) => {
+      //
+      // This error is handled by the `'error'` listener on the socket. We only
+      // want to know if the close frame has been sent here.
+      //
+      if (err) return;
+
+      this._closeFrameSent = true;
+
+      if (
+        this._closeFrameReceived ||
+        this._receiver._writableState.errorEmitted
+      ) {
+        this._socket.end();
+      }
+    });
+
+    this._readyState = WebSocket.CLOSING;
+    setCloseTimer(this);
+  }
+
+  /**
+   * Pause the socket.
+   *
+   * @public
+   */
+  pause() {
+    if (
+      this.readyState === WebSocket.CONNECTING ||
+      this.readyState === WebSocket.CLOSED
+    ) {
+      return;
+    }
+
+    this._paused = true;
+    this._socket.pause();
+  }
+
+  /**
+   * Send a ping.
+   *
+   * @param {*} [data] The data to send
+   * @param {Boolean} [mask] Indicates whether or not to mask `data`
+   * @param {Function} [cb] Callback which is executed when the ping is sent
+   * @public
+   */
+  ping(data, mask, cb) {
+    if (this.readyState === WebSocket.CONNECTING) {
+      throw new Error('WebSocket is not open: readyState 0 (CONNECTING)');
+    }
+
+    if (typeof data === 'function') {
+      cb = data;
+      data = mask = undefined;
+    } else if (typeof mask === 'function') {
+      cb = mask;
+      mask = undefined;
+    }
+
+    if (typeof data === 'number') data = data.toString();
+
+    if (this.readyState !== WebSocket.OPEN) {
+      sendAfterClose(this, data, cb);
+      return;
+    }
+
+    if (mask === undefined) mask = !this._isServer;
+    this._sender.ping(data || EMPTY_BUFFER, mask, cb);
+  }
+
+  /**
+   * Send a pong.
+   *
+   * @param {*} [data] The data to send
+   * @param {Boolean} [mask] Indicates whether or not to mask `data`
+   * @param {Function} [cb] Callback which is executed when the pong is sent
+   * @public
+   */
+  pong(data, mask, cb) {
+    if (this.readyState === WebSocket.CONNECTING) {
+      throw new Error('WebSocket is not open: readyState 0 (CONNECTING)');
+    }
+
+    if (typeof data === 'function') {
+      cb = data;
+      data = mask = undefined;
+    } else if (typeof mask === 'function') {
+      cb = mask;
+      mask = undefined;
+    }
+
+    if (typeof data === 'number') data = data.toString();
+
+    if (this.readyState !== WebSocket.OPEN) {
+      sendAfterClose(this, data, cb);
+      return;
+    }
+
+    if (mask === undefined) mask = !this._isServer;
+    this._sender.pong(data || EMPTY_BUFFER, mask, cb);
+  }
+
+  /**
+   * Resume the socket.
+   *
+   * @public
+   */
+  resume() {
+    if (
+      this.readyState === WebSocket.CONNECTING ||
+      this.readyState === WebSocket.CLOSED
+    ) {
+      return;
+    }
+
+    this._paused = false;
+    if (!this._receiver._writableState.needDrain) this._socket.resume();
+  }
+
+  /**
+   * Send a data message.
+   *
+   * @param {*} data The message to send
+   * @param {Object} [options] Options object
+   * @param {Boolean} [options.binary] Specifies whether `data` is binary or
+   *     text
+   * @param {Boolean} [options.compress] Specifies whether or not to compress
+   *     `data`
+   * @param {Boolean} [options.fin=true] Specifies whether the fragment is the
+   *     last one
+   * @param {Boolean} [options.mask] Specifies whether or not to mask `data`
+   * @param {Function} [cb] Callback which is executed when data is written out
+   * @public
+   */
+  send(data, options, cb) {
+    if (this.readyState === WebSocket.CONNECTING) {
+      throw new Error('WebSocket is not open: readyState 0 (CONNECTING)');
+    }
+
+    if (typeof options === 'function') {
+      cb = options;
+      options = {};
+    }
+
+    if (typeof data === 'number') data = data.toString();
+
+    if (this.readyState !== WebSocket.OPEN) {
+      sendAfterClose(this, data, cb);
+      return;
+    }
+
+    const opts = {
+      binary: typeof data !== 'string',
+      mask: !this._isServer,
+      compress: true,
+      fin: true,
+      ...options
+    };
+
+    if (!this._extensions[PerMessageDeflate.extensionName]) {
+      opts.compress = false;
+    }
+
+    this._sender.send(data || EMPTY_BUFFER, opts, cb);
+  }
+
+  /**
+   * Forcibly close the connection.
+   *
+   * @public
+   */
+  terminate() {
+    if (this.readyState === WebSocket.CLOSED) return;
+    if (this.readyState === WebSocket.CONNECTING) {
+      const msg = 'WebSocket was closed before the connection was established';
+      abortHandshake(this, this._req, msg);
+      return;
+    }
+
+    if (this._socket) {
+      this._readyState = WebSocket.CLOSING;
+      this._socket.destroy();
+    }
+  }
+}
+
+/**
+ * @constant {Number} CONNECTING
+ * @memberof WebSocket
+ */
+Object.defineProperty(WebSocket, 'CONNECTING', {
+  enumerable: true,
+  value: readyStates.indexOf('CONNECTING')
+});
+
+/**
+ * @constant {Number} CONNECTING
+ * @memberof WebSocket.prototype
+ */
+Object.defineProperty(WebSocket.prototype, 'CONNECTING', {
+  enumerable: true,
+  value: readyStates.indexOf('CONNECTING')
+});
+
+/**
+ * @constant {Number} OPEN
+ * @memberof WebSocket
+ */
+Object.defineProperty(WebSocket, 'OPEN', {
+  enumerable: true,
+  value: readyStates.indexOf('OPEN')
+});
+
+/**
+ * @constant {Number} OPEN
+ * @memberof WebSocket.prototype
+ */
+Object.defineProperty(WebSocket.prototype, 'OPEN', {
+  enumerable: true,
+  value: readyStates.indexOf('OPEN')
+});
+
+/**
+ * @constant {Number} CLOSING
+ * @memberof WebSocket
+ */
+Object.defineProperty(WebSocket, 'CLOSING', {
+  enumerable: true,
+  value: readyStates.indexOf('CLOSING')
+});
+
+/**
+ * @constant {Number} CLOSING
+ * @memberof WebSocket.prototype
+ */
+Object.defineProperty(WebSocket.prototype, 'CLOSING', {
+  enumerable: true,
+  value: readyStates.indexOf('CLOSING')
+});
+
+/**
+ * @constant {Number} CLOSED
+ * @memberof WebSocket
+ */
+Object.defineProperty(WebSocket, 'CLOSED', {
+  enumerable: true,
+  value: readyStates.indexOf('CLOSED')
+});
+
+/**
+ * @constant {Number} CLOSED
+ * @memberof WebSocket.prototype
+ */
+Object.defineProperty(WebSocket.prototype, 'CLOSED', {
+  enumerable: true,
+  value: readyStates.indexOf('CLOSED')
+});
+
+[
+  'binaryType',
+  'bufferedAmount',
+  'extensions',
+  'isPaused',
+  'protocol',
+  'readyState',
+  'url'
+].forEach((property) => {
+  Object.defineProperty(WebSocket.prototype, property, { enumerable: true });
+});
+
+//
+// Add the `onopen`, `onerror`, `onclose`, and `onmessage` attributes.
+// See https://html.spec.whatwg.org/multipage/comms.html#the-websocket-interface
+//
+['open', 'error', 'close', 'message'].forEach((method) => {
+  Object.defineProperty(WebSocket.prototype, `on${method}`, {
+    enumerable: true,
+    get() {
+      for (const listener of this.listeners(method)) {
+        if (listener[kForOnEventAttribute]) return listener[kListener];
+      }
+
+      return null;
+    },
+    set(handler) {
+      for (const listener of this.listeners(method)) {
+        if (listener[kForOnEventAttribute]) {
+          this.removeListener(method, listener);
+          break;
+        }
+      }
+
+      if (typeof handler !== 'function') return;
+
+      this.addEventListener(method, handler, {
+        [kForOnEventAttribute]: true
+      });
+    }
+  });
+});
+
+WebSocket.prototype.addEventListener = addEventListener;
+WebSocket.prototype.removeEventListener = removeEventListener;
+
+module.exports = WebSocket;
+
+/**
+ * Initialize a WebSocket client.
+ *
+ * @param {WebSocket} websocket The client to initialize
+ * @param {(String|URL)} address The URL to which to connect
+ * @param {Array} protocols The subprotocols
+ * @param {Object} [options] Connection options
+ * @param {Boolean} [options.allowSynchronousEvents=true] Specifies whether any
+ *     of the `'message'`, `'ping'`, and `'pong'` events can be emitted multiple
+ *     times in the same tick
+ * @param {Boolean} [options.autoPong=true] Specifies whether or not to
+ *     automatically send a pong in response to a ping
+ * @param {Number} [options.closeTimeout=30000] Duration in milliseconds to wait
+ *     for the closing handshake to finish after `websocket.close()` is called
+ * @param {Function} [options.finishRequest] A function which can be used to
+ *     customize the headers of each http request before it is sent
+ * @param {Boolean} [options.followRedirects=false] Whether or not to follow
+ *     redirects
+ * @param {Function} [options.generateMask] The function used to generate the
+ *     masking key
+ * @param {Number} [options.handshakeTimeout] Timeout in milliseconds for the
+ *     handshake request
+ * @param {Number} [options.maxBufferedChunks=262144] The maximum number of
+ *     buffered data chunks
+ * @param {Number} [options.maxFragments=16384] The maximum number of message
+ *     fragments
+ * @param {Number} [options.maxPayload=104857600] The maximum allowed message
+ *     size
+ * @param {Number} [options.maxPendingAutoPongs=60] The maximum number of
+ *     pending automatic pongs
+ * @param {Number} [options.maxRedirects=10] The maximum number of redirects
+ *     allowed
+ * @param {String} [options.origin] Value of the `Origin` or
+ *     `Sec-WebSocket-Origin` header
+ * @param {(Boolean|Object)} [options.perMessageDeflate=true] Enable/disable
+ *     permessage-deflate
+ * @param {Number} [options.protocolVersion=13] Value of the
+ *     `Sec-WebSocket-Version` header
+ * @param {Boolean} [options.skipUTF8Validation=false] Specifies whether or
+ *     not to skip UTF-8 validation for text and close messages
+ * @return {Object} The resolved options object used for initialization
+ * @private
+ */
+function initAsClient(websocket, address, protocols, options) {
+  const opts = {
+    allowSynchronousEvents: true,
+    autoPong: true,
+    closeTimeout: CLOSE_TIMEOUT,
+    protocolVersion: protocolVersions[1],
+    maxBufferedChunks: 256 * 1024,
+    maxFragments: 16 * 1024,
+    maxPayload: 100 * 1024 * 1024,
+    maxPendingAutoPongs: 60,
+    skipUTF8Validation: false,
+    perMessageDeflate: true,
+    followRedirects: false,
+    maxRedirects: 10,
+    ...options,
+    socketPath: undefined,
+    hostname: undefined,
+    protocol: undefined,
+    protocols: undefined,
+    timeout: undefined,
+    method: 'GET',
+    host: undefined,
+    path: undefined,
+    port: undefined
+  };
+
+  if (!protocolVersions.includes(opts.protocolVersion)) {
+    throw new RangeError(
+      `Unsupported protocol version: ${opts.protocolVersion} ` +
+        `(supported versions: ${protocolVersions.join(', ')})`
+    );
+  }
+
+  let parsedUrl;
+
+  if (address instanceof URL) {
+    parsedUrl = address;
+  } else {
+    try {
+      parsedUrl = new URL(address);
+    } catch {
+      throw new SyntaxError(`Invalid URL: ${address}`);
+    }
+  }
+
+  if (parsedUrl.protocol === 'http:' || parsedUrl.protocol === 'https:') {
+    parsedUrl = new URL(parsedUrl);
+    parsedUrl.protocol = parsedUrl.protocol === 'http:' ? 'ws:' : 'wss:';
+  }
+
+  websocket._url = parsedUrl.href;
+
+  const isSecure = parsedUrl.protocol === 'wss:';
+  const isIpcUrl = parsedUrl.protocol === 'ws+unix:';
+  let invalidUrlMessage;
+
+  if (parsedUrl.protocol !== 'ws:' && !isSecure && !isIpcUrl) {
+    invalidUrlMessage =
+      'The URL\'s protocol must be one of "ws:", "wss:", ' +
+      '"http:", "https:", or "ws+unix:"';
+  } else if (isIpcUrl && !parsedUrl.pathname) {
+    invalidUrlMessage = "The URL's pathname is empty";
+  } else if (parsedUrl.hash) {
+    invalidUrlMessage = 'The URL contains a fragment identifier';
+  }
+
+  if (invalidUrlMessage) {
+    const err = new SyntaxError(invalidUrlMessage);
+
+    if (websocket._redirects === 0) {
+      throw err;
+    } else {
+      emitErrorAndClose(websocket, err);
+      return;
+    }
+  }
+
+  const defaultPort = isSecure ? 443 : 80;
+  const key = randomBytes(16).toString('base64');
+  const request = isSecure ? https.request : http.request;
+  const protocolSet = new Set();
+  let perMessageDeflate;
+
+  opts.createConnection =
+    opts.createConnection || (isSecure ? tlsConnect : netConnect);
+  opts.defaultPort = opts.defaultPort || defaultPort;
+  opts.port = parsedUrl.port || defaultPort;
+  opts.host = parsedUrl.hostname.startsWith('[')
+    ? parsedUrl.hostname.slice(1, -1)
+    : parsedUrl.hostname;
+  opts.headers = {
+    ...opts.headers,
+    'Sec-WebSocket-Version': opts.protocolVersion,
+    'Sec-WebSocket-Key': key,
+    Connection: 'Upgrade',
+    Upgrade: 'websocket'
+  };
+  opts.path = parsedUrl.pathname + parsedUrl.search;
+  opts.timeout = opts.handshakeTimeout;
+
+  if (opts.perMessageDeflate) {
+    perMessageDeflate = new PerMessageDeflate({
+      ...opts.perMessageDeflate,
+      isServer: false,
+      maxPayload: opts.maxPayload
+    });
+    opts.headers['Sec-WebSocket-Extensions'] = format({
+      [PerMessageDeflate.extensionName]: perMessageDeflate.offer()
+    });
+  }
+  if (protocols.length) {
+    for (const protocol of protocols) {
+      if (
+        typeof protocol !== 'string' ||
+        !subprotocolRegex.test(protocol) ||
+        protocolSet.has(protocol)
+      ) {
+        throw new SyntaxError(
+          'An invalid or duplicated subprotocol was specified'
+        );
+      }
+
+      protocolSet.add(protocol);
+    }
+
+    opts.headers['Sec-WebSocket-Protocol'] = protocols.join(',');
+  }
+  if (opts.origin) {
+    if (opts.protocolVersion < 13) {
+      opts.headers['Sec-WebSocket-Origin'] = opts.origin;
+    } else {
+      opts.headers.Origin = opts.origin;
+    }
+  }
+  if (parsedUrl.username || parsedUrl.password) {
+    const username = querystring.unescape(parsedUrl.username);
+    const password = querystring.unescape(parsedUrl.password);
+
+    opts.auth = `${username}:${password}`;
+  }
+
+  if (isIpcUrl) {
+    const i = opts.path.indexOf(':');
+
+    if (i === -1) {
+      opts.socketPath = opts.path;
+      opts.path = '';
+    } else {
+      opts.socketPath = opts.path.slice(0, i);
+      opts.path = opts.path.slice(i + 1);
+    }
+  }
+
+  let req;
+
+  if (opts.followRedirects) {
+    if (websocket._redirects === 0) {
+      websocket._originalIpc = isIpcUrl;
+      websocket._originalSecure = isSecure;
+      websocket._originalHostOrSocketPath = isIpcUrl
+        ? opts.socketPath
+        : parsedUrl.host;
+
+      const headers = options && options.headers;
+
+      //
+      // Shallow copy the user provided options so that headers can be changed
+      // without mutating the original object.
+      //
+      options = { ...options, headers: {} };
+
+      if (headers) {
+        for (const [key, value] of Object.entries(headers)) {
+          options.headers[key.toLowerCase()] = value;
+        }
+      }
+    } else if (websocket.listenerCount('redirect') === 0) {
+      const isSameHost = isIpcUrl
+        ? websocket._originalIpc
+          ? opts.socketPath === websocket._originalHostOrSocketPath
+          : false
+        : websocket._originalIpc
+          ? false
+          : parsedUrl.host === websocket._originalHostOrSocketPath;
+
+      if (!isSameHost || (websocket._originalSecure && !isSecure)) {
+        //
+        // Match curl 7.77.0 behavior and drop the following headers. These
+        // headers are also dropped when following a redirect to a subdomain.
+        //
+        delete opts.headers.authorization;
+        delete opts.headers.cookie;
+
+        if (!isSameHost) delete opts.headers.host;
+
+        opts.auth = undefined;
+      }
+    }
+
+    //
+    // Match curl 7.77.0 behavior and make the first `Authorization` header win.
+    // If the `Authorization` header is set, then there is nothing to do as it
+    // will take precedence.
+    //
+    if (opts.auth && !options.headers.authorization) {
+      options.headers.authorization =
+        'Basic ' + Buffer.from(opts.auth).toString('base64');
+    }
+
+    req = websocket._req = request(opts);
+
+    if (websocket._redirects) {
+      //
+      // Unlike what is done for the `'upgrade'` event, no early exit is
+      // triggered here if the user calls `websocket.close()` or
+      // `websocket.terminate()` from a listener of the `'redirect'` event. This
+      // is because the user can also call `request.destroy()` with an error
+      // before calling `websocket.close()` or `websocket.terminate()` and this
+      // would result in an error being emitted on the `request` object with no
+      // `'error'` event listeners attached.
+      //
+      websocket.emit('redirect', websocket.url, req);
+    }
+  } else {
+    req = websocket._req = request(opts);
+  }
+
+  if (opts.timeout) {
+    req.on('timeout', () => {
+      abortHandshake(websocket, req, 'Opening handshake has timed out');
+    });
+  }
+
+  req.on('error', (err) => {
+    if (req === null || req[kAborted]) return;
+
+    req = websocket._req = null;
+    emitErrorAndClose(websocket, err);
+  });
+
+  req.on('response', (res) => {
+    const location = res.headers.location;
+    const statusCode = res.statusCode;
+
+    if (
+      location &&
+      opts.followRedirects &&
+      statusCode >= 300 &&
+      statusCode < 400
+    ) {
+      if (++websocket._redirects > opts.maxRedirects) {
+        abortHandshake(websocket, req, 'Maximum redirects exceeded');
+        return;
+      }
+
+      req.abort();
+
+      let addr;
+
+      try {
+        addr = new URL(location, address);
+      } catch (e) {
+        const err = new SyntaxError(`Invalid URL: ${location}`);
+        emitErrorAndClose(websocket, err);
+        return;
+      }
+
+      initAsClient(websocket, addr, protocols, options);
+    } else if (!websocket.emit('unexpected-response', req, res)) {
+      abortHandshake(
+        websocket,
+        req,
+        `Unexpected server response: ${res.statusCode}`
+      );
+    }
+  });
+
+  req.on('upgrade', (res, socket, head) => {
+    websocket.emit('upgrade', res);
+
+    //
+    // The user may have closed the connection from a listener of the
+    // `'upgrade'` event.
+    //
+    if (websocket.readyState !== WebSocket.CONNECTING) return;
+
+    req = websocket._req = null;
+
+    const upgrade = res.headers.upgrade;
+
+    if (upgrade === undefined || upgrade.toLowerCase() !== 'websocket') {
+      abortHandshake(websocket, socket, 'Invalid Upgrade header');
+      return;
+    }
+
+    const digest = createHash('sha1')
+      .update(key + GUID)
+      .digest('base64');
+
+    if (res.headers['sec-websocket-accept'] !== digest) {
+      abortHandshake(websocket, socket, 'Invalid Sec-WebSocket-Accept header');
+      return;
+    }
+
+    const serverProt = res.headers['sec-websocket-protocol'];
+    let protError;
+
+    if (serverProt !== undefined) {
+      if (!protocolSet.size) {
+        protError = 'Server sent a subprotocol but none was requested';
+      } else if (!protocolSet.has(serverProt)) {
+        protError = 'Server sent an invalid subprotocol';
+      }
+    } else if (protocolSet.size) {
+      protError = 'Server sent no subprotocol';
+    }
+
+    if (protError) {
+      abortHandshake(websocket, socket, protError);
+      return;
+    }
+
+    if (serverProt) websocket._protocol = serverProt;
+
+    const secWebSocketExtensions = res.headers['sec-websocket-extensions'];
+
+    if (secWebSocketExtensions !== undefined) {
+      if (!perMessageDeflate) {
+        const message =
+          'Server sent a Sec-WebSocket-Extensions header but no extension ' +
+          'was requested';
+        abortHandshake(websocket, socket, message);
+        return;
+      }
+
+      let extensions;
+
+      try {
+        extensions = parse(secWebSocketExtensions);
+      } catch (err) {
+        const message = 'Invalid Sec-WebSocket-Extensions header';
+        abortHandshake(websocket, socket, message);
+        return;
+      }
+
+      const extensionNames = Object.keys(extensions);
+
+      if (
+        extensionNames.length !== 1 ||
+        extensionNames[0] !== PerMessageDeflate.extensionName
+      ) {
+        const message = 'Server indicated an extension that was not requested';
+        abortHandshake(websocket, socket, message);
+        return;
+      }
+
+      try {
+        perMessageDeflate.accept(extensions[PerMessageDeflate.extensionName]);
+      } catch (err) {
+        const message = 'Invalid Sec-WebSocket-Extensions header';
+        abortHandshake(websocket, socket, message);
+        return;
+      }
+
+      websocket._extensions[PerMessageDeflate.extensionName] =
+        perMessageDeflate;
+    }
+
+    websocket.setSocket(socket, head, {
+      allowSynchronousEvents: opts.allowSynchronousEvents,
+      generateMask: opts.generateMask,
+      maxBufferedChunks: opts.maxBufferedChunks,
+      maxFragments: opts.maxFragments,
+      maxPayload: opts.maxPayload,
+      skipUTF8Validation: opts.skipUTF8Validation
+    });
+  });
+
+  if (opts.finishRequest) {
+    opts.finishRequest(req, websocket);
+  } else {
+    req.end();
+  }
+
+  return opts;
+}
+
+/**
+ * Emit the `'error'` and `'close'` events.
+ *
+ * @param {WebSocket} websocket The WebSocket instance
+ * @param {Error} The error to emit
+ * @private
+ */
+function emitErrorAndClose(websocket, err) {
+  websocket._readyState = WebSocket.CLOSING;
+  //
+  // The following assignment is practically useless and is done only for
+  // consistency.
+  //
+  websocket._errorEmitted = true;
+  websocket.emit('error', err);
+  websocket.emitClose();
+}
+
+/**
+ * Create a `net.Socket` and initiate a connection.
+ *
+ * @param {Object} options Connection options
+ * @return {net.Socket} The newly created socket used to start the connection
+ * @private
+ */
+function netConnect(options) {
+  options.path = options.socketPath;
+  return net.connect(options);
+}
+
+/**
+ * Create a `tls.TLSSocket` and initiate a connection.
+ *
+ * @param {Object} options Connection options
+ * @return {tls.TLSSocket} The newly created socket used to start the connection
+ * @private
+ */
+function tlsConnect(options) {
+  options.path = undefined;
+
+  if (!options.servername && options.servername !== '') {
+    options.servername = net.isIP(options.host) ? '' : options.host;
+  }
+
+  return tls.connect(options);
+}
+
+/**
+ * Abort the handshake and emit an error.
+ *
+ * @param {WebSocket} websocket The WebSocket instance
+ * @param {(http.ClientRequest|net.Socket|tls.Socket)} stream The request to
+ *     abort or the socket to destroy
+ * @param {String} message The error message
+ * @private
+ */
+function abortHandshake(websocket, stream, message) {
+  websocket._readyState = WebSocket.CLOSING;
+
+  const err = new Error(message);
+  Error.captureStackTrace(err, abortHandshake);
+
+  if (stream.setHeader) {
+    stream[kAborted] = true;
+    stream.abort();
+
+    if (stream.socket && !stream.socket.destroyed) {
+      //
+      // On Node.js >= 14.3.0 `request.abort()` does not destroy the socket if
+      // called after the request completed. See
+      // https://github.com/websockets/ws/issues/1869.
+      //
+      stream.socket.destroy();
+    }
+
+    process.nextTick(emitErrorAndClose, websocket, err);
+  } else {
+    stream.destroy(err);
+    stream.once('error', websocket.emit.bind(websocket, 'error'));
+    stream.once('close', websocket.emitClose.bind(websocket));
+  }
+}
+
+/**
+ * Handle cases where the `ping()`, `pong()`, or `send()` methods are called
+ * when the `readyState` attribute is `CLOSING` or `CLOSED`.
+ *
+ * @param {WebSocket} websocket The WebSocket instance
+ * @param {*} [data] The data to send
+ * @param {Function} [cb] Callback
+ * @private
+ */
+function sendAfterClose(websocket, data, cb) {
+  if (data) {
+    const length = isBlob(data) ? data.size : toBuffer(data).length;
+
+    //
+    // The `_bufferedAmount` property is used only when the peer is a client and
+    // the opening handshake fails. Under these circumstances, in fact, the
+    // `setSocket()` method is not called, so the `_socket` and `_sender`
+    // properties are set to `null`.
+    //
+    if (websocket._socket) websocket._sender._bufferedBytes += length;
+    else websocket._bufferedAmount += length;
+  }
+
+  if (cb) {
+    const err = new Error(
+      `WebSocket is not open: readyState ${websocket.readyState} ` +
+        `(${readyStates[websocket.readyState]})`
+    );
+    process.nextTick(cb, err);
+  }
+}
+
+/**
+ * The listener of the `Receiver` `'conclude'` event.
+ *
+ * @param {Number} code The status code
+ * @param {Buffer} reason The reason for closing
+ * @private
+ */
+function receiverOnConclude(code, reason) {
+  const websocket = this[kWebSocket];
+
+  websocket._closeFrameReceived = true;
+  websocket._closeCode = code;
+
+  //
+  // The reason is a view into the buffer the socket delivered. Copy it so that
+  // the `WebSocket` does not keep that buffer alive. The copy is not pooled
+  // because a pooled one would keep the pool alive in the same way.
+  //
+  if (reason.length === 0) {
+    websocket._closeMessage = EMPTY_BUFFER;
+  } else {
+    websocket._closeMessage = Buffer.allocUnsafeSlow(reason.length);
+    websocket._closeMessage.set(reason);
+  }
+
+  if (websocket._socket[kWebSocket] === undefined) return;
+
+  websocket._socket.removeListener('data', socketOnData);
+  process.nextTick(resume, websocket._socket);
+
+  if (code === 1005) websocket.close();
+  else websocket.close(code, reason);
+}
+
+/**
+ * The listener of the `Receiver` `'drain'` event.
+ *
+ * @private
+ */
+function receiverOnDrain() {
+  const websocket = this[kWebSocket];
+
+  if (!websocket.isPaused) websocket._socket.resume();
+}
+
+/**
+ * The listener of the `Receiver` `'error'` event.
+ *
+ * @param {(RangeError|Error)} err The emitted error
+ * @private
+ */
+function receiverOnError(err) {
+  const websocket = this[kWebSocket];
+
+  if (websocket._socket[kWebSocket] !== undefined) {
+    websocket._socket.removeListener('data', socketOnData);
+
+    //
+    // On Node.js < 14.0.0 the `'error'` event is emitted synchronously. See
+    // https://github.com/websockets/ws/issues/1940.
+    //
+    process.nextTick(resume, websocket._socket);
+
+    websocket.close(err[kStatusCode]);
+  }
+
+  if (!websocket._errorEmitted) {
+    websocket._errorEmitted = true;
+    websocket.emit('error', err);
+  }
+}
+
+/**
+ * The listener of the `Receiver` `'finish'` event.
+ *
+ * @private
+ */
+function receiverOnFinish() {
+  this[kWebSocket].emitClose();
+}
+
+/**
+ * The listener of the `Receiver` `'message'` event.
+ *
+ * @param {Buffer|ArrayBuffer|Buffer[])} data The message
+ * @param {Boolean} isBinary Specifies whether the message is binary or not
+ * @private
+ */
+function receiverOnMessage(data, isBinary) {
+  this[kWebSocket].emit('message', data, isBinary);
+}
+
+/**
+ * The listener of the `Receiver` `'ping'` event.
+ *
+ * @param {Buffer} data The data included in the ping frame
+ * @private
+ */
+function receiverOnPing(data) {
+  const websocket = this[kWebSocket];
+
+  if (websocket._autoPong && websocket.readyState === WebSocket.OPEN) {
+    if (
+      websocket._maxPendingAutoPongs > 0 &&
+      websocket._pendingAutoPongs >= websocket._maxPendingAutoPongs
+    ) {
+      websocket.terminate();
+    } else {
+      websocket._pendingAutoPongs++;
+      websocket.pong(data, !this._isServer, websocket._autoPongComplete);
+    }
+  }
+
+  websocket.emit('ping', data);
+}
+
+/**
+ * The callback for automatic pong responses.
+ *
+ * @param {WebSocket} websocket The WebSocket instance
+ * @private
+ */
+function autoPongComplete(websocket) {
+  websocket._pendingAutoPongs--;
+}
+
+/**
+ * The listener of the `Receiver` `'pong'` event.
+ *
+ * @param {Buffer} data The data included in the pong frame
+ * @private
+ */
+function receiverOnPong(data) {
+  this[kWebSocket].emit('pong', data);
+}
+
+/**
+ * Resume a readable stream
+ *
+ * @param {Readable} stream The readable stream
+ * @private
+ */
+function resume(stream) {
+  stream.resume();
+}
+
+/**
+ * The `Sender` error event handler.
+ *
+ * @param {Error} The error
+ * @private
+ */
+function senderOnError(err) {
+  const websocket = this[kWebSocket];
+
+  if (websocket.readyState === WebSocket.CLOSED) return;
+  if (websocket.readyState === WebSocket.OPEN) {
+    websocket._readyState = WebSocket.CLOSING;
+    setCloseTimer(websocket);
+  }
+
+  //
+  // `socket.end()` is used instead of `socket.destroy()` to allow the other
+  // peer to finish sending queued data. There is no need to set a timer here
+  // because `CLOSING` means that it is already set or not needed.
+  //
+  this._socket.end();
+
+  if (!websocket._errorEmitted) {
+    websocket._errorEmitted = true;
+    websocket.emit('error', err);
+  }
+}
+
+/**
+ * Set a timer to destroy the underlying raw socket of a WebSocket.
+ *
+ * @param {WebSocket} websocket The WebSocket instance
+ * @private
+ */
+function setCloseTimer(websocket) {
+  websocket._closeTimer = setTimeout(
+    websocket._socket.destroy.bind(websocket._socket),
+    websocket._closeTimeout
+  );
+}
+
+/**
+ * The listener of the socket `'close'` event.
+ *
+ * @private
+ */
+function socketOnClose() {
+  const websocket = this[kWebSocket];
+
+  this.removeListener('close', socketOnClose);
+  this.removeListener('data', socketOnData);
+  this.removeListener('end', socketOnEnd);
+
+  websocket._readyState = WebSocket.CLOSING;
+
+  //
+  // The close frame might not have been received or the `'end'` event emitted,
+  // for example, if the socket was destroyed due to an error. Ensure that the
+  // `receiver` stream is closed after writing any remaining buffered data to
+  // it. If the readable side of the socket is in flowing mode then there is no
+  // buffered data as everything has been already written. If instead, the
+  // socket is paused, any possible buffered data will be read as a single
+  // chunk.
+  //
+  if (
+    !this._readableState.endEmitted &&
+    !websocket._closeFrameReceived &&
+    !websocket._receiver._writableState.errorEmitted &&
+    this._readableState.length !== 0
+  ) {
+    const chunk = this.read(this._readableState.length);
+
+    websocket._receiver.write(chunk);
+  }
+
+  websocket._receiver.end();
+
+  this[kWebSocket] = undefined;
+
+  clearTimeout(websocket._closeTimer);
+
+  if (
+    websocket._receiver._writableState.finished ||
+    websocket._receiver._writableState.errorEmitted
+  ) {
+    websocket.emitClose();
+  } else {
+    websocket._receiver.on('error', receiverOnFinish);
+    websocket._receiver.on('finish', receiverOnFinish);
+  }
+}
+
+/**
+ * The listener of the socket `'data'` event.
+ *
+ * @param {Buffer} chunk A chunk of data
+ * @private
+ */
+function socketOnData(chunk) {
+  if (!this[kWebSocket]._receiver.write(chunk)) {
+    this.pause();
+  }
+}
+
+/**
+ * The listener of the socket `'end'` event.
+ *
+ * @private
+ */
+function socketOnEnd() {
+  const websocket = this[kWebSocket];
+
+  websocket._readyState = WebSocket.CLOSING;
+  websocket._receiver.end();
+  this.end();
+}
+
+/**
+ * The listener of the socket `'error'` event.
+ *
+ * @private
+ */
+function socketOnError() {
+  const websocket = this[kWebSocket];
+
+  this.removeListener('error', socketOnError);
+  this.on('error', NOOP);
+
+  if (websocket) {
+    websocket._readyState = WebSocket.CLOSING;
+    this.destroy();
+  }
+}
+
+
+/***/ }),
+
+/***/ 2103:
+/***/ ((module) => {
+
+module.exports = eval("require")("bufferutil");
+
+
+/***/ }),
+
+/***/ 5822:
+/***/ ((module) => {
+
+module.exports = eval("require")("utf-8-validate");
+
+
+/***/ }),
+
 /***/ 2613:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("assert");
+
+/***/ }),
+
+/***/ 181:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("buffer");
+
+/***/ }),
+
+/***/ 6982:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
 
 /***/ }),
 
@@ -28545,6 +33679,20 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
 
 /***/ }),
 
+/***/ 3480:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("querystring");
+
+/***/ }),
+
+/***/ 2203:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("stream");
+
+/***/ }),
+
 /***/ 3193:
 /***/ ((module) => {
 
@@ -28559,10 +33707,24 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("tls");
 
 /***/ }),
 
+/***/ 7016:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("url");
+
+/***/ }),
+
 /***/ 9023:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
+
+/***/ }),
+
+/***/ 3106:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("zlib");
 
 /***/ })
 
@@ -28846,8 +34008,8 @@ function escapeProperty(s) {
         .replace(/,/g, '%2C');
 }
 //# sourceMappingURL=command.js.map
-;// CONCATENATED MODULE: external "crypto"
-const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
+// EXTERNAL MODULE: external "crypto"
+var external_crypto_ = __nccwpck_require__(6982);
 ;// CONCATENATED MODULE: external "fs"
 const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
 ;// CONCATENATED MODULE: ../../node_modules/.pnpm/@actions+core@3.0.1/node_modules/@actions/core/lib/file-command.js
@@ -28871,7 +34033,7 @@ function file_command_issueFileCommand(command, message) {
     });
 }
 function file_command_prepareKeyValueMessage(key, value) {
-    const delimiter = `ghadelimiter_${external_crypto_namespaceObject.randomUUID()}`;
+    const delimiter = `ghadelimiter_${external_crypto_.randomUUID()}`;
     const convertedValue = utils_toCommandValue(value);
     // These should realistically never happen, but just in case someone finds a
     // way to exploit uuid generation let's not allow keys or values that contain
@@ -39869,7 +45031,147 @@ function code(text) {
 
 
 
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ../../packages/probe/src/blocker.ts
+const fromServer = ({ headers }, name) => name.test(headers.server ?? '');
+/** developers.cloudflare.com, Cloudflare 5xx errors: what it could not get from the origin. */
+const cloudflareOrigin = {
+    520: 'the origin gave Cloudflare an answer that it does not understand',
+    521: 'the origin refuses connections from Cloudflare',
+    522: 'the origin does not answer Cloudflare at all (a firewall or security group?)',
+    523: 'Cloudflare has no route to the origin',
+    524: 'the origin took too long for Cloudflare',
+    525: 'the TLS handshake of Cloudflare with the origin failed',
+    526: "the origin's certificate is not valid for Cloudflare (Full (strict))",
+};
+/** docs.aws.amazon.com, Application Load Balancer troubleshooting: what its own answers mean. */
+const balancer = {
+    502: 'the target closed the connection on the load balancer, or spoke no HTTP',
+    503: 'the load balancer has no target to ask',
+    504: 'the target did not answer the load balancer in time (its security group, or a slow app)',
+};
+const known = [
+    // Whatever its status: a bot challenge is not the app.
+    ({ headers }) => headers['cf-mitigated'] === 'challenge'
+        ? {
+            words: 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve',
+            inFront: true,
+        }
+        : undefined,
+    ({ headers }) => /^(challenge|captcha)$/.test(headers['x-amzn-waf-action'] ?? '')
+        ? {
+            words: 'AWS WAF challenges this client; allow the runner, or ask the load balancer with resolve',
+            inFront: true,
+        }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /cloudflare/i)
+        ? { words: 'from Cloudflare, which may refuse this client (WAF); ask the origin with resolve to tell' }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /awselb/i)
+        ? { words: 'the load balancer refuses this client (AWS WAF)', inFront: true }
+        : undefined,
+    ({ status }) => status === 429
+        ? {
+            words: 'it limits how often it may be asked; lengthen interval, or let the runner through',
+            inFront: true,
+        }
+        : undefined,
+    redirect,
+    ({ status, headers }) => status === 401 && headers['www-authenticate']
+        ? { words: 'it asks for a login; give headers' }
+        : undefined,
+    ({ status, body }) => status === 400 && /plain HTTP request was sent to HTTPS port/.test(body)
+        ? { words: 'TLS is spoken on this port; write https in url' }
+        : undefined,
+    ({ status, body }) => status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body)
+        ? { words: "the app refuses this Host (Django's ALLOWED_HOSTS?)" }
+        : undefined,
+    (seen) => fromServer(seen, /awselb/i) && balancer[seen.status] ? { words: balancer[seen.status] } : undefined,
+    (seen) => fromServer(seen, /cloudflare/i) && cloudflareOrigin[seen.status]
+        ? { words: cloudflareOrigin[seen.status] }
+        : undefined,
+    ({ body }) => /<title>Welcome to nginx!<\/title>/.test(body)
+        ? { words: "nginx's own welcome page: no site is set up for this name" }
+        : undefined,
+];
+/** Names what commonly stands between a runner and the app; undefined where nothing known does. Pure. */
+function blockerOf(seen) {
+    for (const look of known) {
+        const blocker = look(seen);
+        if (blocker)
+            return blocker;
+    }
+    return undefined;
+}
+const loginPage = /(^|[/._-])(log-?in|sign-?in|sso|oauth2?|saml|auth|cloudflareaccess)([/._?-]|$)/i;
+function redirect({ status, headers: { location } }) {
+    if (status < 300 || status > 399 || !location)
+        return undefined;
+    const to = location.split(/[?#]/)[0].slice(0, 200);
+    return {
+        words: loginPage.test(to)
+            ? `redirected to a login page (${to})`
+            : `redirected to ${to}; redirects are not followed`,
+    };
+}
+/**
+ * Where a cache says that it answered by itself: `x-cache: Hit from cloudfront`. Undefined for what came from
+ * the app, or was checked with it. Pure.
+ */
+function cacheOf(headers) {
+    const named = ['cf-cache-status', 'x-cache', 'x-vercel-cache', 'x-proxy-cache', 'cache-status'].find((name) => /\b(tcp_)?(mem_)?hit\b|^stale\b|^updating\b/i.test(headers[name] ?? ''));
+    // RFC 9111, 5.1: an Age is there when the answer was not made or checked for this question.
+    const age = Number(headers.age) > 0 ? `age: ${headers.age}` : undefined;
+    if (named)
+        return [`${named}: ${headers[named].slice(0, 60)}`, ...(age ? [age] : [])].join(', ');
+    return age;
+}
+
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ../../packages/probe/src/body.ts
+
+/** Bytes of a body that are kept. */
+const bodyLimit = 64 * 1024;
+const decoders = {
+    gzip: external_node_zlib_.createGunzip,
+    deflate: external_node_zlib_.createInflate,
+    br: external_node_zlib_.createBrotliDecompress,
+};
+/**
+ * At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. What is not UTF-8 in it
+ * becomes U+FFFD.
+ */
+async function readBody(response, signal) {
+    const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
+    const stream = decoder ? response.pipe(decoder) : response;
+    if (decoder)
+        response.once('error', (error) => decoder.destroy(error));
+    const abort = () => stream.destroy(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const chunks = [];
+    let size = 0;
+    try {
+        for await (const chunk of stream) {
+            chunks.push(chunk);
+            size += chunk.length;
+            if (size > bodyLimit)
+                break;
+        }
+    }
+    finally {
+        signal.removeEventListener('abort', abort);
+        response.destroy();
+    }
+    // Without the byte order mark, as browsers read JSON.
+    const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, bodyLimit));
+    return { body: text, truncated: size > bodyLimit };
+}
+
 ;// CONCATENATED MODULE: ../../packages/probe/src/expectation.ts
+
+
 /** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
 function parseStatus(text) {
     const ranges = text.split(',').map((part) => /^\s*([1-5]\d\d)(?:\s*-\s*([1-5]\d\d))?\s*$/.exec(part));
@@ -39906,55 +45208,92 @@ function atPath(json, path) {
     }
     return value;
 }
-/** Whether what is served is what was shipped: equal, or one is a commit hash that begins with the other. */
+/**
+ * Whether what is served is what was shipped: equal, or both are commit hashes of which one begins with the
+ * other. Digits alone are no short hash: build 20261126 is not build 2026112601.
+ */
 function sameVersion(expected, served) {
     if (expected === served)
         return true;
     const [short, long] = [expected, served]
         .map((v) => v.toLowerCase())
         .sort((a, b) => a.length - b.length);
-    return /^[0-9a-f]{7,40}$/.test(short) && /^[0-9a-f]{40}$/.test(long) && long.startsWith(short);
+    const whole = long.length === 40 || long.length === 64 || /[a-f]/.test(short);
+    return whole && isHash(short) && isHash(long) && long.startsWith(short);
 }
-/** Holds a sample against the expectation. */
+/** Whether a version looks like a commit hash, short or whole. */
+const isHash = (version) => /^[0-9a-f]{7,64}$/i.test(version);
+/** Holds a sample against the expectation. Pure. */
 function observe(sample, expectation) {
-    const { at, ms, address } = sample;
-    const seen = { at, ms, address };
+    const { at, ms, connectMs, address, passedOver } = sample;
+    const seen = {
+        at,
+        ms,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        address,
+        ...(passedOver ? { passedOver } : {}),
+    };
     if (!sample.answered)
-        return { ...seen, outcome: 'no-answer', problem: sample.message };
+        return {
+            ...seen,
+            outcome: 'no-answer',
+            problem: oneLine(sample.message),
+            ...(sample.kind === 'no-route' ? { unmeasured: true } : {}),
+        };
     if (sample.status === 0)
         return { ...seen, outcome: 'good' };
-    const parsed = lazily(() => JSON.parse(sample.body));
+    const parsed = lazily(() => {
+        if (sample.truncated)
+            throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
+        return JSON.parse(sample.body);
+    });
     const version = expectation.versionFrom && versionIn(sample.body, sample.headers, parsed, expectation.versionFrom);
+    const servedBy = expectation.servedBy && plain(sample.headers[expectation.servedBy] ?? '');
     const found = {
         ...seen,
         ...(version === undefined ? {} : { version }),
         ...(expectation.version === undefined
             ? {}
             : { rightVersion: version !== undefined && sameVersion(expectation.version, version) }),
+        ...(servedBy ? { servedBy } : {}),
     };
-    const bad = (problem) => ({ ...found, outcome: 'bad', problem });
-    if (!expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
+    const blocker = blockerOf(sample);
+    const cache = cacheOf(sample.headers);
+    const bad = (problem) => ({
+        ...found,
+        outcome: 'bad',
+        problem: oneLine(problem),
+        ...(blocker?.inFront ? { unmeasured: true } : {}),
+    });
+    if (blocker?.inFront ||
+        !expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
         const wanted = expectation.status.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(', ');
-        const blocker = blockerIn(sample.status, sample.headers, sample.body);
-        return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker}` : ''}`);
+        return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
     }
+    const named = blocker ? ` (${blocker.words})` : '';
     if (expectation.body && !expectation.body.test(sample.body))
-        return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}`);
+        return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
     for (const [path, wanted] of expectation.json ?? []) {
         const document = parsed();
         if ('error' in document)
-            return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}`);
+            return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}${named}`);
         const value = atPath(document.value, path);
         const text = typeof value === 'string' ? value : JSON.stringify(value);
         if (text !== wanted)
-            return bad(`${path} is ${text ?? 'missing'}, expected ${wanted}`);
+            return bad(`${path} is ${text === undefined ? 'missing' : expectation_short(text)}, expected ${wanted}`);
     }
     if (found.rightVersion === false) {
         const what = version === undefined
             ? `no version at ${describeSource(expectation.versionFrom)}`
             : `serves ${version}`;
-        return bad(`${what}, expected ${expectation.version}`);
+        return bad(`${what}, expected ${expectation.version}${cache ? ` (from a cache, ${cache})` : ''}${named}`);
     }
+    // What a cache answers tells nothing of the app, but that it once served the version expected.
+    if (cache && found.rightVersion === undefined)
+        return {
+            ...bad(`a cache answered, not the app (${cache}); keep this path out of the cache, or ask the origin with resolve`),
+            unmeasured: true,
+        };
     return { ...found, outcome: 'good' };
 }
 const describeSource = (source) => source.kind === 'json'
@@ -39976,128 +45315,160 @@ function lazily(parse) {
 }
 function versionIn(body, headers, parsed, source) {
     if (source.kind === 'header')
-        return headers[source.name]?.trim() || undefined;
+        return plain(headers[source.name] ?? '');
     if (source.kind === 'body') {
         const match = source.pattern.exec(body);
-        return match ? (match[1] ?? match[0]) : undefined;
+        return match ? plain(match[1] ?? match[0]) : undefined;
     }
     const document = parsed();
     const value = 'value' in document ? atPath(document.value, source.path) : undefined;
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
-}
-/** Names what commonly stands between a runner and the app. */
-function blockerIn(status, headers, body) {
-    if (headers['cf-mitigated'])
-        return 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve';
-    const location = headers.location;
-    if (status >= 300 && status < 400 && location) {
-        const to = location.split('?')[0];
-        return /login|signin|sso|auth|access/i.test(location)
-            ? `redirected to a login page (${to})`
-            : `redirected to ${to}; redirects are not followed`;
-    }
-    if (status === 403 && /cloudflare/i.test(headers.server ?? ''))
-        return 'Cloudflare refuses this client';
-    if (status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body))
-        return "the app refuses this Host (Django's ALLOWED_HOSTS?)";
-    if (status === 503 && /awselb/i.test(headers.server ?? ''))
-        return 'the load balancer has no target to ask';
-    if (status === 502 && /awselb/i.test(headers.server ?? ''))
-        return 'the target closed the connection on the load balancer';
-    return undefined;
+    return typeof value === 'string' || typeof value === 'number' ? plain(String(value)) : undefined;
 }
 // What a server says is data: one line, short, no control characters.
+const expectation_short = (text) => (text.length > 80 ? `${text.slice(0, 80)}…` : text);
+const oneLine = (text) => text.replace(/[\p{C}\s]+/gu, ' ').slice(0, 500);
 const excerpt = (body) => JSON.stringify(body.slice(0, 80));
+/** A version or a name; undefined when nothing of it can be printed. */
+const plain = (text) => expectation_short(oneLine(text).trim()) || undefined;
+
+;// CONCATENATED MODULE: ../../packages/probe/src/sample.ts
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+const endpoint = (address, port) => `${address.includes(':') ? `[${address}]` : address}:${port}`;
 
 ;// CONCATENATED MODULE: ../../packages/probe/src/no-answer.ts
+
+
 const no_answer_words = {
-    ENOTFOUND: 'the name does not resolve',
     EAI_AGAIN: 'the name server did not answer',
     ECONNREFUSED: 'connection refused: nothing listens there',
     ECONNRESET: 'the connection was reset',
     EPIPE: 'the connection was reset',
     EHOSTUNREACH: 'no route to the host',
     ENETUNREACH: 'no route to the network',
+    EADDRNOTAVAIL: 'no route to the network',
     ETIMEDOUT: 'the connection timed out',
-    UND_ERR_SOCKET: 'the other side closed the connection',
     CERT_HAS_EXPIRED: 'the certificate has expired',
+    CERT_NOT_YET_VALID: 'the certificate is not valid yet',
     DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed; give its issuer in ca-certificates',
     SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an unknown root; give it in ca-certificates',
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown; give that in ca-certificates',
     UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the issuer of the certificate is unknown; give it in ca-certificates',
     EPROTO: 'no TLS is spoken there',
     ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
+    ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
+    Z_BUF_ERROR: 'the body is cut short',
 };
 const tlsCode = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/;
-/** Sorts what a failed request threw, and says it in words. Happy eyeballs throw one error an address. */
+/** Codes that tell of the machine that asks, not of the one that is asked. */
+const noRoute = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
+/** Sorts what a failed request threw, and says it in words. A name with several addresses throws one error for each. */
 function explainNoAnswer(error) {
-    const causes = error instanceof AggregateError ? error.errors : [error];
-    const first = (causes.find((cause) => cause?.code) ?? error);
-    const code = String(first.code ?? first.name ?? 'unknown');
-    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    const causes = (error instanceof AggregateError ? error.errors : [error]);
+    // What an address said that could be reached tells more than that another could not.
+    const telling = causes.find(({ code }) => code && !noRoute.includes(code)) ??
+        causes.find(({ code }) => code) ??
+        error;
+    const code = String(telling.code ?? telling.name ?? 'unknown');
+    if (noRoute.includes(code) && causes.every(({ address }) => address && (0,external_node_net_.isIPv6)(address)))
         return {
-            kind: 'tls',
+            kind: 'no-route',
             code,
-            message: `the certificate is for another name: ${first.reason ?? first.message}`,
+            message: `this machine has no route to IPv6 (${where(causes)}), and nothing was asked over IPv4`,
         };
-    const addresses = causes
-        .filter((cause) => cause?.address)
-        .map((cause) => `${cause.address}:${cause.port}`)
-        .join(', ');
-    const text = no_answer_words[code] ?? first.message ?? code;
-    const message = `${text}${addresses ? ` (${addresses})` : ''}`;
-    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-        return { kind: 'dns', code, message };
-    if (tlsCode.test(code))
-        return { kind: 'tls', code, message };
-    if (code === 'ETIMEDOUT')
-        return { kind: 'timeout', code, message };
-    if (code.startsWith('HPE_'))
-        return { kind: 'protocol', code, message: `no HTTP is spoken there: ${first.message}` };
-    return { kind: 'connect', code, message };
+    const inTurn = [...new Set(causes.map((cause) => sayCause(cause)))];
+    const message = inTurn
+        .map((text) => {
+        const at = where(causes.filter((cause) => sayCause(cause) === text));
+        return at ? `${text} (${at})` : text;
+    })
+        .join('; ');
+    return { kind: kindOf(telling, code), code, message };
 }
+const where = (causes) => causes
+    .flatMap(({ address, port }) => (address && port !== undefined ? [endpoint(address, port)] : []))
+    .join(', ');
+function kindOf(cause, code) {
+    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+        return 'dns';
+    if (tlsCode.test(code) || closedInHandshake(cause))
+        return 'tls';
+    if (code === 'ETIMEDOUT')
+        return 'timeout';
+    if (code.startsWith('HPE_') || code.startsWith('Z_'))
+        return 'protocol';
+    return 'connect';
+}
+function sayCause(cause) {
+    const { message } = cause;
+    const code = String(cause.code ?? cause.name ?? 'unknown');
+    if (code === 'ENOTFOUND')
+        return `the name ${cause.hostname ?? ''} does not resolve`.replace('  ', ' ');
+    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+        return `the certificate is for another name: ${cause.reason ?? message}`;
+    if (closedInHandshake(cause))
+        return no_answer_words.ERR_TLS_CLOSED;
+    if (message === 'socket hang up')
+        return 'the other side closed the connection without an answer';
+    if (message === 'aborted')
+        return 'the connection was reset in the middle of the answer';
+    if (code.startsWith('HPE_')) {
+        // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
+        if (cause.rawPacket?.[0] === 0x15)
+            return 'TLS is spoken there; write https (or wss) in url';
+        return `no HTTP is spoken there: ${message}`;
+    }
+    // OpenSSL's own message is a line of its source.
+    return (no_answer_words[code] ??
+        (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
+}
+const closedInHandshake = ({ message }) => /before secure TLS connection/.test(message ?? '');
 
 // EXTERNAL MODULE: external "node:http"
 var external_node_http_ = __nccwpck_require__(7067);
 ;// CONCATENATED MODULE: external "node:https"
 const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
-// EXTERNAL MODULE: external "node:net"
-var external_node_net_ = __nccwpck_require__(7030);
-// EXTERNAL MODULE: external "node:tls"
-var external_node_tls_ = __nccwpck_require__(1692);
-// EXTERNAL MODULE: external "node:zlib"
-var external_node_zlib_ = __nccwpck_require__(8522);
-;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
+;// CONCATENATED MODULE: ../../packages/probe/src/attempt.ts
 
 
-
-
-
-
-
-const bodyLimit = 64 * 1024;
-const userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
 class ProbeTimeout extends Error {
     code = 'ETIMEDOUT';
 }
 /**
- * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
- * build. Redirects are answers, not followed. Never throws for what the other side does.
+ * Runs one attempt within its time (ms) and makes a sample of what came of it, good or bad. Throws nothing but
+ * the reason of the caller's signal.
  */
-async function probe(target, { clock, signal }) {
+async function attempt(timeout, { clock, signal }, run) {
     signal?.throwIfAborted();
     const at = clock.now();
     const stop = new AbortController();
-    const awaited = target.url.protocol === 'tcp:' ? 'no connection' : 'no whole answer';
-    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${awaited} within ${formatDuration(target.timeout)}`)), target.timeout);
+    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${seen.missing} within ${formatDuration(timeout)}${seen.hint}`)), timeout);
     const cancel = () => stop.abort(signal?.reason);
     signal?.addEventListener('abort', cancel, { once: true });
-    const seen = { address: '' };
+    let connectMs;
+    const seen = {
+        address: '',
+        passedOver: [],
+        missing: 'no connection',
+        hint: '',
+        connected: () => {
+            connectMs = clock.now() - at;
+            seen.missing = 'connected, but no answer';
+            seen.hint = '';
+        },
+    };
+    const probed = () => ({
+        at,
+        ms: clock.now() - at,
+        address: seen.address,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        ...(seen.passedOver.length > 0 ? { passedOver: seen.passedOver } : {}),
+    });
     try {
-        const answer = target.url.protocol === 'tcp:'
-            ? await connectOnly(target, seen, stop.signal)
-            : await ask(target, seen, stop.signal);
-        return { answered: true, at, ms: clock.now() - at, address: seen.address, ...answer };
+        const answered = await run(seen, stop.signal);
+        return { answered: true, ...probed(), ...answered };
     }
     catch (error) {
         signal?.throwIfAborted();
@@ -40105,154 +45476,244 @@ async function probe(target, { clock, signal }) {
         const explained = cause instanceof ProbeTimeout
             ? { kind: 'timeout', code: cause.code, message: cause.message }
             : explainNoAnswer(cause);
-        return { answered: false, at, ms: clock.now() - at, address: seen.address, ...explained };
+        return { answered: false, ...probed(), ...explained };
     }
     finally {
         clearTimeout(timer);
         signal?.removeEventListener('abort', cancel);
     }
 }
+
+;// CONCATENATED MODULE: external "node:dns/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:dns/promises");
+// EXTERNAL MODULE: external "node:tls"
+var external_node_tls_ = __nccwpck_require__(1692);
+;// CONCATENATED MODULE: ../../packages/probe/src/connection.ts
+
+
+
+
+// Node's own choice, 250 ms an address, is too short for a busy load balancer.
+const attemptTimeout = 2500;
 const hostOf = (url) => url.hostname.replace(/^\[|\]$/g, '');
-const portOf = (url) => Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-async function connectOnly(target, seen, signal) {
-    const socket = await openSocket(target, signal);
-    seen.address = remoteOf(socket);
-    socket.destroy();
-    return { status: 0, headers: {}, body: '', truncated: false };
+const isSecure = (url) => url.protocol === 'https:' || url.protocol === 'wss:';
+const portOf = (url) => Number(url.port) || (isSecure(url) ? 443 : 80);
+/**
+ * Opens a fresh connection, secured where the URL says so. When the first address of a name takes none, the
+ * next is asked, as browsers do; a pinned address stands alone.
+ */
+async function openConnection(target, seen, signal) {
+    const socket = await openPlain(target, seen, signal);
+    try {
+        const connection = isSecure(target.url) ? await connection_secure(socket, target, seen, signal) : socket;
+        seen.connected();
+        return connection;
+    }
+    catch (error) {
+        socket.destroy();
+        throw error;
+    }
 }
-function openSocket({ url, resolve, connect }, signal) {
-    const host = resolve?.get(hostOf(url)) ?? hostOf(url);
-    if (connect)
-        return connect(host, portOf(url));
-    return new Promise((done, reject) => {
-        const socket = (0,external_node_net_.connect)({ host, port: portOf(url), autoSelectFamilyAttemptTimeout: 2500 });
-        const abort = () => socket.destroy(signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        socket.once('connect', () => {
-            signal.removeEventListener('abort', abort);
-            done(socket);
+async function openPlain(target, seen, signal) {
+    const { url, connect } = target;
+    if (connect) {
+        const socket = await unlessAborted(signal, connect(pinnedFor(target) ?? hostOf(url), portOf(url)), (late) => late.destroy());
+        socket.on('error', () => { });
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        return socket;
+    }
+    const addresses = await addressesOf(target, signal);
+    seen.hint = ' (a firewall or security group that drops?)';
+    return connectToFirst(addresses, portOf(url), seen, signal);
+}
+const pinnedFor = ({ url, resolve, turn = 0 }) => {
+    const pinned = resolve?.get(hostOf(url));
+    return pinned?.[turn % pinned.length];
+};
+/** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
+async function addressesOf(target, signal) {
+    const name = pinnedFor(target) ?? hostOf(target.url);
+    const family = (0,external_node_net_.isIP)(name);
+    if (family !== 0)
+        return [{ address: name, family }];
+    const { lookup = (asked) => (0,promises_namespaceObject.lookup)(asked, { all: true, order: 'verbatim' }) } = target;
+    const found = await unlessAborted(signal, lookup(name));
+    const port = portOf(target.url);
+    const shunned = (one) => target.shun?.has(endpoint(one.address, port)) ?? false;
+    const wanted = found.filter((one) => !shunned(one));
+    const first = (target.turn ?? 0) % Math.max(1, wanted.length);
+    return [...wanted.slice(first), ...wanted.slice(0, first), ...found.filter(shunned)];
+}
+function connectToFirst(addresses, port, seen, signal) {
+    return new Promise((resolve, reject) => {
+        const socket = (0,external_node_net_.connect)({
+            // Any name will do: what it resolves to is given.
+            host: addresses.length === 1 ? addresses[0].address : 'several.invalid',
+            port,
+            autoSelectFamily: true,
+            autoSelectFamilyAttemptTimeout: attemptTimeout,
+            lookup: (_name, _options, callback) => callback(null, addresses),
         });
-        socket.once('error', reject);
+        const passOver = (address, code) => seen.passedOver.push({ address: endpoint(address, port), code });
+        socket.on('connectionAttemptFailed', (address, _port, _family, error) => passOver(address, error.code ?? 'unknown'));
+        socket.on('connectionAttemptTimeout', (address) => passOver(address, 'ETIMEDOUT'));
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        socket.on('error', reject);
+        socket.once('connect', () => {
+            seen.address = endpoint(socket.remoteAddress ?? '', socket.remotePort);
+            resolve(socket);
+        });
     });
 }
-async function ask(target, seen, signal) {
-    const { url, method = 'GET', headers = {}, tls, connect } = target;
-    const secure = url.protocol === 'https:';
-    const trust = {
-        servername: (0,external_node_net_.isIP)(hostOf(url)) ? undefined : hostOf(url),
-        rejectUnauthorized: tls?.verify ?? true,
-        // What is given as `ca` counts in place of the default, not besides it.
-        ca: tls?.ca ? [...(0,external_node_tls_.getCACertificates)('default'), tls.ca] : undefined,
-    };
-    const options = {
-        method,
-        // Without an agent Node never reuses a socket; with `false` it would not ask createConnection either.
-        agent: connect ? undefined : false,
-        signal,
-        headers: {
-            'user-agent': userAgent,
-            accept: '*/*',
-            connection: 'close',
-            'accept-encoding': 'identity',
-            'cache-control': 'no-cache, no-store',
-            pragma: 'no-cache',
-            ...headers,
-        },
-        ...(secure ? trust : {}),
-        // 250 ms an address, Node's own choice, is too short for a busy load balancer.
-        ...{ autoSelectFamilyAttemptTimeout: 2500 },
-    };
-    const pinned = target.resolve?.get(hostOf(url));
-    if (pinned)
-        options.lookup = pinLookup(pinned);
-    if (connect) {
-        const socket = await connect(pinned ?? hostOf(url), portOf(url));
-        signal.addEventListener('abort', () => socket.destroy(), { once: true });
-        options.createConnection = () => (secure ? (0,external_node_tls_.connect)({ socket: socket, ...trust }) : socket);
-    }
-    const response = await new Promise((resolve, reject) => {
-        const request = (secure ? external_node_https_namespaceObject.request : external_node_http_.request)(url, options, resolve);
-        request.on('socket', (socket) => {
-            const note = () => {
-                seen.address = remoteOf(socket);
-            };
-            if (socket.connecting)
-                socket.once('connect', note);
-            else
-                note();
+function connection_secure(socket, { url, tls }, seen, signal) {
+    const host = hostOf(url);
+    seen.missing = 'connected, but no end of the TLS handshake';
+    seen.hint = '';
+    return new Promise((resolve, reject) => {
+        const secured = (0,external_node_tls_.connect)({
+            socket: socket,
+            host,
+            // An address is verified, but never asked for by SNI (RFC 6066, 3).
+            servername: (0,external_node_net_.isIP)(host) ? undefined : host,
+            ALPNProtocols: ['http/1.1'],
+            rejectUnauthorized: tls?.verify ?? true,
+            secureContext: tls && contextOf(tls),
         });
-        request.once('error', reject);
+        signal.addEventListener('abort', () => secured.destroy(signal.reason), { once: true });
+        secured.on('error', reject);
+        secured.once('close', () => reject(Object.assign(new Error('closed'), { code: 'ERR_TLS_CLOSED' })));
+        secured.once('secureConnect', () => resolve(secured));
+    });
+}
+const contexts = new WeakMap();
+/** Made once for each object: to read some 150 authorities takes longer than to ask. */
+function contextOf(trust) {
+    if (!trust.ca)
+        return undefined;
+    const known = contexts.get(trust);
+    if (known)
+        return known;
+    // What is given as `ca` counts in place of the default, not besides it.
+    const made = (0,external_node_tls_.createSecureContext)({ ca: [...(0,external_node_tls_.getCACertificates)('default'), trust.ca] });
+    contexts.set(trust, made);
+    return made;
+}
+/** What was promised, or the signal's reason as soon as it is aborted: getaddrinfo cannot be cancelled. */
+function unlessAborted(signal, promised, late) {
+    return new Promise((resolve, reject) => {
+        const abort = () => {
+            promised.then(late, () => { });
+            reject(signal.reason);
+        };
+        if (signal.aborted)
+            return abort();
+        signal.addEventListener('abort', abort, { once: true });
+        promised.then(resolve, reject);
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
+
+
+
+
+
+const userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
+/** Headers of every question: by whom, and that no cache may answer. Given ones win, whatever their case. */
+function askingHeaders(given = {}) {
+    const lowered = Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]);
+    return {
+        'user-agent': userAgent,
+        accept: '*/*',
+        'cache-control': 'no-cache, no-store',
+        pragma: 'no-cache',
+        ...Object.fromEntries(lowered),
+    };
+}
+/**
+ * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
+ * build. Redirects are answers, not followed. Never throws for what the other side does.
+ */
+function probe(target, outside) {
+    return attempt(target.timeout, outside, async (seen, signal) => {
+        const socket = await openConnection(target, seen, signal);
+        try {
+            if (target.url.protocol === 'tcp:')
+                return { status: 0, headers: {}, body: '', truncated: false };
+            return await askOver(socket, target, seen, signal);
+        }
+        finally {
+            socket.destroy();
+        }
+    });
+}
+async function askOver(socket, target, seen, signal) {
+    const { url, method = 'GET', headers } = target;
+    const response = await new Promise((resolve, reject) => {
+        const request = (isSecure(url) ? external_node_https_namespaceObject.request : external_node_http_.request)(url, {
+            method,
+            signal,
+            // Without an agent, which an `agent` of false would still make, the socket is asked for and used once.
+            agent: undefined,
+            createConnection: () => socket,
+            headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
+        }, resolve);
+        request.on('error', reject);
         request.end();
     });
+    return answerOf(response, seen, signal);
+}
+/** Status, headers and as much of the body as is kept. */
+async function answerOf(response, seen, signal) {
+    seen.missing = `answered ${response.statusCode}, but no end of its body`;
     const { body, truncated } = await readBody(response, signal);
-    response.destroy();
-    const flat = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
-    return { status: response.statusCode ?? 0, headers: Object.fromEntries(flat), body, truncated };
+    return { status: response.statusCode ?? 0, headers: headersOf(response), body, truncated };
 }
-function pinLookup(address) {
-    // An address is taken as it is; a name, such as a load balancer's own, is looked up in place of the URL's.
-    const family = (0,external_node_net_.isIP)(address);
-    return (_host, options, callback) => {
-        if (family === 0) {
-            Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 610, 23)).then(({ lookup }) => lookup(address, options, callback));
-            return;
-        }
-        if (options.all)
-            callback(null, [{ address, family }]);
-        else
-            callback(null, address, family);
-    };
+/** By name in lower case; one that came several times is joined. */
+const headersOf = ({ headers }) => Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+
+;// CONCATENATED MODULE: ../../packages/probe/src/statistics.ts
+/** Nearest rank over sorted values, as given; 0 when there are none. */
+function percentile(sorted, p) {
+    return sorted.length === 0 ? 0 : sorted[Math.max(1, Math.ceil((p * sorted.length) / 100)) - 1];
 }
-const remoteOf = (socket) => {
-    const { remoteAddress, remotePort } = socket;
-    return remoteAddress ? `${remoteAddress}:${remotePort}` : '';
-};
-const decoders = {
-    gzip: external_node_zlib_.createGunzip,
-    deflate: external_node_zlib_.createInflate,
-    br: external_node_zlib_.createBrotliDecompress,
-};
-/** At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. */
-async function readBody(response, signal) {
-    const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
-    const stream = (decoder ? response.pipe(decoder) : response);
-    if (decoder)
-        response.once('error', (error) => decoder.destroy(error));
-    const abort = () => stream.destroy(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    const chunks = [];
-    let size = 0;
-    try {
-        for await (const chunk of stream) {
-            chunks.push(chunk);
-            size += chunk.length;
-            if (size > bodyLimit)
-                break;
-        }
-    }
-    finally {
-        signal.removeEventListener('abort', abort);
-    }
-    return { body: Buffer.concat(chunks).subarray(0, bodyLimit).toString('utf8'), truncated: size > bodyLimit };
+function count(counts, value) {
+    counts.set(value, (counts.get(value) ?? 0) + 1);
+}
+/** The most frequent first, equals by name. */
+const ranked = (counts) => [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+/** `v1 5 of 10, v2 5 of 10`. */
+function sayShares(counts) {
+    const all = ranked(counts);
+    const total = all.reduce((sum, [, often]) => sum + often, 0);
+    return all.map(([value, often]) => `${value} ${often} of ${total}`).join(', ');
 }
 
 ;// CONCATENATED MODULE: ../../packages/probe/src/verdict.ts
 
+
+/** Answers that show which versions serve now; older ones are history. */
 const verdict_window = 10;
-/** Counts observations, oldest first. */
+/** Counts observations, oldest first. Pure. */
 function tallyOf(observations) {
     const tally = {
         probes: observations.length,
+        answered: 0,
         good: 0,
+        measured: 0,
         streak: 0,
         connectionErrorsAfterGood: 0,
         recentVersions: new Map(),
+        changedOver: false,
+        goodSinceChange: false,
         versionsSeen: [],
-        answered: 0,
     };
-    for (const { outcome, version, problem } of observations) {
+    let sinceChange;
+    for (const { outcome, version, rightVersion, unmeasured, problem } of observations) {
         if (outcome !== 'no-answer')
             tally.answered++;
+        if (!unmeasured)
+            tally.measured++;
         if (outcome === 'good') {
             tally.good++;
             tally.streak++;
@@ -40260,72 +45721,248 @@ function tallyOf(observations) {
         else {
             tally.streak = 0;
             tally.lastProblem = problem;
-            if (outcome === 'no-answer' && tally.good > 0)
+            if (outcome === 'no-answer' && tally.good > 0) {
                 tally.connectionErrorsAfterGood++;
+                tally.lastConnectionError = problem;
+            }
         }
-        if (version !== undefined) {
-            tally.lastVersion = version;
-            if (!tally.versionsSeen.includes(version))
-                tally.versionsSeen.push(version);
+        if (sinceChange !== undefined)
+            sinceChange++;
+        if (version === undefined)
+            continue;
+        tally.lastVersion = version;
+        if (!tally.versionsSeen.includes(version))
+            tally.versionsSeen.push(version);
+        if (!rightVersion)
+            tally.changedOver = false;
+        else if (sinceChange === undefined) {
+            sinceChange = 1;
+            tally.changedOver = true;
         }
     }
-    const named = observations
-        .flatMap(({ version }) => (version === undefined ? [] : [version]))
-        .slice(-verdict_window);
-    for (const version of named)
-        tally.recentVersions.set(version, (tally.recentVersions.get(version) ?? 0) + 1);
+    tally.goodSinceChange = sinceChange !== undefined && tally.streak >= sinceChange;
+    const named = observations.flatMap(({ version }) => (version === undefined ? [] : [version]));
+    for (const version of named.slice(-verdict_window))
+        count(tally.recentVersions, version);
     return tally;
 }
+/** Good answers in a row that make it healthy. */
+const neededInARow = (criteria, expectation) => expectation.version === undefined
+    ? criteria.consecutiveSuccesses
+    : Math.max(criteria.versionSuccesses, criteria.consecutiveSuccesses);
+/** `2 versions: v1 5 of 10, v2 5 of 10; expected v2 alone`. */
+const mixedVersions = (counts, expected) => `${counts.size} versions: ${sayShares(counts)}; expected ${expected} alone`;
 /**
- * Judges one URL: undefined while it is too early to say. `final` when the time is up. No measurement is
- * never success.
+ * Judges one URL: undefined while it is too early to say. `probesLeft` is how many can still be made; when
+ * even good ones could not make it healthy, failure is certain and the verdict is now. No measurement is
+ * never success. Pure.
  */
-function verdictOf(tally, criteria, expectation, final) {
-    const expected = expectation.version;
-    const needed = expected === undefined
-        ? criteria.consecutiveSuccesses
-        : Math.max(criteria.versionSuccesses, criteria.consecutiveSuccesses);
+function verdictOf(tally, criteria, expectation, probesLeft) {
+    if (tally.connectionErrorsAfterGood > criteria.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: tooManyUnanswered(tally, criteria) };
+    const needed = neededInARow(criteria, expectation);
     if (tally.streak >= needed) {
         const version = tally.lastVersion === undefined ? '' : `, version ${tally.lastVersion}`;
         return { verdict: 'healthy', reason: `${tally.streak} good answers in a row${version}` };
     }
-    if (tally.connectionErrorsAfterGood > criteria.maxConnectionErrors)
-        return {
-            verdict: 'unhealthy',
-            reason: `${tally.connectionErrorsAfterGood} probes were not answered after the first good one (${criteria.maxConnectionErrors} allowed): ${tally.lastProblem}`,
-        };
-    if (!final)
+    if (tally.streak + probesLeft >= needed)
         return undefined;
     if (tally.probes === 0)
         return { verdict: 'inconclusive', reason: 'nothing was measured before the time was up' };
+    if (tally.measured === 0)
+        return { verdict: 'inconclusive', reason: `the app was never reached: ${tally.lastProblem}` };
+    const { version: expected } = expectation;
     if (expected !== undefined && tally.answered > 0) {
-        const recent = [...tally.recentVersions];
-        const total = recent.reduce((sum, [, count]) => sum + count, 0);
-        if (recent.length > 1) {
-            const shares = recent.map(([version, count]) => `${version} ${count} of ${total}`).join(', ');
-            return {
-                verdict: 'unhealthy',
-                reason: `${recent.length} versions: ${shares}; expected ${expected} alone`,
-            };
-        }
-        if (recent.length === 0)
-            return {
-                verdict: 'unhealthy',
-                reason: `the version is unknown: ${tally.lastProblem ?? `none at ${describeSource(expectation.versionFrom)}`}`,
-            };
-        if (!sameVersion(expected, recent[0][0]))
-            return { verdict: 'unhealthy', reason: `still serves ${recent[0][0]}, expected ${expected}` };
+        const wrong = wrongVersion(tally, expected, expectation);
+        if (wrong)
+            return { verdict: 'unhealthy', reason: wrong };
     }
-    if (tally.streak === tally.probes)
+    if (tally.streak === tally.probes || tally.goodSinceChange)
         return {
             verdict: 'inconclusive',
-            reason: `${tally.streak} good answers in a row, ${needed} needed, before the time was up`,
+            reason: `${tally.streak} good answers in a row${expected === undefined ? '' : `, version ${tally.lastVersion}`}, ${needed} needed, before the time was up`,
         };
     return {
         verdict: 'unhealthy',
         reason: `${tally.good} of ${tally.probes} probes were good, never ${needed} in a row; last: ${tally.lastProblem}`,
     };
 }
+const tooManyUnanswered = ({ connectionErrorsAfterGood, lastConnectionError, }, { maxConnectionErrors }) => `${connectionErrorsAfterGood} probes were not answered after the first good one (${maxConnectionErrors} allowed): ${lastConnectionError}`;
+/** The three ways for a version to be wrong: unknown, mixed, or another than expected. */
+function wrongVersion(tally, expected, { versionFrom }) {
+    if (tally.changedOver)
+        return undefined;
+    const [recent] = tally.recentVersions.keys();
+    if (recent === undefined)
+        return `the version is unknown: ${tally.lastProblem ?? `none at ${describeSource(versionFrom)}`}`;
+    if (tally.recentVersions.size > 1)
+        return mixedVersions(tally.recentVersions, expected);
+    if (sameVersion(expected, recent))
+        return undefined;
+    const kind = isHash(expected) === isHash(recent)
+        ? ''
+        : '; one is a commit hash, the other is not: is it the same kind?';
+    return `still serves ${recent}, expected ${expected}${kind}`;
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/soak.ts
+
+
+
+const emptySoak = (connectionErrorsBefore = 0) => ({
+    good: 0,
+    bad: 0,
+    unanswered: 0,
+    unmeasured: 0,
+    slow: 0,
+    times: [],
+    connectTimes: [],
+    connectionErrorsAfterGood: connectionErrorsBefore,
+    versions: new Map(),
+    servedBy: new Map(),
+    wrongVersion: false,
+});
+/** Counts one more observation in. */
+function addToSoak(tally, seen, { maxP95 }) {
+    const { outcome, ms, connectMs, problem, version, rightVersion, unmeasured, servedBy } = seen;
+    if (outcome === 'no-answer') {
+        tally.unanswered++;
+        tally.connectionErrorsAfterGood++;
+        tally.lastConnectionError = problem;
+    }
+    else if (unmeasured) {
+        tally.unmeasured++;
+        tally.lastUnmeasured = problem;
+    }
+    else if (outcome === 'bad') {
+        tally.bad++;
+        tally.lastProblem = problem;
+    }
+    else {
+        tally.good++;
+        tally.times.push(ms);
+        tally.connectTimes.push(connectMs ?? 0);
+        if (ms > maxP95)
+            tally.slow++;
+    }
+    if (servedBy !== undefined)
+        count(tally.servedBy, servedBy);
+    if (version === undefined)
+        return;
+    count(tally.versions, version);
+    if (rightVersion === false)
+        tally.wrongVersion = true;
+}
+/** Every limit with its measurement, over `seconds` of soak. Pure. */
+function limitRows(tally, limits, seconds, ahead) {
+    const { good, bad } = tally;
+    const answers = good + bad;
+    const p95 = percentile(sorted(tally.times), 95);
+    const now = limitsHeld(tally, limits, seconds);
+    const best = limitsHeld(atBest(tally, ahead), limits, seconds + ahead.seconds);
+    const state = (name) => (now[name] ? 'held' : best[name] ? 'open' : 'broken');
+    return [
+        {
+            name: 'errors',
+            allowed: `at most ${percent(limits.maxErrorRate)}`,
+            measured: `${percent(answers === 0 ? 0 : bad / answers)} (${bad} of ${answers})`,
+            state: state('errors'),
+        },
+        {
+            name: 'p95',
+            allowed: `at most ${limits.maxP95} ms`,
+            measured: `${upwards(p95)} ms`,
+            state: state('p95'),
+        },
+        {
+            name: 'good answers',
+            allowed: limits.minRps > 0 ? `at least ${limits.minRps} a second` : 'any',
+            measured: `${rate(good, seconds)} a second`,
+            state: state('good answers'),
+        },
+        {
+            name: 'samples',
+            allowed: `at least ${limits.minSamples}`,
+            measured: `${good}`,
+            state: state('samples'),
+        },
+    ];
+}
+const atBest = ({ good, bad, slow }, ahead) => ({
+    good: good + ahead.answers,
+    bad,
+    slow,
+});
+function limitsHeld({ good, bad, slow }, limits, seconds) {
+    return {
+        // The share of a percentage is seldom a binary fraction: 0.29 × 100 is less than 29.
+        errors: bad <= limits.maxErrorRate * (good + bad) + 1e-9,
+        // Nearest rank: the value at this place in the sorted row is the percentile, so this many may lie above.
+        p95: slow <= good - Math.ceil((95 * good) / 100),
+        'good answers': good >= limits.minRps * seconds,
+        samples: good >= limits.minSamples,
+    };
+}
+/**
+ * Judges a soak: undefined while the outcome is open. When even good and fast answers could not mend a limit,
+ * failure is certain and the verdict is now. Fewer measurements than asked for are inconclusive. Pure.
+ */
+function soakVerdict(tally, limits, seconds, ahead) {
+    if (tally.wrongVersion)
+        return { verdict: 'unhealthy', reason: `in the soak, ${sayVersions(tally, limits.version)}` };
+    if (tally.connectionErrorsAfterGood > limits.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: tooManyUnanswered(tally, limits) };
+    const best = atBest(tally, ahead);
+    const held = limitsHeld(best, limits, seconds + ahead.seconds);
+    const rest = ahead.answers === 0 ? '' : ', which no rest of the soak can mend';
+    const row = (name) => limitRows(tally, limits, seconds, ahead).find((one) => one.name === name);
+    // Bad answers are measurements, too, though they prove nothing good.
+    if (!held.errors && best.good + best.bad >= limits.minSamples)
+        return { verdict: 'unhealthy', reason: `${sayRow(row('errors'))}${rest}; last: ${tally.lastProblem}` };
+    const { unmeasured } = tally;
+    if (unmeasured > limits.maxErrorRate * (best.good + best.bad + unmeasured) + 1e-9)
+        return {
+            verdict: 'inconclusive',
+            reason: `${unmeasured} of ${tally.good + tally.bad + unmeasured} answers were not the app's${rest}; last: ${tally.lastUnmeasured}`,
+        };
+    if (!held.samples) {
+        const last = tally.lastProblem ?? tally.lastConnectionError;
+        return {
+            verdict: 'inconclusive',
+            reason: `${tally.good} good answers in ${formatDuration(seconds * 1000)} of soak, at least ${limits.minSamples} needed to judge${rest}${last ? `; last: ${last}` : ''}`,
+        };
+    }
+    const broken = [
+        ...(held.p95 ? [] : [`${sayRow(row('p95'))}${farAway(tally)}`]),
+        ...(held['good answers'] ? [] : [sayRow(row('good answers'))]),
+    ];
+    if (broken.length > 0)
+        return { verdict: 'unhealthy', reason: `${broken.join('; ')}${rest}` };
+    if (ahead.answers > 0)
+        return undefined;
+    return {
+        verdict: 'healthy',
+        reason: `soaked ${formatDuration(seconds * 1000)}: p95 ${row('p95').measured}, errors ${row('errors').measured}, ${row('good answers').measured}`,
+    };
+}
+const sayRow = ({ name, measured, allowed }) => `${name} ${measured}, ${allowed} ${allowed.startsWith('at most') ? 'allowed' : 'needed'}`;
+function sayVersions({ versions }, expected) {
+    return versions.size > 1
+        ? mixedVersions(versions, expected)
+        : `${[...versions.keys()][0]} answered, expected ${expected}`;
+}
+/** Where most of the time goes by before the app is asked, it is not the app that is slow. */
+function farAway({ times, connectTimes }) {
+    const [whole, connecting] = [percentile(sorted(times), 50), percentile(sorted(connectTimes), 50)];
+    return connecting > whole / 2
+        ? ` (${Math.round(connecting)} ms of the median ${Math.round(whole)} ms pass until the connection stands: the way there is slow, not the app)`
+        : '';
+}
+const sorted = (values) => values.toSorted((a, b) => a - b);
+const percent = (share) => `${Number((share * 100).toFixed(2))} %`;
+/** Not rounded onto the good side of a limit that is broken. */
+const upwards = (ms) => Math.ceil(ms - 0.001);
+const rate = (good, seconds) => seconds > 0 ? `${Math.floor((good / seconds) * 10) / 10}` : '0';
 
 ;// CONCATENATED MODULE: ../../packages/probe/src/index.ts
 
@@ -40333,103 +45970,215 @@ function verdictOf(tally, criteria, expectation, final) {
 
 
 
-;// CONCATENATED MODULE: ./src/gate.ts
 
 
-/** Probes every URL side by side until each is judged or the time is up. */
-async function judge(inputs, { ask, clock, log, signal }) {
-    const deadline = new Deadline(clock, inputs.timeout);
-    const watch = async (url) => {
-        const observations = [];
-        let said = '';
-        for (;;) {
-            const began = clock.now();
-            const observation = observe(await ask(url), inputs.expectation);
-            observations.push(observation);
-            const line = observation.problem ?? `good${observation.version ? `, version ${observation.version}` : ''}`;
-            if (line !== said) {
-                log.info(`${url}: ${line} (${formatDuration(observation.ms)}, after ${formatDuration(deadline.elapsed())})`);
-                said = line;
-            }
-            const tally = tallyOf(observations);
-            const verdict = verdictOf(tally, inputs.criteria, inputs.expectation, deadline.passed());
-            if (verdict)
-                return { url: url.href, observations, tally, ...verdict };
-            await clock.sleep(Math.min(Math.max(0, inputs.interval - (clock.now() - began)), deadline.remaining()), signal);
+
+;// CONCATENATED MODULE: ./src/addresses.ts
+
+
+/** What each address did, in the order of first sight. A name's addresses are asked in turn. Pure. */
+function addressRows(observations) {
+    const rows = new Map();
+    const row = (address) => {
+        const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+        const known = rows.get(address) ?? {
+            address,
+            family: (0,external_node_net_.isIPv6)(host) ? 'IPv6' : 'IPv4',
+            answered: 0,
+            good: 0,
+            refused: 0,
+        };
+        rows.set(address, known);
+        return known;
+    };
+    for (const { address, outcome, passedOver = [] } of observations) {
+        for (const { address: other, code } of passedOver) {
+            const refusing = row(other);
+            refusing.refused++;
+            refusing.code = code;
         }
-    };
-    return combine(await Promise.all(inputs.urls.map(watch)));
+        if (!address)
+            continue;
+        const asked = row(address);
+        if (outcome !== 'no-answer')
+            asked.answered++;
+        if (outcome === 'good')
+            asked.good++;
+    }
+    return [...rows.values()];
 }
-const severity = ['healthy', 'inconclusive', 'unhealthy'];
-/** One verdict for all URLs: the worst, whichever order they come in. */
-function combine(urls) {
-    const observations = urls.flatMap((report) => report.observations);
-    const times = observations
-        .filter((o) => o.outcome !== 'no-answer')
-        .map((o) => o.ms)
-        .sort((a, b) => a - b);
-    const worst = severity[Math.max(...urls.map(({ verdict }) => severity.indexOf(verdict)))];
-    const speaking = urls.filter(({ verdict }) => verdict === worst);
+/** Whether the machine that asks cannot reach this kind of address, which tells nothing of the app. */
+const outOfReach = ({ family, answered, code }) => family === 'IPv6' && answered === 0 && code !== undefined && noRoute.includes(code);
+/**
+ * Addresses that some users are given and that lead nowhere, though the name as a whole answers. A loopback
+ * address that nothing listens on is usual, and leads no user astray. Pure.
+ */
+function deadAddresses(rows) {
+    const alive = rows.some(({ answered }) => answered > 0);
+    return rows.filter((row) => alive &&
+        row.answered === 0 &&
+        row.refused > 0 &&
+        !outOfReach(row) &&
+        !/^(127\.|\[::1\])/.test(row.address));
+}
+
+;// CONCATENATED MODULE: ./src/settle.ts
+
+
+/** A last probe may outlive the deadline by this much: it is owed an answer, but not all of its own time. */
+const grace = 500;
+const silence = 30_000;
+/** Asks until enough good answers came in a row, or until they cannot come any more. */
+async function settle(watch, inputs) {
+    const { url, name, expectation, ask, clock, log } = watch;
+    const { interval, probeTimeout, criteria, dryRun } = inputs;
+    const deadline = new Deadline(clock, inputs.timeout);
+    const observations = [];
+    const speak = speaker(log, clock, silence);
+    for (let turn = 0;; turn++) {
+        const began = clock.now();
+        const timeout = dryRun ? probeTimeout : Math.min(probeTimeout, deadline.remaining() + grace);
+        const sample = await ask(url, { turn, timeout, signal: watch.cancelled }).catch((error) => {
+            if (watch.interrupted())
+                return undefined;
+            throw error;
+        });
+        const cutShort = sample && !sample.answered && sample.kind === 'timeout' && timeout < probeTimeout;
+        // Our deadline cut it, not the app: it tells something only where there is nothing else.
+        if (sample && !(cutShort && observations.length > 0)) {
+            const seen = observe(sample, expectation);
+            observations.push(seen);
+            const line = sayObservation(seen);
+            speak(`${name}: ${line}`, `(${formatDuration(seen.ms)}, after ${formatDuration(deadline.elapsed())}${observations.length > 1 ? `, probe ${observations.length}` : ''})`);
+        }
+        const tally = tallyOf(observations);
+        const next = Math.max(0, began + interval - clock.now());
+        const left = dryRun || next > deadline.remaining() ? 0 : Math.floor((deadline.remaining() - next) / interval) + 1;
+        const verdict = sample ? verdictOf(tally, criteria, expectation, left) : undefined;
+        if (verdict)
+            return { ...verdict, observations, tally };
+        const why = watch.interrupted();
+        if (why)
+            return { ...unfinished(why, deadline.elapsed(), observations.at(-1)), observations, tally };
+        await clock.sleep(next, watch.signal).catch(() => { });
+    }
+}
+/** What is waited for, for the log. */
+function sayPlan(inputs, expectation) {
+    const { interval, timeout, criteria, dryRun } = inputs;
+    if (dryRun)
+        return 'asking once, because this is a dry run';
+    const needed = neededInARow(criteria, expectation);
+    const version = expectation.version === undefined ? '' : ` with version ${expectation.version}`;
+    return `asking every ${formatDuration(interval)} until ${needed} good answers${version} came in a row, at most ${formatDuration(timeout)}`;
+}
+/** Pure. */
+const sayObservation = ({ problem, version }) => problem ?? `good${version ? `, version ${version}` : ''}`;
+/** Of what was broken off nothing can be said; no measurement is never success. Pure. */
+const unfinished = (why, elapsed, last) => ({
+    verdict: 'inconclusive',
+    reason: `broken off after ${formatDuration(elapsed)}, because ${why}${last ? `; last: ${sayObservation(last)}` : ''}`,
+});
+/** Speaks on change, and once in a while (ms) when nothing changes. */
+function speaker(log, clock, every) {
+    let said = '';
+    let at = 0;
+    return (line, aside) => {
+        if (line === said && clock.now() - at < every)
+            return;
+        log.info(line === said ? `${line} still ${aside}` : `${line} ${aside}`);
+        said = line;
+        at = clock.now();
+    };
+}
+
+;// CONCATENATED MODULE: ./src/hold.ts
+
+
+
+/** Opens a WebSocket and sees whether it stays open. Not to be reached counts towards the connection errors. */
+async function holdOpen({ hold: wanted, interval, criteria }, watch, connectionErrorsBefore) {
+    const { url, name, expectation, clock, log, hold } = watch;
+    const from = clock.now();
+    for (let opened = 1;; opened++) {
+        const held = await hold(url, wanted, watch.signal).catch((error) => {
+            if (watch.interrupted())
+                return undefined;
+            throw error;
+        });
+        const seen = held && observe(held.opened, expectation);
+        const report = { wanted, ms: held?.ms ?? 0, opened };
+        const why = watch.interrupted();
+        if (!held || !seen || (why && !held.cut))
+            return { ...unfinished(why ?? 'it was stopped', clock.now() - from, seen), ...report };
+        if (seen.outcome === 'good')
+            return { ...judgeHeld(held, wanted), ...report, ...(held.cut ? { cut: held.cut } : {}) };
+        log.info(`${name}: ${seen.problem}, when it was to be held open`);
+        const errors = connectionErrorsBefore + opened;
+        if (seen.outcome === 'bad' || errors > criteria.maxConnectionErrors)
+            return { verdict: 'unhealthy', reason: `could not be opened to be held: ${seen.problem}`, ...report };
+        await clock.sleep(interval, watch.signal).catch(() => { });
+    }
+}
+/** Pure. */
+function judgeHeld({ ms, cut }, wanted) {
+    if (!cut)
+        return { verdict: 'healthy', reason: `stayed open ${formatDuration(wanted)}` };
     return {
-        verdict: worst,
-        reason: speaking.map(({ url, reason }) => (urls.length > 1 ? `${url}: ${reason}` : reason)).join('; '),
-        urls,
-        liveVersion: urls.findLast(({ tally }) => tally.lastVersion !== undefined)?.tally.lastVersion ?? '',
-        versionsSeen: [...new Set(urls.flatMap(({ tally }) => tally.versionsSeen))],
-        samples: observations.length,
-        errorRate: observations.length === 0
-            ? 0
-            : observations.filter((o) => o.outcome !== 'good').length / observations.length,
-        p50: percentile(times, 50),
-        p95: percentile(times, 95),
+        verdict: 'unhealthy',
+        reason: `the WebSocket was cut after ${formatDuration(ms)} of ${formatDuration(wanted)} (${sayCut(cut)})`,
     };
 }
-/** Nearest rank over sorted values; 0 when there are none. */
-function percentile(sorted, p) {
-    return sorted.length === 0 ? 0 : Math.round(sorted[Math.ceil((p / 100) * sorted.length) - 1]);
+/** RFC 6455, 7.4.1, and what commonly lies behind it. */
+const codes = {
+    1000: 'the app closed it',
+    1001: 'the server goes away: was it restarted?',
+    1005: 'the app closed it without a code',
+    1006: "without a closing frame: a proxy's or load balancer's idle timeout, or a crash",
+    1008: 'the app refuses it by policy',
+    1009: 'a message was too long',
+    1011: 'the app met an error',
+    1012: 'the service restarts',
+    1013: 'the service is overloaded',
+};
+function sayCut({ code, reason }) {
+    const said = reason
+        .replace(/[\p{C}\s]+/gu, ' ')
+        .trim()
+        .slice(0, 120);
+    return [String(code), ...(codes[code] ? [codes[code]] : []), ...(said ? [`"${said}"`] : [])].join(', ');
 }
 
 ;// CONCATENATED MODULE: ./src/inputs.ts
 
 
+
+/** From one question of a prober to its next in a soak: kind to the app, and a bound for what can still come. */
+const soakGap = 50;
+const schemes = ['http:', 'https:', 'tcp:', 'ws:', 'wss:'];
+const expectedUrl = 'https://…, http://…, tcp://host:port, wss://… or ws://…';
+const expectedSource = 'json:path, header:Name or body:regex';
+const token = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+/** Of a header or a query parameter whose value only the app may see. */
+const isSecretName = (name) => /auth|token|secret|key|cookie|pass|signature|credential/i.test(name);
+const isWebSocket = (url) => url.protocol === 'ws:' || url.protocol === 'wss:';
+const isHttp = (url) => url.protocol === 'http:' || url.protocol === 'https:';
 /** Reads and checks every input; throws one InputError with all problems. */
 function parseInputs(inputs) {
-    const urls = inputs.list('url').flatMap((text) => parseUrl(inputs, text));
-    if (inputs.list('url').length === 0)
-        inputs.problem('url', 'is required; expected https://…, http://… or tcp://host:port');
-    const status = parseStatus(inputs.text('expected-status'));
-    if (!status)
-        inputs.reject('expected-status', inputs.text('expected-status'), 'codes or ranges, such as 200 or 200-299,301');
-    const version = inputs.text('expected-version');
-    const source = inputs.text('version-from');
-    const versionFrom = source ? parseVersionSource(source) : undefined;
-    if (source && !versionFrom)
-        inputs.reject('version-from', source, 'json:path, header:Name or body:regex');
-    if (version && !source)
-        inputs.problem('version-from', 'is required with expected-version; expected json:path, header:Name or body:regex');
-    const headers = inputs.pairs('headers', { separator: ':', key: /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/ });
-    // Not all of them: masking `https` or the host's name would blacken the whole log.
-    const secret = headers.filter(([name]) => /auth|token|secret|key|cookie|pass/i.test(name));
-    for (const [, value] of secret)
-        inputs.mask(value);
-    const resolve = inputs.pairs('resolve');
-    for (const [host, address] of resolve)
-        if (!(0,external_node_net_.isIP)(address) && !/^[A-Za-z0-9.-]+$/.test(address))
-            inputs.reject('resolve', `${host}=${address}`, 'host=address or host=other-name');
-    const body = parsePattern(inputs, 'expected-body');
-    const json = inputs.pairs('expected-json');
+    const urls = parseUrls(inputs);
+    const expectation = parseExpectation(inputs);
+    const headers = parseHeaders(inputs);
+    const resolve = parseResolve(inputs, urls);
     const ca = inputs.text('ca-certificates');
     if (ca && !ca.includes('-----BEGIN CERTIFICATE-----'))
         inputs.problem('ca-certificates', 'is no PEM certificate; expected -----BEGIN CERTIFICATE-----');
+    const secrets = [
+        ...headers.filter(([name]) => isSecretName(name)).flatMap(([, value]) => secretsIn(value)),
+        ...urls.flatMap((url) => [...url.searchParams].flatMap(([name, value]) => (isSecretName(name) ? secretsIn(value) : []))),
+    ];
     const parsed = {
         urls,
-        expectation: {
-            status: status ?? [],
-            ...(body ? { body } : {}),
-            ...(json.length > 0 ? { json } : {}),
-            ...(version ? { version } : {}),
-            ...(versionFrom ? { versionFrom } : {}),
-        },
+        expectation,
         criteria: {
             consecutiveSuccesses: inputs.integer('consecutive-successes', { min: 1 }),
             versionSuccesses: inputs.integer('version-successes', { min: 1 }),
@@ -40437,32 +46186,27 @@ function parseInputs(inputs) {
         },
         method: inputs.matching('method', /^[A-Z]+$/, 'a method such as GET or HEAD'),
         headers: Object.fromEntries(headers),
-        secrets: secret.flatMap(([, value]) => secretsIn(value)),
-        resolve: new Map(resolve),
+        secrets: [...new Set(secrets)],
+        resolve,
         interval: inputs.duration('interval', { min: 100 }),
         probeTimeout: inputs.duration('probe-timeout', { min: 100 }),
         timeout: inputs.duration('timeout', { min: 1000 }),
+        hold: inputs.duration('hold'),
         tls: { verify: inputs.boolean('tls-verify'), ...(ca ? { ca } : {}) },
         dryRun: inputs.boolean('dry-run'),
     };
-    for (const name of [
-        'soak',
-        'concurrency',
-        'max-error-rate',
-        'max-p95',
-        'min-rps',
-        'min-samples',
-        'served-by',
-        'hold',
-    ])
-        inputs.notYet(name);
+    const soak = parseSoak(inputs);
+    refuseIdleExpectations(inputs, parsed);
+    refuseImpossible(inputs, parsed, soak);
     inputs.done();
-    return parsed;
+    return soak.ms > 0 ? { ...parsed, soak } : parsed;
 }
-/** A header's value and the credential in it, `Bearer abc` or `sid=abc; lang=en`; what is short is no secret. */
-function secretsIn(value) {
-    const credentials = value.split(/[\s;,]+/).map((part) => part.replace(/^[\w.-]+=(?!=*$)/, ''));
-    return [value, ...credentials].filter((part) => part.length >= 8);
+function parseUrls(inputs) {
+    const given = inputs.list('url');
+    if (given.length === 0)
+        inputs.problem('url', `is required; expected ${expectedUrl}`);
+    const urls = given.flatMap((text) => parseUrl(inputs, text));
+    return [...new Map(urls.map((url) => [url.href, url])).values()];
 }
 function parseUrl(inputs, text) {
     const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -40470,16 +46214,41 @@ function parseUrl(inputs, text) {
         inputs.problem('url', `${url.protocol}//…@${url.host} carries credentials; give them in headers, which are masked`);
         return [];
     }
-    if (url?.protocol === 'ws:' || url?.protocol === 'wss:') {
-        inputs.problem('url', `"${text}": WebSockets are not supported by this version yet; leave it out`);
-        return [];
-    }
-    const known = url && ['http:', 'https:', 'tcp:'].includes(url.protocol) && url.hostname !== '';
+    const known = url && schemes.includes(url.protocol) && url.hostname !== '' && url.port !== '0';
     if (!known || (url.protocol === 'tcp:' && !url.port)) {
-        inputs.reject('url', text, 'https://…, http://… or tcp://host:port');
+        inputs.reject('url', text.replace(/\/\/[^/]*@/, '//…@'), expectedUrl);
         return [];
     }
+    url.hash = '';
+    for (const [name, value] of url.searchParams)
+        if (isSecretName(name))
+            inputs.mask(value);
     return [url];
+}
+function parseExpectation(inputs) {
+    const status = parseStatus(inputs.text('expected-status'));
+    if (!status)
+        inputs.reject('expected-status', inputs.text('expected-status'), 'codes or ranges, such as 200 or 200-299,301');
+    const version = inputs.text('expected-version');
+    const source = inputs.text('version-from');
+    const versionFrom = source ? parseVersionSource(source) : undefined;
+    if (source && !versionFrom)
+        inputs.reject('version-from', source, expectedSource);
+    if (version && !source)
+        inputs.problem('version-from', `is required with expected-version; expected ${expectedSource}`);
+    const body = parsePattern(inputs, 'expected-body');
+    const json = inputs.pairs('expected-json');
+    const [, servedBy] = /^header:(.+)$/.exec(inputs.text('served-by')) ?? [];
+    if (inputs.text('served-by') && !(servedBy && token.test(servedBy)))
+        inputs.reject('served-by', inputs.text('served-by'), 'header:Name');
+    return {
+        status: status ?? [],
+        ...(body ? { body } : {}),
+        ...(json.length > 0 ? { json } : {}),
+        ...(version ? { version } : {}),
+        ...(versionFrom ? { versionFrom } : {}),
+        ...(servedBy ? { servedBy: servedBy.toLowerCase() } : {}),
+    };
 }
 function parsePattern(inputs, name) {
     const text = inputs.text(name);
@@ -40493,6 +46262,582 @@ function parsePattern(inputs, name) {
         return undefined;
     }
 }
+function parseHeaders(inputs) {
+    const headers = inputs.pairs('headers', { separator: ':', key: token });
+    for (const [name, value] of headers) {
+        // Not all of them: masking `https` or the host's name would blacken the whole log.
+        if (isSecretName(name))
+            inputs.mask(value);
+        // RFC 9110, 5.5. The value may be a secret, so it is not shown.
+        if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
+            inputs.problem('headers', `the value of ${name} holds characters that no header can carry`);
+    }
+    return headers;
+}
+/** A header's value and the credential in it, `Bearer abc` or `sid=abc; lang=en`; what is short is no secret. */
+function secretsIn(value) {
+    const credentials = value.split(/[\s;,]+/).map((part) => part.replace(/^[\w.-]+=(?!=*$)/, ''));
+    return [value, ...credentials].filter((part) => part.length >= 8);
+}
+function parseResolve(inputs, urls) {
+    const hosts = new Set(urls.map(({ hostname }) => hostname));
+    const resolve = new Map();
+    for (const [name, given] of inputs.pairs('resolve')) {
+        const host = name.toLowerCase();
+        const address = given.replace(/^\[|\]$/g, '');
+        if (!(0,external_node_net_.isIP)(address) && !/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(address))
+            inputs.reject('resolve', `${name}=${given}`, 'host=address or host=other-name, without a port');
+        else if (urls.length > 0 && !hosts.has(host))
+            inputs.problem('resolve', `${name} is the host of no url; expected one of ${[...hosts].join(', ')}`);
+        else
+            resolve.set(host, [...(resolve.get(host) ?? []), address]);
+    }
+    return resolve;
+}
+const soakInputs = ['concurrency', 'max-error-rate', 'max-p95', 'min-rps', 'min-samples'];
+function parseSoak(inputs) {
+    const ms = inputs.duration('soak');
+    const rate = inputs.text('max-error-rate');
+    const [, percent] = /^(\d{1,3}(?:\.\d+)?)\s?%$/.exec(rate) ?? [];
+    if (percent === undefined || Number(percent) > 100)
+        inputs.reject('max-error-rate', rate, 'a percentage from 0% to 100%, such as 1% or 0.5%');
+    const rps = inputs.text('min-rps');
+    if (!/^\d+(\.\d+)?$/.test(rps))
+        inputs.reject('min-rps', rps, 'a number from 0, such as 10');
+    const soak = {
+        ms,
+        concurrency: inputs.integer('concurrency', { min: 1, max: 100 }),
+        limits: {
+            maxErrorRate: Number(percent ?? 0) / 100,
+            maxP95: inputs.duration('max-p95', { min: 1 }),
+            minRps: Number(rps) || 0,
+            minSamples: inputs.integer('min-samples', { min: 1 }),
+        },
+    };
+    if (!inputs.isSet('soak'))
+        for (const name of soakInputs)
+            if (inputs.isSet(name))
+                inputs.problem(name, 'holds during soak alone; give soak, such as 1m, or leave it out');
+    return soak;
+}
+/** An expectation that no answer is held against would be a check that cannot fail. */
+function refuseIdleExpectations(inputs, { urls, expectation, method, hold }) {
+    if (urls.length === 0)
+        return;
+    const http = urls.some(isHttp);
+    const answers = http || urls.some(isWebSocket);
+    const bodyless = http
+        ? method === 'HEAD'
+            ? 'the answer to HEAD has no body; use GET'
+            : undefined
+        : 'no url is http or https, and nothing else has a body';
+    if (bodyless && expectation.body)
+        inputs.problem('expected-body', bodyless);
+    if (bodyless && expectation.json)
+        inputs.problem('expected-json', bodyless);
+    if (bodyless && expectation.versionFrom && expectation.versionFrom.kind !== 'header')
+        inputs.problem('version-from', `${bodyless}; or read it from header:Name`);
+    const headerless = 'a tcp url answers with nothing that could be read';
+    if (!answers && expectation.versionFrom?.kind === 'header')
+        inputs.problem('version-from', headerless);
+    if (!answers && expectation.servedBy)
+        inputs.problem('served-by', headerless);
+    if (!http && inputs.isSet('expected-status'))
+        inputs.problem('expected-status', 'no url is http or https; a WebSocket must answer 101');
+    if (hold > 0 && !urls.some(isWebSocket))
+        inputs.problem('hold', 'no url is ws or wss; leave it out');
+}
+/** What could only ever end red is said before anything is asked. A part that is itself wrong counts as 0 here. */
+function refuseImpossible(inputs, parsed, soak) {
+    const { interval, timeout, probeTimeout, criteria, expectation } = parsed;
+    const needed = neededInARow(criteria, expectation);
+    const least = (needed - 1) * interval;
+    if (interval > 0 && timeout > 0 && least > timeout)
+        inputs.problem('timeout', `${formatDuration(timeout)} is too short for ${needed} answers in a row, one every ${formatDuration(interval)}; expected at least ${formatDuration(least)}`);
+    const { ms, concurrency, limits } = soak;
+    if (ms === 0)
+        return;
+    if (probeTimeout > 0 && limits.maxP95 > probeTimeout)
+        inputs.problem('max-p95', `${formatDuration(limits.maxP95)} is more than probe-timeout (${formatDuration(probeTimeout)}), so no answer could break it`);
+    const most = (concurrency * 1000) / soakGap;
+    if (limits.minRps > most)
+        inputs.problem('min-rps', `${limits.minRps} a second cannot be reached: concurrency ${concurrency} asks at most ${most} times a second; give concurrency ${Math.ceil((limits.minRps * soakGap) / 1000)} or more`);
+    const samples = Math.floor((most * ms) / 1000);
+    if (limits.minSamples > samples)
+        inputs.problem('min-samples', `${limits.minSamples} cannot be reached: ${formatDuration(ms)} of soak with concurrency ${concurrency} makes at most ${samples}`);
+}
+
+;// CONCATENATED MODULE: ./src/report.ts
+
+
+const severity = ['healthy', 'inconclusive', 'unhealthy'];
+/** The worst of several verdicts, with every reason for it. Pure; the order only orders the reasons. */
+function worst(verdicts) {
+    const verdict = severity[Math.max(...verdicts.map((one) => severity.indexOf(one.verdict)))];
+    const speaking = verdicts.filter((one) => one.verdict === verdict);
+    return { verdict, reason: speaking.map(({ reason }) => reason).join('; ') };
+}
+/** One verdict for all URLs: the worst, whichever order they come in. Pure. */
+function combine(urls, { from, to }) {
+    const every = urls.flatMap(observationsOf);
+    const times = urls.flatMap(timesOf).sort((a, b) => a - b);
+    const versions = every
+        .filter(({ version }) => version !== undefined)
+        .sort((a, b) => a.at - b.at)
+        .map(({ version }) => version);
+    const named = urls.map(({ url, verdict, reason }) => ({
+        verdict,
+        reason: urls.length > 1 ? `${url}: ${reason}` : reason,
+    }));
+    return {
+        ...worst(named),
+        from,
+        to,
+        urls,
+        liveVersion: versions.at(-1) ?? '',
+        versionsSeen: [...new Set([...versions, ...urls.flatMap(versionsOf)])],
+        samples: urls.reduce((sum, url) => sum + samplesOf(url), 0),
+        errorRate: errorRateOf(urls),
+        p50: percentile(times, 50),
+        p95: percentile(times, 95),
+        max: times.at(-1) ?? 0,
+    };
+}
+/** Every observation that was kept, oldest first. */
+const observationsOf = ({ observations, soak }) => [
+    ...observations,
+    ...(soak?.observations ?? []),
+];
+/** Every version seen, those of which a long soak kept no probe included. */
+const versionsOf = ({ tally, soak }) => [
+    ...new Set([...tally.versionsSeen, ...(soak?.tally.versions.keys() ?? [])]),
+];
+/** Probes sent; a connection that was held open is none. */
+const samplesOf = ({ observations, soak }) => observations.length + (soak ? soak.observations.length + soak.leftOut : 0);
+/** The answer times that count, in milliseconds: a soak's good ones, else those of every answer. */
+const timesOf = ({ observations, soak }) => soak ? soak.tally.times : observations.flatMap(({ outcome, ms }) => (outcome === 'no-answer' ? [] : [ms]));
+function errorRateOf(urls) {
+    const soaks = urls.flatMap(({ soak }) => (soak ? [soak.tally] : []));
+    const [failed, all] = soaks.length > 0
+        ? [
+            soaks.reduce((sum, { bad }) => sum + bad, 0),
+            soaks.reduce((sum, { good, bad }) => sum + good + bad, 0),
+        ]
+        : [
+            urls.flatMap(({ observations }) => observations).filter(({ outcome }) => outcome !== 'good').length,
+            urls.flatMap(({ observations }) => observations).length,
+        ];
+    return all === 0 ? 0 : failed / all;
+}
+/** Who answered, and how often, the most frequent first; empty without `served-by`. */
+function servedBy({ observations, soak }) {
+    const counts = new Map(soak?.tally.servedBy);
+    for (const { servedBy: name } of observations)
+        if (name !== undefined)
+            count(counts, name);
+    return ranked(counts);
+}
+/** The report as other programs read it: kept stable, without what only the judging needs. Pure. */
+function reportFile(report) {
+    const { verdict, reason, from, to, liveVersion, versionsSeen, samples, errorRate } = report;
+    return {
+        format: 1,
+        verdict,
+        reason,
+        from: new Date(from).toISOString(),
+        to: new Date(to).toISOString(),
+        liveVersion,
+        versionsSeen,
+        samples,
+        errorRate,
+        ms: { p50: report.p50, p95: report.p95, max: report.max },
+        urls: report.urls.map(urlFile),
+    };
+}
+function urlFile(report) {
+    const { url, verdict, reason, tally, soak, hold } = report;
+    const times = timesOf(report).toSorted((a, b) => a - b);
+    return {
+        url,
+        verdict,
+        reason,
+        samples: samplesOf(report),
+        good: tally.good + (soak?.tally.good ?? 0),
+        ms: { p50: percentile(times, 50), p95: percentile(times, 95), max: times.at(-1) ?? 0 },
+        versionsSeen: versionsOf(report),
+        servedBy: Object.fromEntries(servedBy(report)),
+        addresses: addressRows(observationsOf(report)),
+        ...(soak ? { soak: { verdict: soak.verdict, ms: Math.round(soak.ms), limits: soak.limits } } : {}),
+        ...(hold ? { hold } : {}),
+        probes: observationsOf(report),
+        probesLeftOut: soak?.leftOut ?? 0,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/even-sample.ts
+/** Keeps at most so many of a row of unknown length, evenly spread over it. */
+class EvenSample {
+    most;
+    kept = [];
+    /** How many were added in all. */
+    added = 0;
+    #stride = 1;
+    constructor(most) {
+        this.most = most;
+    }
+    add(item) {
+        if (this.added++ % this.#stride !== 0)
+            return;
+        this.kept.push(item);
+        if (this.kept.length < this.most)
+            return;
+        this.kept = this.kept.filter((_, index) => index % 2 === 0);
+        this.#stride *= 2;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/soak.ts
+
+
+
+
+
+/** About 2 MB of report. Counts and times are of all. */
+const mostKept = 10_000;
+const sayEvery = 10_000;
+const problemsSaid = 5;
+/** Keeps asking for the time of the soak, `concurrency` at a time, and holds the limits. */
+async function soakFor({ ms, concurrency, limits: given }, { criteria }, watch, connectionErrorsBefore) {
+    const { url, name, expectation, ask, clock, log } = watch;
+    const limits = {
+        ...given,
+        maxConnectionErrors: criteria.maxConnectionErrors,
+        ...(expectation.version === undefined ? {} : { version: expectation.version }),
+    };
+    const tally = emptySoak(connectionErrorsBefore);
+    const sample = new EvenSample(mostKept);
+    const problems = new Set();
+    const start = clock.now();
+    const end = start + ms;
+    const decided = new AbortController();
+    const halt = AbortSignal.any([watch.signal, decided.signal]);
+    let [asked, underWay, last] = [0, 0, undefined];
+    let verdict;
+    let saidAt = start;
+    const elapsed = () => (clock.now() - start) / 1000;
+    const ahead = () => {
+        const left = Math.max(0, end - clock.now());
+        // Each prober may have one under way, and begins the others a gap apart.
+        const answers = left > 0 ? concurrency * (Math.floor(left / soakGap) + 2) : underWay;
+        return { answers, seconds: left / 1000 };
+    };
+    let [judgedAt, judgedAhead] = [0, ahead()];
+    const judge = () => {
+        [judgedAt, judgedAhead] = [elapsed(), ahead()];
+        return soakVerdict(tally, limits, judgedAt, judgedAhead);
+    };
+    const say = (seen) => {
+        if (seen.problem && problems.size < problemsSaid && !problems.has(seen.problem)) {
+            problems.add(seen.problem);
+            log.info(`${name}: ${seen.problem} (${formatDuration(elapsed() * 1000)} into the soak)`);
+        }
+        if (clock.now() - saidAt < sayEvery)
+            return;
+        saidAt = clock.now();
+        log.info(`${name}: soak, ${formatDuration(elapsed() * 1000)} of ${formatDuration(ms)}: ${soFar(tally)}`);
+    };
+    const prober = async (index) => {
+        // Side by side, not all at the same moment.
+        await clock.sleep((index * soakGap) / concurrency, halt).catch(() => { });
+        while (!halt.aborted && clock.now() < end) {
+            const began = clock.now();
+            underWay++;
+            const answer = await ask(url, { turn: asked++, timeout: watch.probeTimeout, signal: halt })
+                .catch((error) => {
+                if (halt.aborted)
+                    return undefined;
+                throw error;
+            })
+                .finally(() => underWay--);
+            if (!answer)
+                return;
+            last = observe(answer, expectation);
+            addToSoak(tally, last, limits);
+            sample.add(last);
+            say(last);
+            verdict ??= judge();
+            if (verdict)
+                return decided.abort();
+            await clock.sleep(Math.max(0, began + soakGap - clock.now()), halt).catch(() => { });
+        }
+    };
+    await Promise.all(Array.from({ length: concurrency }, (_, index) => prober(index)));
+    const why = watch.interrupted();
+    verdict ??= why ? unfinished(why, elapsed() * 1000, last) : judge();
+    return {
+        ...verdict,
+        ms: clock.now() - start,
+        observations: sample.kept,
+        leftOut: sample.added - sample.kept.length,
+        tally,
+        maxP95: limits.maxP95,
+        limits: limitRows(tally, limits, judgedAt, judgedAhead),
+    };
+}
+function soFar({ good, bad, times }) {
+    const p95 = percentile(times.toSorted((a, b) => a - b), 95);
+    return `${good} good answers, ${bad} bad, p95 ${Math.round(p95)} ms`;
+}
+
+;// CONCATENATED MODULE: ./src/gate.ts
+
+
+
+
+
+
+/**
+ * Watches every URL side by side: until it is settled, then through soak and hold. The first that is unhealthy
+ * ends the others: what is to be undone should not wait for them.
+ */
+async function judge(inputs, outside) {
+    const { clock, signal: cancelled, show } = outside;
+    const from = clock.now();
+    const enough = new AbortController();
+    const interrupted = () => {
+        if (cancelled?.aborted)
+            return 'the run was cancelled';
+        return enough.signal.aborted ? `${enough.signal.reason} is unhealthy` : undefined;
+    };
+    const watchOne = async (url) => {
+        const report = await watchUrl({
+            ...outside,
+            url,
+            name: show(url),
+            expectation: expectationFor(url, inputs.expectation),
+            probeTimeout: inputs.probeTimeout,
+            interrupted,
+            signal: cancelled ? AbortSignal.any([cancelled, enough.signal]) : enough.signal,
+            cancelled,
+        }, inputs);
+        if (report.verdict === 'unhealthy')
+            enough.abort(show(url));
+        return report;
+    };
+    const urls = await Promise.all(inputs.urls.map(watchOne));
+    return combine(urls, { from, to: clock.now() });
+}
+async function watchUrl(watch, inputs) {
+    const { name, log } = watch;
+    log.info(`${name}: ${sayPlan(inputs, watch.expectation)}`);
+    const settled = await settle(watch, inputs);
+    const hold = isWebSocket(watch.url) ? inputs.hold : 0;
+    if (settled.verdict !== 'healthy' || inputs.dryRun || !(inputs.soak || hold > 0))
+        return { url: name, ...settled };
+    log.info(`${name}: ${settled.reason}; now ${sayStay(inputs, hold)}`);
+    const failed = new AbortController();
+    const staying = {
+        ...watch,
+        signal: AbortSignal.any([watch.signal, failed.signal]),
+        interrupted: () => watch.interrupted() ?? (failed.signal.aborted ? 'the rest of its watch failed' : undefined),
+    };
+    const orElse = async (part) => {
+        const verdict = await part;
+        if (verdict.verdict === 'unhealthy')
+            failed.abort();
+        return verdict;
+    };
+    const errors = settled.tally.connectionErrorsAfterGood;
+    const [soaked, held] = await Promise.all([
+        inputs.soak ? orElse(soakFor(inputs.soak, inputs, staying, errors)) : undefined,
+        hold > 0 ? orElse(holdOpen(inputs, staying, errors)) : undefined,
+    ]);
+    return {
+        url: name,
+        ...settled,
+        ...worst([settled, ...(soaked ? [soaked] : []), ...(held ? [held] : [])]),
+        ...(soaked ? { soak: soaked } : {}),
+        ...(held ? { hold: held } : {}),
+    };
+}
+function sayStay({ soak }, hold) {
+    const parts = [
+        ...(soak
+            ? [`soaking ${formatDuration(soak.ms)}${soak.concurrency > 1 ? `, ${soak.concurrency} at a time` : ''}`]
+            : []),
+        ...(hold > 0 ? [`holding a connection open ${formatDuration(hold)}`] : []),
+    ];
+    return parts.join(' and ');
+}
+/** What an answer of this kind of URL can be held to: a TCP connect says nothing, a WebSocket has no body. Pure. */
+function expectationFor(url, expectation) {
+    if (isHttp(url))
+        return expectation;
+    const { version, versionFrom, servedBy } = expectation;
+    if (!isWebSocket(url))
+        return { status: [] };
+    return {
+        status: [[101, 101]],
+        ...(versionFrom?.kind === 'header' ? { versionFrom, ...(version === undefined ? {} : { version }) } : {}),
+        ...(servedBy ? { servedBy } : {}),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/next-command.ts
+
+/** The command that shows a person what the gate saw, for the first URL with the worst verdict. Pure. */
+function nextCommand(report, inputs, show) {
+    const url = inputs.urls.find((one) => report.urls.find(({ url }) => url === show(one))?.verdict === report.verdict);
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const [pinned] = inputs.resolve.get(url.hostname) ?? [];
+    if (url.protocol === 'tcp:')
+        return command(['nc', '-vz', '-w', seconds(inputs), pinned ?? host, url.port]);
+    const secure = url.protocol === 'https:' || url.protocol === 'wss:';
+    const port = url.port || (secure ? '443' : '80');
+    const headers = Object.entries(inputs.headers).map(([name, value]) => `${name}: ${isSecretName(name) ? '***' : value}`);
+    return command([
+        'curl',
+        '-sSi',
+        ...['-m', seconds(inputs)],
+        ...(inputs.method === 'GET' ? [] : inputs.method === 'HEAD' ? ['-I'] : ['-X', inputs.method]),
+        ...(inputs.tls.verify ? [] : ['-k']),
+        ...(pinned ? ['--connect-to', `${url.hostname}:${port}:${bracketed(pinned)}:${port}`] : []),
+        ...[...(isWebSocket(url) ? upgrade : []), ...headers].flatMap((header) => ['-H', header]),
+        show(url).replace(/^ws/, 'http'),
+    ]);
+}
+/** RFC 6455, 1.3: the key of its own example. */
+const upgrade = [
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
+const seconds = ({ probeTimeout }) => String(Math.ceil(probeTimeout / 1000));
+const bracketed = (address) => (address.includes(':') ? `[${address}]` : address);
+const command = (words) => words.map(quoted).join(' ');
+const quoted = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/stream.js
+var stream = __nccwpck_require__(7228);
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/extension.js
+var extension = __nccwpck_require__(9319);
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/permessage-deflate.js
+var permessage_deflate = __nccwpck_require__(9736);
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/receiver.js
+var receiver = __nccwpck_require__(4765);
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/sender.js
+var sender = __nccwpck_require__(813);
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/subprotocol.js
+var subprotocol = __nccwpck_require__(1060);
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/websocket.js
+var websocket = __nccwpck_require__(3033);
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/lib/websocket-server.js
+var websocket_server = __nccwpck_require__(2097);
+;// CONCATENATED MODULE: ../../node_modules/.pnpm/ws@8.23.0/node_modules/ws/wrapper.mjs
+
+
+
+
+
+
+
+
+
+
+
+/* harmony default export */ const wrapper = ((/* unused pure expression or super */ null && (WebSocket)));
+
+;// CONCATENATED MODULE: ../../packages/probe/src/websocket.ts
+
+
+
+
+/** More than an app pushes at once; what is longer is not kept, and ends the connection. */
+const longestMessage = 16 * 1024 * 1024;
+const closingTime = 1000;
+/** Makes one handshake and closes again. A redirect or an error is an answer with its own status; success has 101. */
+async function probeWebSocket(target, outside) {
+    const { sample, opened } = await websocket_open(target, outside);
+    if (opened)
+        await websocket_close(opened);
+    return sample;
+}
+/**
+ * Opens a connection and leaves it idle for `ms`, but for the pongs that the server asks for: what ends it
+ * sooner would end a user's as well.
+ */
+async function holdWebSocket(target, ms, outside) {
+    const { clock, signal } = outside;
+    const { sample, opened } = await websocket_open(target, outside);
+    if (!opened)
+        return { opened: sample, ms: 0 };
+    const from = clock.now();
+    const enough = new AbortController();
+    const stop = signal ? AbortSignal.any([signal, enough.signal]) : enough.signal;
+    try {
+        const cut = await Promise.race([opened.ended, clock.sleep(ms, stop)]);
+        return { opened: sample, ms: clock.now() - from, ...(cut ? { cut } : {}) };
+    }
+    finally {
+        enough.abort();
+        await websocket_close(opened);
+    }
+}
+async function websocket_open(target, outside) {
+    let opened;
+    const sample = await attempt(target.timeout, outside, async (seen, signal) => {
+        const connection = await openConnection(target, seen, signal);
+        const socket = new websocket(target.url, {
+            createConnection: () => connection,
+            headers: askingHeaders(target.headers),
+            perMessageDeflate: false,
+            maxPayload: longestMessage,
+        });
+        const ended = endOf(socket);
+        try {
+            const answered = await shakeHands(socket, seen, signal);
+            if (answered.status === 101)
+                opened = { socket, ended };
+            return answered;
+        }
+        finally {
+            if (!opened)
+                connection.destroy();
+        }
+    });
+    return { sample, ...(opened ? { opened } : {}) };
+}
+function shakeHands(socket, seen, signal) {
+    return new Promise((resolve, reject) => {
+        let headers = {};
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+        socket.on('error', reject);
+        socket.once('upgrade', (response) => {
+            headers = headersOf(response);
+        });
+        socket.once('unexpected-response', (_request, response) => {
+            answerOf(response, seen, signal).then(resolve, reject);
+        });
+        socket.once('open', () => resolve({ status: 101, headers, body: '', truncated: false }));
+    });
+}
+function endOf(socket) {
+    let fault = '';
+    socket.on('error', ({ message }) => {
+        fault = message;
+    });
+    return new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: reason.toString('utf8') || fault })));
+}
+/** Takes leave as the protocol asks, so that the app logs no broken connection; the other side has 1 s for it. */
+async function websocket_close({ socket, ended }) {
+    if (socket.readyState === websocket.CLOSED)
+        return;
+    const impatience = setTimeout(() => socket.terminate(), closingTime);
+    socket.close(1000);
+    await ended;
+    clearTimeout(impatience);
+}
 
 ;// CONCATENATED MODULE: ./src/redaction.ts
 /**
@@ -40501,31 +46846,229 @@ function parsePattern(inputs, name) {
  */
 function withoutSecrets(sample, secrets) {
     if (!sample.answered)
-        return sample;
-    const redact = (text) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
-    const headers = Object.entries(sample.headers).map(([name, value]) => [name, redact(value)]);
-    return { ...sample, headers: Object.fromEntries(headers), body: redact(sample.body) };
+        return { ...sample, message: redact(sample.message, secrets) };
+    const headers = Object.entries(sample.headers).map(([name, value]) => [name, redact(value, secrets)]);
+    return { ...sample, headers: Object.fromEntries(headers), body: redact(sample.body, secrets) };
+}
+/** A URL for people: a token in its query is not for them. */
+const shownUrl = (url, secrets) => redact(url.href, [...secrets, ...secrets.map(encodeURIComponent)]);
+/** Text from elsewhere, with *** for each secret. */
+const redact = (text, secrets) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
+
+;// CONCATENATED MODULE: ./src/shunned-addresses.ts
+/**
+ * Addresses that never took a connection. After three attempts they are asked last: they are found by then, and
+ * to wait for them again and again would count as slowness of the app.
+ */
+class ShunnedAddresses {
+    all = new Set();
+    #failures = new Map();
+    learn({ answered, address, passedOver = [] }) {
+        for (const { address: other } of passedOver) {
+            const failures = (this.#failures.get(other) ?? 0) + 1;
+            this.#failures.set(other, failures);
+            if (failures >= 3)
+                this.all.add(other);
+        }
+        if (!answered)
+            return;
+        this.#failures.delete(address);
+        this.all.delete(address);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/outside.ts
+
+
+
+
+
+/** The gate's outside as it is: probes over the network, of which nothing secret comes back. */
+function networkOutside(inputs, step) {
+    const { clock } = step;
+    const { method, headers, resolve, tls, probeTimeout, secrets } = inputs;
+    const shunned = new ShunnedAddresses();
+    const target = { method, headers, resolve, tls, shun: shunned.all };
+    return {
+        ...step,
+        ask: async (url, { turn, timeout, signal }) => {
+            const ask = isWebSocket(url) ? probeWebSocket : probe;
+            const sample = await ask({ ...target, url, turn, timeout }, { clock, signal });
+            shunned.learn(sample);
+            return withoutSecrets(sample, secrets);
+        },
+        hold: async (url, ms, signal) => {
+            const held = await holdWebSocket({ ...target, url, timeout: probeTimeout }, ms, { clock, signal });
+            const { cut } = held;
+            return {
+                ...held,
+                opened: withoutSecrets(held.opened, secrets),
+                ...(cut ? { cut: { ...cut, reason: redact(cut.reason, secrets) } } : {}),
+            };
+        },
+        show: (url) => shownUrl(url, secrets),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/chart.ts
+
+const mostSpans = 40;
+/** Below this, a span takes fewer than five points rather than the curve fewer spans. */
+const fewSpans = 10;
+/** Fewer points than this make no curve. */
+const leastPoints = 3;
+/**
+ * Answer times in at most 40 spans of equal length; a span without an answer repeats the one before, because a
+ * line cannot have holes. Pure.
+ */
+function spansOf(points) {
+    if (points.length === 0)
+        return [];
+    const { from, to } = extent(points);
+    const spans = Array.from({ length: spanCount(points.length) }, () => []);
+    for (const { at, ms } of points) {
+        const place = to === from ? 0 : Math.floor(((at - from) / (to - from)) * spans.length);
+        spans[Math.min(spans.length - 1, place)].push(ms);
+    }
+    let before = { p50: 0, p95: 0, max: 0 };
+    return spans.map((times) => {
+        const sorted = times.sort((a, b) => a - b);
+        if (sorted.length > 0)
+            before = { p50: percentile(sorted, 50), p95: percentile(sorted, 95), max: sorted.at(-1) };
+        return before;
+    });
+}
+/**
+ * The times as a Mermaid chart, which GitHub's summary draws, with the limit (ms) as a line; '' when there is
+ * too little to draw. A longest answer far above the rest is drawn at the edge, not to flatten the others. Pure.
+ */
+function latencyChart(points, limit) {
+    if (points.length < leastPoints)
+        return '';
+    const spans = spansOf(points);
+    const { from, to } = extent(points);
+    const peak = Math.max(...spans.map(({ max }) => max));
+    const sorted = points.map(({ ms }) => ms).sort((a, b) => a - b);
+    const tallest = Math.max(1, limit ?? 0, percentile(sorted, 95));
+    const top = Math.ceil(peak > tallest ? Math.min(peak, 2 * tallest) : 1.1 * tallest);
+    const line = (name, values) => `  line "${name}" [${values.map((ms) => Math.min(top, Math.round(ms))).join(', ')}]`;
+    const caption = [
+        'Blue: p50',
+        'orange: p95',
+        `grey: max${peak > top ? ` (up to ${Math.round(peak)} ms, beyond the edge)` : ''}`,
+        ...(limit === undefined ? [] : [`red: the limit of p95, ${limit} ms`]),
+    ];
+    return [
+        '```mermaid',
+        '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#8c959f, #bc4c00, #0969da, #cf222e"}}, "xyChart": {"height": 300}}}%%',
+        'xychart-beta',
+        `  x-axis "seconds" 0 --> ${Math.max(1, Math.round((to - from) / 1000))}`,
+        `  y-axis "ms" 0 --> ${top}`,
+        line('max', spans.map(({ max }) => max)),
+        line('p95', spans.map(({ p95 }) => p95)),
+        line('p50', spans.map(({ p50 }) => p50)),
+        ...(limit === undefined
+            ? []
+            : [
+                line('limit', spans.map(() => limit)),
+            ]),
+        '```',
+        '',
+        `${caption.join(', ')}.`,
+    ].join('\n');
+}
+const spanCount = (points) => Math.min(mostSpans, Math.max(Math.min(points, fewSpans), Math.floor(points / 5)));
+function extent(points) {
+    const times = points.map(({ at }) => at);
+    return { from: Math.min(...times), to: Math.max(...times) };
 }
 
 ;// CONCATENATED MODULE: ./src/summary.ts
 
+
+
+
+
+
+const stateMark = { held: '✅', broken: '❌', open: 'open: it ended early' };
 const mark = { healthy: '✅', unhealthy: '❌', inconclusive: '❔' };
 /** The section that the job's page shows. */
 function summaryOf(report) {
-    const rows = report.urls.map(({ url, verdict, reason, tally, observations }) => [
+    const { verdict, reason, urls } = report;
+    return [
+        `### ${mark[verdict]} Health gate: ${verdict}`,
+        escapeMarkdown(reason),
+        table(['URL', 'Verdict', 'Good', 'p50', 'p95', 'max', 'Versions', 'Why'], urls.map(urlRow)),
+        ...urls.flatMap((url) => sectionsOf(url, urls.length > 1)),
+    ]
+        .join('\n\n')
+        .concat('\n');
+}
+function urlRow(report) {
+    const { url, verdict, reason, tally, soak } = report;
+    const times = timesOf(report).toSorted((a, b) => a - b);
+    const ms = (value) => (value === undefined ? '—' : `${Math.round(value)} ms`);
+    return [
         escapeMarkdown(url),
         `${mark[verdict]} ${verdict}`,
-        `${tally.good} of ${observations.length}`,
-        tally.versionsSeen.map(escapeMarkdown).join(', ') || '—',
+        `${tally.good + (soak?.tally.good ?? 0)} of ${samplesOf(report)}`,
+        ...(times.length > 0
+            ? [ms(percentile(times, 50)), ms(percentile(times, 95)), ms(times.at(-1))]
+            : [ms(undefined), ms(undefined), ms(undefined)]),
+        versionsOf(report).map(code).join(', ') || '—',
         escapeMarkdown(reason),
-    ]);
+    ];
+}
+/** What there is to show of one URL besides its row: limits, chart, who served, addresses. */
+function sectionsOf(report, named) {
+    const { url, soak, hold } = report;
+    const of = named ? ` of ${escapeMarkdown(url)}` : '';
+    const points = (soak ?? report).observations.filter(({ outcome }) => outcome === 'good');
+    const chart = latencyChart(points, soak?.maxP95);
     return [
-        `### ${mark[report.verdict]} Health gate: ${report.verdict}`,
-        escapeMarkdown(report.reason),
-        table(['URL', 'Verdict', 'Good', 'Versions', 'Why'], rows),
-        `Answer times over ${report.samples} probes: p50 ${report.p50} ms, p95 ${report.p95} ms.`,
-        '',
-    ].join('\n\n');
+        ...(soak ? [`**Soak${of}**, ${formatDuration(soak.ms)}`, limitTable(soak)] : []),
+        ...(hold
+            ? [
+                `**Held open${of}**: ${formatDuration(hold.ms)} of ${formatDuration(hold.wanted)} ${mark[hold.verdict]}`,
+            ]
+            : []),
+        ...(chart ? [`**Times of good answers${of}**`, chart] : []),
+        ...servedByTable(report),
+        ...addressTable(report, of),
+    ];
+}
+const limitTable = ({ limits }) => table(['Limit', 'Allowed', 'Measured', ''], limits.map(({ name, allowed, measured, state }) => [name, allowed, measured, stateMark[state]]));
+function servedByTable(report) {
+    const rows = servedBy(report);
+    const total = rows.reduce((sum, [, answers]) => sum + answers, 0);
+    if (total === 0)
+        return [];
+    return [
+        table(['Served by', 'Answers', 'Share'], rows.map(([name, answers]) => [
+            code(name),
+            String(answers),
+            `${((100 * answers) / total).toFixed(1)} %`,
+        ])),
+    ];
+}
+/** Only where there is a choice, or a hole: one address that answers is no news. */
+function addressTable(report, of) {
+    const rows = addressRows(observationsOf(report));
+    if (rows.length < 2 && rows.every(({ refused }) => refused === 0))
+        return [];
+    return [
+        details(`Addresses${of}`, table(['Address', 'Family', 'Answered', 'Good', 'Took no connection'], rows.map((row) => [
+            code(row.address),
+            row.family,
+            String(row.answered),
+            String(row.good),
+            outOfReach(row)
+                ? `not asked: this runner has no route to IPv6`
+                : row.refused === 0
+                    ? ''
+                    : `${row.refused}, ${code(row.code ?? '')}`,
+        ]))),
+    ];
 }
 
 ;// CONCATENATED MODULE: ./src/main.ts
@@ -40537,39 +47080,52 @@ function summaryOf(report) {
 
 
 
+
+
 const run = defineAction({
     async main({ inputs: given, clock, log, signal, output, summary, context }) {
         const inputs = parseInputs(given);
-        const ask = async (url) => {
-            const sample = await probe({ ...inputs, url, timeout: inputs.probeTimeout }, { clock, signal });
-            return withoutSecrets(sample, inputs.secrets);
-        };
-        const report = await judge(inputs.dryRun ? { ...inputs, timeout: 0 } : inputs, {
-            ask,
-            clock,
-            log,
-            signal,
-        });
+        if (!inputs.tls.verify)
+            log.info('tls-verify is false: whoever answers is believed');
+        const outside = networkOutside(inputs, { clock, log, signal });
+        const report = await judge(inputs, outside);
         const file = (0,external_node_path_namespaceObject.join)(context.temp, `health-gate-${process.pid}.json`);
-        (0,external_node_fs_namespaceObject.writeFileSync)(file, `${JSON.stringify(report, null, 2)}\n`);
+        try {
+            (0,external_node_fs_namespaceObject.writeFileSync)(file, `${JSON.stringify(reportFile(report), null, 2)}\n`);
+            log.info(`every probe: ${file}`);
+        }
+        catch (error) {
+            log.warning(`the report could not be written: ${messageOf(error)}`);
+        }
         output('verdict', report.verdict);
         output('reason', report.reason);
         output('live-version', report.liveVersion);
         output('versions-seen', report.versionsSeen);
         output('samples', report.samples);
         output('error-rate', report.errorRate.toFixed(4));
-        output('p50-ms', report.p50);
-        output('p95-ms', report.p95);
+        output('p50-ms', Math.round(report.p50));
+        output('p95-ms', Math.round(report.p95));
         output('report', file);
         await summary(summaryOf(report));
+        warnOfDeadAddresses(report, log);
+        signal.throwIfAborted();
         if (inputs.dryRun)
             log.notice(`dry run: ${report.reason}`);
         else if (report.verdict === 'healthy')
             log.info(`healthy: ${report.reason}`);
         else
-            throw new UserError(`${report.verdict}: ${report.reason}`);
+            throw new UserError(`${report.verdict}: ${report.reason}${servesNow(report)}`, {
+                next: `see what it answers: ${nextCommand(report, inputs, outside.show)}`,
+            });
     },
 });
+/** What users get now, where the reason does not say so itself. */
+const servesNow = ({ liveVersion, reason }) => liveVersion && !reason.includes(liveVersion) ? `; ${liveVersion} is what serves` : '';
+function warnOfDeadAddresses({ urls }, log) {
+    for (const report of urls)
+        for (const { address, refused, code } of deadAddresses(addressRows(observationsOf(report))))
+            log.warning(`${report.url}: ${address} took none of ${refused} connections (${code}), though its name leads there; users who are given this address wait for another, or fail`);
+}
 
 var __webpack_exports__run = __webpack_exports__.e;
 export { __webpack_exports__run as run };

@@ -718,6 +718,206 @@ module.exports = {
 
 /***/ }),
 
+/***/ 9593:
+/***/ ((module) => {
+
+function isBuffer(value) {
+  return Buffer.isBuffer(value) || value instanceof Uint8Array
+}
+
+function isEncoding(encoding) {
+  return Buffer.isEncoding(encoding)
+}
+
+function alloc(size, fill, encoding) {
+  return Buffer.alloc(size, fill, encoding)
+}
+
+function allocUnsafe(size) {
+  return Buffer.allocUnsafe(size)
+}
+
+function allocUnsafeSlow(size) {
+  return Buffer.allocUnsafeSlow(size)
+}
+
+function byteLength(string, encoding) {
+  return Buffer.byteLength(string, encoding)
+}
+
+function compare(a, b) {
+  return Buffer.compare(a, b)
+}
+
+function concat(buffers, totalLength) {
+  return Buffer.concat(buffers, totalLength)
+}
+
+function copy(source, target, targetStart, start, end) {
+  return toBuffer(source).copy(target, targetStart, start, end)
+}
+
+function equals(a, b) {
+  return toBuffer(a).equals(b)
+}
+
+function fill(buffer, value, offset, end, encoding) {
+  return toBuffer(buffer).fill(value, offset, end, encoding)
+}
+
+function from(value, encodingOrOffset, length) {
+  return Buffer.from(value, encodingOrOffset, length)
+}
+
+function includes(buffer, value, byteOffset, encoding) {
+  return toBuffer(buffer).includes(value, byteOffset, encoding)
+}
+
+function indexOf(buffer, value, byfeOffset, encoding) {
+  return toBuffer(buffer).indexOf(value, byfeOffset, encoding)
+}
+
+function lastIndexOf(buffer, value, byteOffset, encoding) {
+  return toBuffer(buffer).lastIndexOf(value, byteOffset, encoding)
+}
+
+function swap16(buffer) {
+  return toBuffer(buffer).swap16()
+}
+
+function swap32(buffer) {
+  return toBuffer(buffer).swap32()
+}
+
+function swap64(buffer) {
+  return toBuffer(buffer).swap64()
+}
+
+function toBuffer(buffer) {
+  if (Buffer.isBuffer(buffer)) return buffer
+  return Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+}
+
+function toString(buffer, encoding, start, end) {
+  return toBuffer(buffer).toString(encoding, start, end)
+}
+
+function toHex(buffer, start, end) {
+  return toBuffer(buffer).toString('hex', start, end)
+}
+
+function write(buffer, string, offset, length, encoding) {
+  return toBuffer(buffer).write(string, offset, length, encoding)
+}
+
+function readDoubleBE(buffer, offset) {
+  return toBuffer(buffer).readDoubleBE(offset)
+}
+
+function readDoubleLE(buffer, offset) {
+  return toBuffer(buffer).readDoubleLE(offset)
+}
+
+function readFloatBE(buffer, offset) {
+  return toBuffer(buffer).readFloatBE(offset)
+}
+
+function readFloatLE(buffer, offset) {
+  return toBuffer(buffer).readFloatLE(offset)
+}
+
+function readInt32BE(buffer, offset) {
+  return toBuffer(buffer).readInt32BE(offset)
+}
+
+function readInt32LE(buffer, offset) {
+  return toBuffer(buffer).readInt32LE(offset)
+}
+
+function readUInt32BE(buffer, offset) {
+  return toBuffer(buffer).readUInt32BE(offset)
+}
+
+function readUInt32LE(buffer, offset) {
+  return toBuffer(buffer).readUInt32LE(offset)
+}
+
+function writeDoubleBE(buffer, value, offset) {
+  return toBuffer(buffer).writeDoubleBE(value, offset)
+}
+
+function writeDoubleLE(buffer, value, offset) {
+  return toBuffer(buffer).writeDoubleLE(value, offset)
+}
+
+function writeFloatBE(buffer, value, offset) {
+  return toBuffer(buffer).writeFloatBE(value, offset)
+}
+
+function writeFloatLE(buffer, value, offset) {
+  return toBuffer(buffer).writeFloatLE(value, offset)
+}
+
+function writeInt32BE(buffer, value, offset) {
+  return toBuffer(buffer).writeInt32BE(value, offset)
+}
+
+function writeInt32LE(buffer, value, offset) {
+  return toBuffer(buffer).writeInt32LE(value, offset)
+}
+
+function writeUInt32BE(buffer, value, offset) {
+  return toBuffer(buffer).writeUInt32BE(value, offset)
+}
+
+function writeUInt32LE(buffer, value, offset) {
+  return toBuffer(buffer).writeUInt32LE(value, offset)
+}
+
+module.exports = {
+  isBuffer,
+  isEncoding,
+  alloc,
+  allocUnsafe,
+  allocUnsafeSlow,
+  byteLength,
+  compare,
+  concat,
+  copy,
+  equals,
+  fill,
+  from,
+  includes,
+  indexOf,
+  lastIndexOf,
+  swap16,
+  swap32,
+  swap64,
+  toBuffer,
+  toString,
+  toHex,
+  write,
+  readDoubleBE,
+  readDoubleLE,
+  readFloatBE,
+  readFloatLE,
+  readInt32BE,
+  readInt32LE,
+  readUInt32BE,
+  readUInt32LE,
+  writeDoubleBE,
+  writeDoubleLE,
+  writeFloatBE,
+  writeFloatLE,
+  writeInt32BE,
+  writeInt32LE,
+  writeUInt32BE,
+  writeUInt32LE
+}
+
+
+/***/ }),
+
 /***/ 4086:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
@@ -1277,6 +1477,115 @@ module.exports = {
       hash: bcrypt_hash,
       pbkdf: bcrypt_pbkdf
 };
+
+
+/***/ }),
+
+/***/ 7582:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+module.exports = __nccwpck_require__(4434)
+
+
+/***/ }),
+
+/***/ 2441:
+/***/ ((module) => {
+
+module.exports = class FixedFIFO {
+  constructor (hwm) {
+    if (!(hwm > 0) || ((hwm - 1) & hwm) !== 0) throw new Error('Max size for a FixedFIFO should be a power of two')
+    this.buffer = new Array(hwm)
+    this.mask = hwm - 1
+    this.top = 0
+    this.btm = 0
+    this.next = null
+  }
+
+  clear () {
+    this.top = this.btm = 0
+    this.next = null
+    this.buffer.fill(undefined)
+  }
+
+  push (data) {
+    if (this.buffer[this.top] !== undefined) return false
+    this.buffer[this.top] = data
+    this.top = (this.top + 1) & this.mask
+    return true
+  }
+
+  shift () {
+    const last = this.buffer[this.btm]
+    if (last === undefined) return undefined
+    this.buffer[this.btm] = undefined
+    this.btm = (this.btm + 1) & this.mask
+    return last
+  }
+
+  peek () {
+    return this.buffer[this.btm]
+  }
+
+  isEmpty () {
+    return this.buffer[this.btm] === undefined
+  }
+}
+
+
+/***/ }),
+
+/***/ 6277:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const FixedFIFO = __nccwpck_require__(2441)
+
+module.exports = class FastFIFO {
+  constructor (hwm) {
+    this.hwm = hwm || 16
+    this.head = new FixedFIFO(this.hwm)
+    this.tail = this.head
+    this.length = 0
+  }
+
+  clear () {
+    this.head = this.tail
+    this.head.clear()
+    this.length = 0
+  }
+
+  push (val) {
+    this.length++
+    if (!this.head.push(val)) {
+      const prev = this.head
+      this.head = prev.next = new FixedFIFO(2 * this.head.buffer.length)
+      this.head.push(val)
+    }
+  }
+
+  shift () {
+    if (this.length !== 0) this.length--
+    const val = this.tail.shift()
+    if (val === undefined && this.tail.next) {
+      const next = this.tail.next
+      this.tail.next = null
+      this.tail = next
+      return this.tail.shift()
+    }
+
+    return val
+  }
+
+  peek () {
+    const val = this.tail.peek()
+    if (val === undefined && this.tail.next) return this.tail.next.peek()
+    return val
+  }
+
+  isEmpty () {
+    return this.length === 0
+  }
+}
 
 
 /***/ }),
@@ -21126,6 +21435,2748 @@ module.exports = {
             && stream._readableState.ended === false);
   },
 };
+
+
+/***/ }),
+
+/***/ 9156:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const { EventEmitter } = __nccwpck_require__(7582)
+const FIFO = __nccwpck_require__(6277)
+const TextDecoder = __nccwpck_require__(3739)
+
+const StreamError = __nccwpck_require__(1489)
+
+// if we do a future major, expect queue microtask to be there always, for now a bit defensive
+const qmt =
+  typeof queueMicrotask === 'undefined' ? (fn) => global.process.nextTick(fn) : queueMicrotask
+
+// 29 bits used total (4 from shared, 14 from read, and 11 from write)
+const MAX = (1 << 29) - 1
+
+// Shared state
+const OPENING = 0b0001
+const PREDESTROYING = 0b0010
+const DESTROYING = 0b0100
+const DESTROYED = 0b1000
+
+const NOT_OPENING = MAX ^ OPENING
+const NOT_PREDESTROYING = MAX ^ PREDESTROYING
+
+// Read state (4 bit offset from shared state)
+const READ_ACTIVE = 0b00000000000001 << 4
+const READ_UPDATING = 0b00000000000010 << 4
+const READ_PRIMARY = 0b00000000000100 << 4
+const READ_QUEUED = 0b00000000001000 << 4
+const READ_RESUMED = 0b00000000010000 << 4
+const READ_PIPE_DRAINED = 0b00000000100000 << 4
+const READ_ENDING = 0b00000001000000 << 4
+const READ_EMIT_DATA = 0b00000010000000 << 4
+const READ_EMIT_READABLE = 0b00000100000000 << 4
+const READ_EMITTED_READABLE = 0b00001000000000 << 4
+const READ_DONE = 0b00010000000000 << 4
+const READ_NEXT_TICK = 0b00100000000000 << 4
+const READ_NEEDS_PUSH = 0b01000000000000 << 4
+const READ_READ_AHEAD = 0b10000000000000 << 4
+
+// Combined read state
+const READ_FLOWING = READ_RESUMED | READ_PIPE_DRAINED
+const READ_ACTIVE_AND_NEEDS_PUSH = READ_ACTIVE | READ_NEEDS_PUSH
+const READ_PRIMARY_AND_ACTIVE = READ_PRIMARY | READ_ACTIVE
+const READ_EMIT_READABLE_AND_QUEUED = READ_EMIT_READABLE | READ_QUEUED
+const READ_RESUMED_READ_AHEAD = READ_RESUMED | READ_READ_AHEAD
+
+const READ_NOT_ACTIVE = MAX ^ READ_ACTIVE
+const READ_NON_PRIMARY = MAX ^ READ_PRIMARY
+const READ_NON_PRIMARY_AND_PUSHED = MAX ^ (READ_PRIMARY | READ_NEEDS_PUSH)
+const READ_PUSHED = MAX ^ READ_NEEDS_PUSH
+const READ_PAUSED = MAX ^ READ_RESUMED
+const READ_NOT_QUEUED = MAX ^ (READ_QUEUED | READ_EMITTED_READABLE)
+const READ_NOT_ENDING = MAX ^ READ_ENDING
+const READ_PIPE_NOT_DRAINED = MAX ^ READ_FLOWING
+const READ_NOT_NEXT_TICK = MAX ^ READ_NEXT_TICK
+const READ_NOT_UPDATING = MAX ^ READ_UPDATING
+const READ_NO_READ_AHEAD = MAX ^ READ_READ_AHEAD
+const READ_PAUSED_NO_READ_AHEAD = MAX ^ READ_RESUMED_READ_AHEAD
+
+// Write state (18 bit offset, 4 bit offset from shared state and 14 from read state)
+const WRITE_ACTIVE = 0b00000000001 << 18
+const WRITE_UPDATING = 0b00000000010 << 18
+const WRITE_PRIMARY = 0b00000000100 << 18
+const WRITE_QUEUED = 0b00000001000 << 18
+const WRITE_UNDRAINED = 0b00000010000 << 18
+const WRITE_DONE = 0b00000100000 << 18
+const WRITE_EMIT_DRAIN = 0b00001000000 << 18
+const WRITE_NEXT_TICK = 0b00010000000 << 18
+const WRITE_WRITING = 0b00100000000 << 18
+const WRITE_FINISHING = 0b01000000000 << 18
+const WRITE_CORKED = 0b10000000000 << 18
+
+const WRITE_NOT_ACTIVE = MAX ^ (WRITE_ACTIVE | WRITE_WRITING)
+const WRITE_NON_PRIMARY = MAX ^ WRITE_PRIMARY
+const WRITE_NOT_FINISHING = MAX ^ (WRITE_ACTIVE | WRITE_FINISHING)
+const WRITE_DRAINED = MAX ^ WRITE_UNDRAINED
+const WRITE_NOT_QUEUED = MAX ^ WRITE_QUEUED
+const WRITE_NOT_NEXT_TICK = MAX ^ WRITE_NEXT_TICK
+const WRITE_NOT_UPDATING = MAX ^ WRITE_UPDATING
+const WRITE_NOT_CORKED = MAX ^ WRITE_CORKED
+
+// Combined shared state
+const ACTIVE = READ_ACTIVE | WRITE_ACTIVE
+const NOT_ACTIVE = MAX ^ ACTIVE
+const DONE = READ_DONE | WRITE_DONE
+const DESTROY_STATUS = DESTROYING | DESTROYED | PREDESTROYING
+const OPEN_STATUS = DESTROY_STATUS | OPENING
+const AUTO_DESTROY = DESTROY_STATUS | DONE
+const NON_PRIMARY = WRITE_NON_PRIMARY & READ_NON_PRIMARY
+const ACTIVE_OR_TICKING = WRITE_NEXT_TICK | READ_NEXT_TICK
+const TICKING = ACTIVE_OR_TICKING & NOT_ACTIVE
+const IS_OPENING = OPEN_STATUS | TICKING
+
+// Combined shared state and read state
+const READ_PRIMARY_STATUS = OPEN_STATUS | READ_ENDING | READ_DONE
+const READ_STATUS = OPEN_STATUS | READ_DONE | READ_QUEUED
+const READ_ENDING_STATUS = OPEN_STATUS | READ_ENDING | READ_QUEUED
+const READ_READABLE_STATUS = OPEN_STATUS | READ_EMIT_READABLE | READ_QUEUED | READ_EMITTED_READABLE
+const SHOULD_NOT_READ =
+  OPEN_STATUS | READ_ACTIVE | READ_ENDING | READ_DONE | READ_NEEDS_PUSH | READ_READ_AHEAD
+const READ_BACKPRESSURE_STATUS = DESTROY_STATUS | READ_ENDING | READ_DONE
+const READ_UPDATE_SYNC_STATUS = READ_UPDATING | OPEN_STATUS | READ_NEXT_TICK | READ_PRIMARY
+const READ_NEXT_TICK_OR_OPENING = READ_NEXT_TICK | OPENING
+
+// Combined write state
+const WRITE_PRIMARY_STATUS = OPEN_STATUS | WRITE_FINISHING | WRITE_DONE
+const WRITE_QUEUED_AND_UNDRAINED = WRITE_QUEUED | WRITE_UNDRAINED
+const WRITE_QUEUED_AND_ACTIVE = WRITE_QUEUED | WRITE_ACTIVE
+const WRITE_DRAIN_STATUS = WRITE_QUEUED | WRITE_UNDRAINED | OPEN_STATUS | WRITE_ACTIVE
+const WRITE_STATUS = OPEN_STATUS | WRITE_ACTIVE | WRITE_QUEUED | WRITE_CORKED
+const WRITE_PRIMARY_AND_ACTIVE = WRITE_PRIMARY | WRITE_ACTIVE
+const WRITE_ACTIVE_AND_WRITING = WRITE_ACTIVE | WRITE_WRITING
+const WRITE_FINISHING_STATUS = OPEN_STATUS | WRITE_FINISHING | WRITE_QUEUED_AND_ACTIVE | WRITE_DONE
+const WRITE_BACKPRESSURE_STATUS = WRITE_UNDRAINED | DESTROY_STATUS | WRITE_FINISHING | WRITE_DONE
+const WRITE_UPDATE_SYNC_STATUS = WRITE_UPDATING | OPEN_STATUS | WRITE_NEXT_TICK | WRITE_PRIMARY
+const WRITE_DROP_DATA = WRITE_FINISHING | WRITE_DONE | DESTROY_STATUS
+
+const asyncIterator = Symbol.asyncIterator || Symbol('asyncIterator')
+
+class WritableState {
+  constructor(
+    stream,
+    { highWaterMark = 16384, map = null, mapWritable, byteLength, byteLengthWritable } = {}
+  ) {
+    this.stream = stream
+    this.queue = new FIFO()
+    this.highWaterMark = highWaterMark
+    this.buffered = 0
+    this.error = null
+    this.pipeline = null
+    this.drains = null // if we add more seldomly used helpers we might them into a subobject so its a single ptr
+    this.byteLength = byteLengthWritable || byteLength || defaultByteLength
+    this.map = mapWritable || map
+    this.afterWrite = afterWrite.bind(this)
+    this.afterUpdateNextTick = updateWriteNT.bind(this)
+  }
+
+  get ending() {
+    return (this.stream._duplexState & WRITE_FINISHING) !== 0
+  }
+
+  get ended() {
+    return (this.stream._duplexState & WRITE_DONE) !== 0
+  }
+
+  push(data) {
+    if ((this.stream._duplexState & WRITE_DROP_DATA) !== 0) return false
+    if (this.map !== null) data = this.map(data)
+
+    this.buffered += this.byteLength(data)
+    this.queue.push(data)
+
+    if (this.buffered < this.highWaterMark) {
+      this.stream._duplexState |= WRITE_QUEUED
+      return true
+    }
+
+    this.stream._duplexState |= WRITE_QUEUED_AND_UNDRAINED
+    return false
+  }
+
+  shift() {
+    const data = this.queue.shift()
+
+    this.buffered -= this.byteLength(data)
+    if (this.buffered === 0) this.stream._duplexState &= WRITE_NOT_QUEUED
+
+    return data
+  }
+
+  end(data) {
+    if (typeof data === 'function') {
+      this.stream.once('finish', data)
+    } else if (data !== undefined && data !== null) {
+      this.push(data)
+    }
+
+    this.stream._duplexState = (this.stream._duplexState | WRITE_FINISHING) & WRITE_NON_PRIMARY
+  }
+
+  autoBatch(data, cb) {
+    const buffer = []
+    const stream = this.stream
+
+    buffer.push(data)
+    while ((stream._duplexState & WRITE_STATUS) === WRITE_QUEUED_AND_ACTIVE) {
+      buffer.push(stream._writableState.shift())
+    }
+
+    if ((stream._duplexState & OPEN_STATUS) !== 0) return cb(null)
+    stream._writev(buffer, cb)
+  }
+
+  update() {
+    const stream = this.stream
+
+    stream._duplexState |= WRITE_UPDATING
+
+    do {
+      while ((stream._duplexState & WRITE_STATUS) === WRITE_QUEUED) {
+        const data = this.shift()
+        stream._duplexState |= WRITE_ACTIVE_AND_WRITING
+        stream._write(data, this.afterWrite)
+      }
+
+      if ((stream._duplexState & WRITE_PRIMARY_AND_ACTIVE) === 0) this.updateNonPrimary()
+    } while (this.continueUpdate() === true)
+
+    stream._duplexState &= WRITE_NOT_UPDATING
+  }
+
+  updateNonPrimary() {
+    const stream = this.stream
+
+    if ((stream._duplexState & WRITE_FINISHING_STATUS) === WRITE_FINISHING) {
+      stream._duplexState = stream._duplexState | WRITE_ACTIVE
+      stream._final(afterFinal.bind(this))
+      return
+    }
+
+    if ((stream._duplexState & DESTROY_STATUS) === DESTROYING) {
+      if ((stream._duplexState & ACTIVE_OR_TICKING) === 0) {
+        stream._duplexState |= ACTIVE
+        stream._destroy(afterDestroy.bind(this))
+      }
+      return
+    }
+
+    if ((stream._duplexState & IS_OPENING) === OPENING) {
+      stream._duplexState = (stream._duplexState | ACTIVE) & NOT_OPENING
+      stream._open(afterOpen.bind(this))
+    }
+  }
+
+  continueUpdate() {
+    if ((this.stream._duplexState & WRITE_NEXT_TICK) === 0) return false
+    this.stream._duplexState &= WRITE_NOT_NEXT_TICK
+    return true
+  }
+
+  updateCallback() {
+    if ((this.stream._duplexState & WRITE_UPDATE_SYNC_STATUS) === WRITE_PRIMARY) {
+      this.update()
+    } else {
+      this.updateNextTick()
+    }
+  }
+
+  updateNextTick() {
+    if ((this.stream._duplexState & WRITE_NEXT_TICK) !== 0) return
+    this.stream._duplexState |= WRITE_NEXT_TICK
+    if ((this.stream._duplexState & WRITE_UPDATING) === 0) qmt(this.afterUpdateNextTick)
+  }
+}
+
+class ReadableState {
+  constructor(
+    stream,
+    { highWaterMark = 16384, map = null, mapReadable, byteLength, byteLengthReadable } = {}
+  ) {
+    this.stream = stream
+    this.queue = new FIFO()
+    this.highWaterMark = highWaterMark === 0 ? 1 : highWaterMark
+    this.buffered = 0
+    this.readAhead = highWaterMark > 0
+    this.error = null
+    this.pipeline = null
+    this.byteLength = byteLengthReadable || byteLength || defaultByteLength
+    this.map = mapReadable || map
+    this.pipeTo = null
+    this.afterRead = afterRead.bind(this)
+    this.afterUpdateNextTick = updateReadNT.bind(this)
+  }
+
+  get ending() {
+    return (this.stream._duplexState & READ_ENDING) !== 0
+  }
+
+  get ended() {
+    return (this.stream._duplexState & READ_DONE) !== 0
+  }
+
+  pipe(pipeTo, cb) {
+    if (this.pipeTo !== null) throw StreamError.BAD_ARGUMENT('Can only pipe to one destination')
+    if (typeof cb !== 'function') cb = null
+
+    this.stream._duplexState |= READ_PIPE_DRAINED
+    this.pipeTo = pipeTo
+    this.pipeline = new Pipeline(this.stream, pipeTo, cb)
+
+    if (cb) this.stream.on('error', noop) // We already error handle this so supress crashes
+
+    if (isStreamx(pipeTo)) {
+      pipeTo._writableState.pipeline = this.pipeline
+      if (cb) pipeTo.on('error', noop) // We already error handle this so supress crashes
+      pipeTo.on('finish', this.pipeline.finished.bind(this.pipeline)) // TODO: just call finished from pipeTo itself
+    } else {
+      const onerror = this.pipeline.done.bind(this.pipeline, pipeTo)
+      const onclose = this.pipeline.done.bind(this.pipeline, pipeTo, null) // onclose has a weird bool arg
+      pipeTo.on('error', onerror)
+      pipeTo.on('close', onclose)
+      pipeTo.on('finish', this.pipeline.finished.bind(this.pipeline))
+    }
+
+    pipeTo.on('drain', afterDrain.bind(this))
+    this.stream.emit('piping', pipeTo)
+    pipeTo.emit('pipe', this.stream)
+  }
+
+  push(data) {
+    const stream = this.stream
+
+    if (data === null) {
+      this.highWaterMark = 0
+      stream._duplexState = (stream._duplexState | READ_ENDING) & READ_NON_PRIMARY_AND_PUSHED
+      return false
+    }
+
+    if (this.map !== null) {
+      data = this.map(data)
+      if (data === null) {
+        stream._duplexState &= READ_PUSHED
+        return this.buffered < this.highWaterMark
+      }
+    }
+
+    this.buffered += this.byteLength(data)
+    this.queue.push(data)
+
+    stream._duplexState = (stream._duplexState | READ_QUEUED) & READ_PUSHED
+
+    return this.buffered < this.highWaterMark
+  }
+
+  shift() {
+    const data = this.queue.shift()
+
+    this.buffered -= this.byteLength(data)
+    if (this.buffered === 0) {
+      this.stream._duplexState &= READ_NOT_QUEUED
+    }
+
+    return data
+  }
+
+  unshift(data) {
+    const pending = [this.map !== null ? this.map(data) : data]
+    while (this.buffered > 0) pending.push(this.shift())
+
+    for (let i = 0; i < pending.length - 1; i++) {
+      const data = pending[i]
+      this.buffered += this.byteLength(data)
+      this.queue.push(data)
+    }
+
+    this.push(pending[pending.length - 1])
+  }
+
+  read() {
+    const stream = this.stream
+
+    if ((stream._duplexState & READ_STATUS) === READ_QUEUED) {
+      const data = this.shift()
+
+      if (this.pipeTo !== null && this.pipeTo.write(data) === false) {
+        stream._duplexState &= READ_PIPE_NOT_DRAINED
+      }
+
+      if ((stream._duplexState & READ_EMIT_DATA) !== 0) {
+        stream.emit('data', data)
+      }
+
+      return data
+    }
+
+    if (this.readAhead === false) {
+      stream._duplexState |= READ_READ_AHEAD
+      this.updateNextTick()
+    }
+
+    return null
+  }
+
+  drain() {
+    const stream = this.stream
+
+    while (
+      (stream._duplexState & READ_STATUS) === READ_QUEUED &&
+      (stream._duplexState & READ_FLOWING) !== 0
+    ) {
+      const data = this.shift()
+
+      if (this.pipeTo !== null && this.pipeTo.write(data) === false) {
+        stream._duplexState &= READ_PIPE_NOT_DRAINED
+      }
+
+      if ((stream._duplexState & READ_EMIT_DATA) !== 0) {
+        stream.emit('data', data)
+      }
+    }
+  }
+
+  update() {
+    const stream = this.stream
+
+    stream._duplexState |= READ_UPDATING
+
+    do {
+      this.drain()
+
+      while (
+        this.buffered < this.highWaterMark &&
+        (stream._duplexState & SHOULD_NOT_READ) === READ_READ_AHEAD
+      ) {
+        stream._duplexState |= READ_ACTIVE_AND_NEEDS_PUSH
+        stream._read(this.afterRead)
+        this.drain()
+      }
+
+      if ((stream._duplexState & READ_READABLE_STATUS) === READ_EMIT_READABLE_AND_QUEUED) {
+        stream._duplexState |= READ_EMITTED_READABLE
+        stream.emit('readable')
+      }
+
+      if ((stream._duplexState & READ_PRIMARY_AND_ACTIVE) === 0) {
+        this.updateNonPrimary()
+      }
+    } while (this.continueUpdate() === true)
+
+    stream._duplexState &= READ_NOT_UPDATING
+  }
+
+  updateNonPrimary() {
+    const stream = this.stream
+
+    if ((stream._duplexState & READ_ENDING_STATUS) === READ_ENDING) {
+      stream._duplexState = (stream._duplexState | READ_DONE) & READ_NOT_ENDING
+      stream.emit('end')
+
+      if ((stream._duplexState & AUTO_DESTROY) === DONE) {
+        stream._duplexState |= DESTROYING
+      }
+
+      if (this.pipeTo !== null) {
+        this.pipeTo.end()
+      }
+    }
+
+    if ((stream._duplexState & DESTROY_STATUS) === DESTROYING) {
+      if ((stream._duplexState & ACTIVE_OR_TICKING) === 0) {
+        stream._duplexState |= ACTIVE
+        stream._destroy(afterDestroy.bind(this))
+      }
+      return
+    }
+
+    if ((stream._duplexState & IS_OPENING) === OPENING) {
+      stream._duplexState = (stream._duplexState | ACTIVE) & NOT_OPENING
+      stream._open(afterOpen.bind(this))
+    }
+  }
+
+  continueUpdate() {
+    if ((this.stream._duplexState & READ_NEXT_TICK) === 0) return false
+    this.stream._duplexState &= READ_NOT_NEXT_TICK
+    return true
+  }
+
+  updateCallback() {
+    if ((this.stream._duplexState & READ_UPDATE_SYNC_STATUS) === READ_PRIMARY) {
+      this.update()
+    } else {
+      this.updateNextTick()
+    }
+  }
+
+  updateNextTickIfOpen() {
+    if ((this.stream._duplexState & READ_NEXT_TICK_OR_OPENING) !== 0) return
+    this.stream._duplexState |= READ_NEXT_TICK
+    if ((this.stream._duplexState & READ_UPDATING) === 0) qmt(this.afterUpdateNextTick)
+  }
+
+  updateNextTick() {
+    if ((this.stream._duplexState & READ_NEXT_TICK) !== 0) return
+    this.stream._duplexState |= READ_NEXT_TICK
+    if ((this.stream._duplexState & READ_UPDATING) === 0) qmt(this.afterUpdateNextTick)
+  }
+}
+
+class TransformState {
+  constructor(stream) {
+    this.data = null
+    this.afterTransform = afterTransform.bind(stream)
+    this.afterFinal = null
+  }
+}
+
+class Pipeline {
+  constructor(src, dst, cb) {
+    this.from = src
+    this.to = dst
+    this.afterPipe = cb
+    this.error = null
+    this.pipeToFinished = false
+  }
+
+  finished() {
+    this.pipeToFinished = true
+  }
+
+  done(stream, err) {
+    if (err) this.error = err
+
+    if (stream === this.to) {
+      this.to = null
+
+      if (this.from !== null) {
+        if ((this.from._duplexState & READ_DONE) === 0 || !this.pipeToFinished) {
+          this.from.destroy(this.error || StreamError.PREMATURE_CLOSE('Writable stream closed'))
+        }
+        return
+      }
+    }
+
+    if (stream === this.from) {
+      this.from = null
+
+      if (this.to !== null) {
+        if ((stream._duplexState & READ_DONE) === 0) {
+          this.to.destroy(this.error || StreamError.PREMATURE_CLOSE('Readable stream closed'))
+        }
+        return
+      }
+    }
+
+    if (this.afterPipe !== null) this.afterPipe(this.error)
+    this.to = this.from = this.afterPipe = null
+  }
+}
+
+function afterDrain() {
+  this.stream._duplexState |= READ_PIPE_DRAINED
+  this.updateCallback()
+}
+
+function afterFinal(err) {
+  const stream = this.stream
+  if (err) stream.destroy(err)
+
+  if ((stream._duplexState & DESTROY_STATUS) === 0) {
+    stream._duplexState |= WRITE_DONE
+    stream.emit('finish')
+  }
+
+  if ((stream._duplexState & AUTO_DESTROY) === DONE) {
+    stream._duplexState |= DESTROYING
+  }
+
+  stream._duplexState &= WRITE_NOT_FINISHING
+
+  // no need to wait the extra tick here, so we short circuit that
+  if ((stream._duplexState & WRITE_UPDATING) === 0) {
+    this.update()
+  } else {
+    this.updateNextTick()
+  }
+}
+
+function afterDestroy(err) {
+  const stream = this.stream
+
+  if (!err && !StreamError.isStreamDestroyed(this.error)) err = this.error
+  if (err) stream.emit('error', err)
+
+  stream._duplexState |= DESTROYED
+  stream.emit('close')
+
+  const rs = stream._readableState
+  const ws = stream._writableState
+
+  if (rs !== null && rs.pipeline !== null) {
+    rs.pipeline.done(stream, err)
+  }
+
+  if (ws !== null) {
+    while (ws.drains !== null && ws.drains.length > 0) {
+      ws.drains.shift().resolve(false)
+    }
+
+    if (ws.pipeline !== null) {
+      ws.pipeline.done(stream, err)
+    }
+  }
+}
+
+function afterWrite(err) {
+  const stream = this.stream
+
+  if (err) stream.destroy(err)
+  stream._duplexState &= WRITE_NOT_ACTIVE
+
+  if (this.drains !== null) tickDrains(this.drains)
+
+  if ((stream._duplexState & WRITE_DRAIN_STATUS) === WRITE_UNDRAINED) {
+    stream._duplexState &= WRITE_DRAINED
+
+    if ((stream._duplexState & WRITE_EMIT_DRAIN) === WRITE_EMIT_DRAIN) {
+      stream.emit('drain')
+    }
+  }
+
+  this.updateCallback()
+}
+
+function afterRead(err) {
+  if (err) this.stream.destroy(err)
+  this.stream._duplexState &= READ_NOT_ACTIVE
+
+  if (this.readAhead === false && (this.stream._duplexState & READ_RESUMED) === 0) {
+    this.stream._duplexState &= READ_NO_READ_AHEAD
+  }
+
+  this.updateCallback()
+}
+
+function updateReadNT() {
+  if ((this.stream._duplexState & READ_UPDATING) === 0) {
+    this.stream._duplexState &= READ_NOT_NEXT_TICK
+    this.update()
+  }
+}
+
+function updateWriteNT() {
+  if ((this.stream._duplexState & WRITE_UPDATING) === 0) {
+    this.stream._duplexState &= WRITE_NOT_NEXT_TICK
+    this.update()
+  }
+}
+
+function tickDrains(drains) {
+  for (let i = 0; i < drains.length; i++) {
+    // drains.writes are monotonic, so if one is 0 its always the first one
+    if (--drains[i].writes === 0) {
+      drains.shift().resolve(true)
+      i--
+    }
+  }
+}
+
+function afterOpen(err) {
+  const stream = this.stream
+
+  if (err) stream.destroy(err)
+
+  if ((stream._duplexState & DESTROYING) === 0) {
+    if ((stream._duplexState & READ_PRIMARY_STATUS) === 0) {
+      stream._duplexState |= READ_PRIMARY
+    }
+
+    if ((stream._duplexState & WRITE_PRIMARY_STATUS) === 0) {
+      stream._duplexState |= WRITE_PRIMARY
+    }
+
+    stream.emit('open')
+  }
+
+  stream._duplexState &= NOT_ACTIVE
+
+  if (stream._writableState !== null) {
+    stream._writableState.updateCallback()
+  }
+
+  if (stream._readableState !== null) {
+    stream._readableState.updateCallback()
+  }
+}
+
+function afterTransform(err, data) {
+  if (data !== undefined && data !== null) this.push(data)
+  this._writableState.afterWrite(err)
+}
+
+function newListener(name) {
+  if (this._readableState !== null) {
+    if (name === 'data') {
+      this._duplexState |= READ_EMIT_DATA | READ_RESUMED_READ_AHEAD
+      this._readableState.updateNextTick()
+    }
+    if (name === 'readable') {
+      this._duplexState |= READ_EMIT_READABLE
+      this._readableState.updateNextTick()
+    }
+  }
+
+  if (this._writableState !== null) {
+    if (name === 'drain') {
+      this._duplexState |= WRITE_EMIT_DRAIN
+      this._writableState.updateNextTick()
+    }
+  }
+}
+
+class Stream extends EventEmitter {
+  constructor(opts) {
+    super()
+
+    this._duplexState = 0
+    this._readableState = null
+    this._writableState = null
+
+    if (opts) {
+      if (opts.open) this._open = opts.open
+      if (opts.destroy) this._destroy = opts.destroy
+      if (opts.predestroy) this._predestroy = opts.predestroy
+      if (opts.signal) opts.signal.addEventListener('abort', abort.bind(this))
+    }
+
+    this.on('newListener', newListener)
+  }
+
+  _open(cb) {
+    cb(null)
+  }
+
+  _destroy(cb) {
+    cb(null)
+  }
+
+  _predestroy() {
+    // does nothing
+  }
+
+  get readable() {
+    return this._readableState !== null ? true : undefined
+  }
+
+  get writable() {
+    return this._writableState !== null ? true : undefined
+  }
+
+  get destroyed() {
+    return (this._duplexState & DESTROYED) !== 0
+  }
+
+  get destroying() {
+    return (this._duplexState & DESTROY_STATUS) !== 0
+  }
+
+  destroy(err) {
+    if ((this._duplexState & DESTROY_STATUS) === 0) {
+      if (!err) err = StreamError.STREAM_DESTROYED()
+      this._duplexState = (this._duplexState | DESTROYING) & NON_PRIMARY
+
+      if (this._readableState !== null) {
+        this._readableState.highWaterMark = 0
+        this._readableState.error = err
+      }
+
+      if (this._writableState !== null) {
+        this._writableState.highWaterMark = 0
+        this._writableState.error = err
+      }
+
+      this._duplexState |= PREDESTROYING
+      this._predestroy()
+      this._duplexState &= NOT_PREDESTROYING
+
+      if (this._readableState !== null) {
+        this._readableState.updateNextTick()
+      }
+
+      if (this._writableState !== null) {
+        this._writableState.updateNextTick()
+      }
+    }
+  }
+}
+
+class Readable extends Stream {
+  constructor(opts) {
+    super(opts)
+
+    this._duplexState |= OPENING | WRITE_DONE | READ_READ_AHEAD
+    this._readableState = new ReadableState(this, opts)
+
+    if (opts) {
+      if (this._readableState.readAhead === false) this._duplexState &= READ_NO_READ_AHEAD
+      if (opts.read) this._read = opts.read
+      if (opts.eagerOpen) this._readableState.updateNextTick()
+      if (opts.encoding) this.setEncoding(opts.encoding)
+    }
+  }
+
+  static deferred(fn, opts) {
+    const out = new PassThrough(opts)
+
+    fn()
+      .then((src) => {
+        if (src === null) return out.end()
+        if (out.destroying) return
+        pipeline(src, out, noop)
+      })
+      .catch((err) => out.destroy(err))
+
+    return out
+  }
+
+  setEncoding(encoding) {
+    const dec = new TextDecoder(encoding)
+    const map = this._readableState.map || echo
+    this._readableState.map = mapOrSkip
+    return this
+
+    function mapOrSkip(data) {
+      const next = dec.push(data)
+      return next === '' && (data.byteLength !== 0 || dec.remaining > 0) ? null : map(next)
+    }
+  }
+
+  _read(cb) {
+    cb(null)
+  }
+
+  pipe(dest, cb) {
+    this._readableState.updateNextTick()
+    this._readableState.pipe(dest, cb)
+    return dest
+  }
+
+  read() {
+    this._readableState.updateNextTick()
+    return this._readableState.read()
+  }
+
+  push(data) {
+    this._readableState.updateNextTickIfOpen()
+    return this._readableState.push(data)
+  }
+
+  unshift(data) {
+    this._readableState.updateNextTickIfOpen()
+    return this._readableState.unshift(data)
+  }
+
+  resume() {
+    this._duplexState |= READ_RESUMED_READ_AHEAD
+    this._readableState.updateNextTick()
+    return this
+  }
+
+  pause() {
+    this._duplexState &=
+      this._readableState.readAhead === false ? READ_PAUSED_NO_READ_AHEAD : READ_PAUSED
+    return this
+  }
+
+  static _fromAsyncIterator(ite, opts) {
+    let destroy
+
+    const rs = new Readable({
+      ...opts,
+      read(cb) {
+        ite.next().then(push).then(cb.bind(null, null)).catch(cb)
+      },
+      predestroy() {
+        destroy = ite.return()
+      },
+      destroy(cb) {
+        if (!destroy) return cb(null)
+        destroy.then(cb.bind(null, null)).catch(cb)
+      }
+    })
+
+    return rs
+
+    function push(data) {
+      if (data.done) rs.push(null)
+      else rs.push(data.value)
+    }
+  }
+
+  static from(data, opts) {
+    if (isReadStreamx(data)) return data
+    if (data[asyncIterator]) return this._fromAsyncIterator(data[asyncIterator](), opts)
+    if (!Array.isArray(data)) data = data === undefined ? [] : [data]
+
+    let i = 0
+    return new Readable({
+      ...opts,
+      read(cb) {
+        this.push(i === data.length ? null : data[i++])
+        cb(null)
+      }
+    })
+  }
+
+  static isBackpressured(rs) {
+    return (
+      (rs._duplexState & READ_BACKPRESSURE_STATUS) !== 0 ||
+      rs._readableState.buffered >= rs._readableState.highWaterMark
+    )
+  }
+
+  static isPaused(rs) {
+    return (rs._duplexState & READ_RESUMED) === 0
+  }
+
+  [asyncIterator]() {
+    const stream = this
+
+    let error = null
+    let promiseResolve = null
+    let promiseReject = null
+
+    this.on('error', (err) => {
+      error = err
+    })
+    this.on('readable', onreadable)
+    this.on('close', onclose)
+
+    return {
+      [asyncIterator]() {
+        return this
+      },
+      next() {
+        return new Promise(function (resolve, reject) {
+          promiseResolve = resolve
+          promiseReject = reject
+          const data = stream.read()
+          if (data !== null) ondata(data)
+          else if ((stream._duplexState & DESTROYED) !== 0) ondata(null)
+        })
+      },
+      return() {
+        return destroy(null)
+      },
+      throw(err) {
+        return destroy(err)
+      }
+    }
+
+    function onreadable() {
+      if (promiseResolve !== null) ondata(stream.read())
+    }
+
+    function onclose() {
+      if (promiseResolve !== null) ondata(null)
+    }
+
+    function ondata(data) {
+      if (promiseReject === null) return
+      if (error) {
+        promiseReject(error)
+      } else if (data === null && (stream._duplexState & READ_DONE) === 0) {
+        promiseReject(StreamError.STREAM_DESTROYED())
+      } else {
+        promiseResolve({ value: data, done: data === null })
+      }
+      promiseReject = promiseResolve = null
+    }
+
+    function destroy(err) {
+      stream.destroy(err)
+      return new Promise((resolve, reject) => {
+        if (stream._duplexState & DESTROYED) return resolve({ value: undefined, done: true })
+        stream.once('close', function () {
+          if (err) reject(err)
+          else resolve({ value: undefined, done: true })
+        })
+      })
+    }
+  }
+}
+
+class Writable extends Stream {
+  constructor(opts) {
+    super(opts)
+
+    this._duplexState |= OPENING | READ_DONE
+    this._writableState = new WritableState(this, opts)
+
+    if (opts) {
+      if (opts.writev) this._writev = opts.writev
+      if (opts.write) this._write = opts.write
+      if (opts.final) this._final = opts.final
+      if (opts.eagerOpen) this._writableState.updateNextTick()
+    }
+  }
+
+  cork() {
+    this._duplexState |= WRITE_CORKED
+  }
+
+  uncork() {
+    this._duplexState &= WRITE_NOT_CORKED
+    this._writableState.updateNextTick()
+  }
+
+  _writev(batch, cb) {
+    cb(null)
+  }
+
+  _write(data, cb) {
+    this._writableState.autoBatch(data, cb)
+  }
+
+  _final(cb) {
+    cb(null)
+  }
+
+  static isBackpressured(ws) {
+    return (ws._duplexState & WRITE_BACKPRESSURE_STATUS) !== 0
+  }
+
+  static drained(ws) {
+    if (ws.destroyed) return Promise.resolve(false)
+
+    const state = ws._writableState
+    const pending = isWritev(ws) ? Math.min(1, state.queue.length) : state.queue.length
+    const writes = pending + (ws._duplexState & WRITE_WRITING ? 1 : 0)
+    if (writes === 0) return Promise.resolve(true)
+
+    if (state.drains === null) state.drains = []
+    return new Promise((resolve) => {
+      state.drains.push({ writes, resolve })
+    })
+  }
+
+  write(data) {
+    this._writableState.updateNextTick()
+    return this._writableState.push(data)
+  }
+
+  end(data) {
+    this._writableState.updateNextTick()
+    this._writableState.end(data)
+    return this
+  }
+}
+
+class Duplex extends Readable {
+  // and Writable
+  constructor(opts) {
+    super(opts)
+
+    this._duplexState = OPENING | (this._duplexState & READ_READ_AHEAD)
+    this._writableState = new WritableState(this, opts)
+
+    if (opts) {
+      if (opts.writev) this._writev = opts.writev
+      if (opts.write) this._write = opts.write
+      if (opts.final) this._final = opts.final
+    }
+  }
+
+  cork() {
+    this._duplexState |= WRITE_CORKED
+  }
+
+  uncork() {
+    this._duplexState &= WRITE_NOT_CORKED
+    this._writableState.updateNextTick()
+  }
+
+  _writev(batch, cb) {
+    cb(null)
+  }
+
+  _write(data, cb) {
+    this._writableState.autoBatch(data, cb)
+  }
+
+  _final(cb) {
+    cb(null)
+  }
+
+  write(data) {
+    this._writableState.updateNextTick()
+    return this._writableState.push(data)
+  }
+
+  end(data) {
+    this._writableState.updateNextTick()
+    this._writableState.end(data)
+    return this
+  }
+}
+
+class Transform extends Duplex {
+  constructor(opts) {
+    super(opts)
+    this._transformState = new TransformState(this)
+
+    if (opts) {
+      if (opts.transform) this._transform = opts.transform
+      if (opts.flush) this._flush = opts.flush
+    }
+  }
+
+  _write(data, cb) {
+    if (this._readableState.buffered >= this._readableState.highWaterMark) {
+      this._transformState.data = data
+    } else {
+      this._transform(data, this._transformState.afterTransform)
+    }
+  }
+
+  _read(cb) {
+    if (this._transformState.data !== null) {
+      const data = this._transformState.data
+      this._transformState.data = null
+      cb(null)
+      this._transform(data, this._transformState.afterTransform)
+    } else {
+      cb(null)
+    }
+  }
+
+  destroy(err) {
+    super.destroy(err)
+    if (this._transformState.data !== null) {
+      this._transformState.data = null
+      this._transformState.afterTransform()
+    }
+  }
+
+  _transform(data, cb) {
+    cb(null, data)
+  }
+
+  _flush(cb) {
+    cb(null)
+  }
+
+  _final(cb) {
+    this._transformState.afterFinal = cb
+    this._flush(transformAfterFlush.bind(this))
+  }
+}
+
+class PassThrough extends Transform {}
+
+function transformAfterFlush(err, data) {
+  const cb = this._transformState.afterFinal
+  if (err) return cb(err)
+
+  if (data !== null && data !== undefined) this.push(data)
+  this.push(null)
+  cb(null)
+}
+
+function pipelinePromise(...streams) {
+  return new Promise((resolve, reject) => {
+    return pipeline(...streams, (err) => {
+      if (err) return reject(err)
+      resolve()
+    })
+  })
+}
+
+function pipeline(stream, ...streams) {
+  const all = Array.isArray(stream) ? [...stream, ...streams] : [stream, ...streams]
+  const done = all.length && typeof all[all.length - 1] === 'function' ? all.pop() : null
+
+  if (all.length < 2) throw StreamError.BAD_ARGUMENT('Pipeline requires at least 2 streams')
+
+  let src = all[0]
+  let dest = null
+  let error = null
+
+  for (let i = 1; i < all.length; i++) {
+    dest = all[i]
+
+    if (isStreamx(src)) {
+      src.pipe(dest, onerror)
+    } else {
+      errorHandle(src, true, i > 1, onerror)
+      src.pipe(dest)
+    }
+
+    src = dest
+  }
+
+  if (done) {
+    let fin = false
+
+    const autoDestroy =
+      isStreamx(dest) || !!(dest._writableState && dest._writableState.autoDestroy)
+
+    dest.on('error', (err) => {
+      if (error === null) error = err
+    })
+
+    dest.on('finish', () => {
+      fin = true
+      if (!autoDestroy) done(error)
+    })
+
+    if (autoDestroy) {
+      dest.on('close', () => done(error || (fin ? null : StreamError.PREMATURE_CLOSE())))
+    }
+  }
+
+  return dest
+
+  function errorHandle(s, rd, wr, onerror) {
+    s.on('error', onerror)
+    s.on('close', onclose)
+
+    function onclose() {
+      if (rd && s._readableState && !s._readableState.ended) {
+        return onerror(StreamError.PREMATURE_CLOSE())
+      }
+      if (wr && s._writableState && !s._writableState.ended) {
+        return onerror(StreamError.PREMATURE_CLOSE())
+      }
+    }
+  }
+
+  function onerror(err) {
+    if (!err || error) return
+    error = err
+
+    for (const s of all) {
+      s.destroy(err)
+    }
+  }
+}
+
+function echo(s) {
+  return s
+}
+
+function isStream(stream) {
+  return !!stream._readableState || !!stream._writableState
+}
+
+function isStreamx(stream) {
+  return typeof stream._duplexState === 'number' && isStream(stream)
+}
+
+function isEnding(stream) {
+  return !!stream._readableState && stream._readableState.ending
+}
+
+function isEnded(stream) {
+  return !!stream._readableState && stream._readableState.ended
+}
+
+function isFinishing(stream) {
+  return !!stream._writableState && stream._writableState.ending
+}
+
+function isFinished(stream) {
+  return !!stream._writableState && stream._writableState.ended
+}
+
+function getStreamError(stream, opts = {}) {
+  const err =
+    (stream._readableState && stream._readableState.error) ||
+    (stream._writableState && stream._writableState.error)
+
+  // avoid implicit errors by default
+  return !opts.all && StreamError.isStreamDestroyed(err) ? null : err
+}
+
+function isReadStreamx(stream) {
+  return isStreamx(stream) && stream.readable
+}
+
+function isDisturbed(stream) {
+  return (
+    (stream._duplexState & OPENING) !== OPENING ||
+    (stream._duplexState & DESTROYING) === DESTROYING ||
+    (stream._duplexState & ACTIVE_OR_TICKING) !== 0
+  )
+}
+
+function isTypedArray(data) {
+  return typeof data === 'object' && data !== null && typeof data.byteLength === 'number'
+}
+
+function defaultByteLength(data) {
+  return isTypedArray(data) ? data.byteLength : 1024
+}
+
+function noop() {}
+
+function abort() {
+  this.destroy(StreamError.ABORTED())
+}
+
+function isWritev(s) {
+  return s._writev !== Writable.prototype._writev && s._writev !== Duplex.prototype._writev
+}
+
+module.exports = {
+  pipeline,
+  pipelinePromise,
+  isStream,
+  isStreamx,
+  isEnding,
+  isEnded,
+  isFinishing,
+  isFinished,
+  isDisturbed,
+  getStreamError,
+  Stream,
+  Writable,
+  Readable,
+  Duplex,
+  Transform,
+  // Export PassThrough for compatibility with Node.js core's stream module
+  PassThrough
+}
+
+
+/***/ }),
+
+/***/ 1489:
+/***/ ((module) => {
+
+module.exports = class StreamError extends Error {
+  constructor(msg, code, fn = StreamError) {
+    super(msg)
+
+    this.code = code
+
+    if (Error.captureStackTrace) {
+      Error.captureStackTrace(this, fn)
+    }
+  }
+
+  static isStreamDestroyed(err) {
+    return err && err.code === 'STREAM_DESTROYED'
+  }
+
+  static isPrematureClose(err) {
+    return err && err.code === 'PREMATURE_CLOSE'
+  }
+
+  static isAborted(err) {
+    return err && err.code === 'ABORTED'
+  }
+
+  static isBadArgument(err) {
+    return err && err.code === 'BAD_ARGUMENT'
+  }
+
+  get name() {
+    return 'StreamError'
+  }
+
+  static STREAM_DESTROYED() {
+    return new StreamError('Stream was destroyed', 'STREAM_DESTROYED', StreamError.STREAM_DESTROYED)
+  }
+
+  static PREMATURE_CLOSE(msg = 'Premature close') {
+    return new StreamError(msg, 'PREMATURE_CLOSE', StreamError.PREMATURE_CLOSE)
+  }
+
+  static ABORTED() {
+    return new StreamError('Stream aborted', 'ABORTED', StreamError.ABORTED)
+  }
+
+  static BAD_ARGUMENT(msg = 'Bad argument') {
+    return new StreamError(msg, 'BAD_ARGUMENT', StreamError.BAD_ARGUMENT)
+  }
+}
+
+
+/***/ }),
+
+/***/ 2326:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const constants = { // just for envs without fs
+  S_IFMT: 61440,
+  S_IFDIR: 16384,
+  S_IFCHR: 8192,
+  S_IFBLK: 24576,
+  S_IFIFO: 4096,
+  S_IFLNK: 40960
+}
+
+try {
+  module.exports = (__nccwpck_require__(9896).constants) || constants
+} catch {
+  module.exports = constants
+}
+
+
+/***/ }),
+
+/***/ 3882:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const { Writable, Readable, getStreamError } = __nccwpck_require__(9156)
+const FIFO = __nccwpck_require__(6277)
+const b4a = __nccwpck_require__(9593)
+const headers = __nccwpck_require__(5861)
+
+const EMPTY = b4a.alloc(0)
+const MAX_HEADER_SIZE = 4 * 1024 * 1024 // arbitrary big number
+
+class BufferList {
+  constructor () {
+    this.buffered = 0
+    this.shifted = 0
+    this.queue = new FIFO()
+
+    this._offset = 0
+  }
+
+  push (buffer) {
+    this.buffered += buffer.byteLength
+    this.queue.push(buffer)
+  }
+
+  shiftFirst (size) {
+    return this.buffered === 0 ? null : this._next(size)
+  }
+
+  shift (size) {
+    if (size > this.buffered) return null
+    if (size === 0) return EMPTY
+
+    let chunk = this._next(size)
+
+    if (size === chunk.byteLength) return chunk // likely case
+
+    const chunks = [chunk]
+
+    while ((size -= chunk.byteLength) > 0) {
+      chunk = this._next(size)
+      chunks.push(chunk)
+    }
+
+    return b4a.concat(chunks)
+  }
+
+  _next (size) {
+    const buf = this.queue.peek()
+    const rem = buf.byteLength - this._offset
+
+    if (size >= rem) {
+      const sub = this._offset ? buf.subarray(this._offset, buf.byteLength) : buf
+      this.queue.shift()
+      this._offset = 0
+      this.buffered -= rem
+      this.shifted += rem
+      return sub
+    }
+
+    this.buffered -= size
+    this.shifted += size
+
+    return buf.subarray(this._offset, (this._offset += size))
+  }
+}
+
+class Source extends Readable {
+  constructor (self, header, offset) {
+    super()
+
+    this.header = header
+    this.offset = offset
+
+    this._parent = self
+  }
+
+  _read (cb) {
+    if (this.header.size === 0) {
+      this.push(null)
+    }
+    if (this._parent._stream === this) {
+      this._parent._update()
+    }
+    cb(null)
+  }
+
+  _predestroy () {
+    this._parent.destroy(getStreamError(this))
+  }
+
+  _detach () {
+    if (this._parent._stream === this) {
+      this._parent._stream = null
+      this._parent._missing = overflow(this.header.size)
+      this._parent._update()
+    }
+  }
+
+  _destroy (cb) {
+    this._detach()
+    cb(null)
+  }
+}
+
+class Extract extends Writable {
+  constructor (opts) {
+    super(opts)
+
+    if (!opts) opts = {}
+
+    this._buffer = new BufferList()
+    this._offset = 0
+    this._header = null
+    this._stream = null
+    this._missing = 0
+    this._longHeader = false
+    this._callback = noop
+    this._locked = false
+    this._finished = false
+    this._pax = null
+    this._paxGlobal = null
+    this._gnuLongPath = null
+    this._gnuLongLinkPath = null
+    this._filenameEncoding = opts.filenameEncoding || 'utf-8'
+    this._allowUnknownFormat = !!opts.allowUnknownFormat
+    this._unlockBound = this._unlock.bind(this)
+  }
+
+  _unlock (err) {
+    this._locked = false
+
+    if (err) {
+      this.destroy(err)
+      this._continueWrite(err)
+      return
+    }
+
+    this._update()
+  }
+
+  _consumeHeader () {
+    if (this._locked) return false
+
+    this._offset = this._buffer.shifted
+
+    try {
+      this._header = headers.decode(this._buffer.shift(512), this._filenameEncoding, this._allowUnknownFormat)
+    } catch (err) {
+      this._continueWrite(err)
+      return false
+    }
+
+    if (!this._header) return true
+
+    this._header.byteOffset = this._buffer.shifted
+
+    switch (this._header.type) {
+      case 'gnu-long-path':
+      case 'gnu-long-link-path':
+      case 'pax-global-header':
+      case 'pax-header':
+        this._longHeader = true
+        this._missing = this._header.size
+        if (this._missing > MAX_HEADER_SIZE) {
+          this._continueWrite(new Error('Header exceeds max size'))
+          return false
+        }
+        return true
+    }
+
+    this._locked = true
+    this._applyLongHeaders()
+
+    if (!(this._header.size >= 0)) {
+      this._continueWrite(new Error('Invalid header'))
+      return false
+    }
+
+    if (this._header.size === 0 || this._header.type === 'directory') {
+      this.emit('entry', this._header, this._createStream(), this._unlockBound)
+      return true
+    }
+
+    this._stream = this._createStream()
+    this._missing = this._header.size
+
+    this.emit('entry', this._header, this._stream, this._unlockBound)
+    return true
+  }
+
+  _applyLongHeaders () {
+    if (this._gnuLongPath) {
+      this._header.name = this._gnuLongPath
+      this._gnuLongPath = null
+    }
+
+    if (this._gnuLongLinkPath) {
+      this._header.linkname = this._gnuLongLinkPath
+      this._gnuLongLinkPath = null
+    }
+
+    if (this._pax) {
+      if (this._pax.path) this._header.name = this._pax.path
+      if (this._pax.linkpath) this._header.linkname = this._pax.linkpath
+      if (this._pax.size) this._header.size = parseInt(this._pax.size, 10)
+      this._header.pax = this._pax
+      this._pax = null
+    }
+  }
+
+  _decodeLongHeader (buf) {
+    switch (this._header.type) {
+      case 'gnu-long-path':
+        this._gnuLongPath = headers.decodeLongPath(buf, this._filenameEncoding)
+        break
+      case 'gnu-long-link-path':
+        this._gnuLongLinkPath = headers.decodeLongPath(buf, this._filenameEncoding)
+        break
+      case 'pax-global-header':
+        this._paxGlobal = headers.decodePax(buf)
+        break
+      case 'pax-header':
+        this._pax = this._paxGlobal === null
+          ? headers.decodePax(buf)
+          : Object.assign({}, this._paxGlobal, headers.decodePax(buf))
+        break
+    }
+  }
+
+  _consumeLongHeader () {
+    this._longHeader = false
+    this._missing = overflow(this._header.size)
+
+    const buf = this._buffer.shift(this._header.size)
+
+    try {
+      this._decodeLongHeader(buf)
+    } catch (err) {
+      this._continueWrite(err)
+      return false
+    }
+
+    return true
+  }
+
+  _consumeStream () {
+    const buf = this._buffer.shiftFirst(this._missing)
+    if (buf === null) return false
+
+    this._missing -= buf.byteLength
+    const drained = this._stream.push(buf)
+
+    if (this._missing === 0) {
+      this._stream.push(null)
+      if (drained) this._stream._detach()
+      return drained && this._locked === false
+    }
+
+    return drained
+  }
+
+  _createStream () {
+    return new Source(this, this._header, this._offset)
+  }
+
+  _update () {
+    while (this._buffer.buffered > 0 && !this.destroying) {
+      if (this._missing > 0) {
+        if (this._stream !== null) {
+          if (this._consumeStream() === false) return
+          continue
+        }
+
+        if (this._longHeader === true) {
+          if (this._missing > this._buffer.buffered) break
+          if (this._consumeLongHeader() === false) return false
+          continue
+        }
+
+        const ignore = this._buffer.shiftFirst(this._missing)
+        if (ignore !== null) this._missing -= ignore.byteLength
+        continue
+      }
+
+      if (this._buffer.buffered < 512) break
+      if (this._stream !== null || this._consumeHeader() === false) return
+    }
+
+    this._continueWrite(null)
+  }
+
+  _continueWrite (err) {
+    const cb = this._callback
+    this._callback = noop
+    cb(err)
+  }
+
+  _write (data, cb) {
+    this._callback = cb
+    this._buffer.push(data)
+    this._update()
+  }
+
+  _final (cb) {
+    this._finished = this._missing === 0 && this._buffer.buffered === 0
+    cb(this._finished ? null : new Error('Unexpected end of data'))
+  }
+
+  _predestroy () {
+    this._continueWrite(null)
+  }
+
+  _destroy (cb) {
+    if (this._stream) this._stream.destroy(getStreamError(this))
+    cb(null)
+  }
+
+  [Symbol.asyncIterator] () {
+    let error = null
+
+    let promiseResolve = null
+    let promiseReject = null
+
+    let entryStream = null
+    let entryCallback = null
+
+    const extract = this
+
+    this.on('entry', onentry)
+    this.on('error', (err) => { error = err })
+    this.on('close', onclose)
+
+    return {
+      [Symbol.asyncIterator] () {
+        return this
+      },
+      next () {
+        return new Promise(onnext)
+      },
+      return () {
+        return destroy(null)
+      },
+      throw (err) {
+        return destroy(err)
+      }
+    }
+
+    function consumeCallback (err) {
+      if (!entryCallback) return
+      const cb = entryCallback
+      entryCallback = null
+      cb(err)
+    }
+
+    function onnext (resolve, reject) {
+      if (error) {
+        return reject(error)
+      }
+
+      if (entryStream) {
+        resolve({ value: entryStream, done: false })
+        entryStream = null
+        return
+      }
+
+      promiseResolve = resolve
+      promiseReject = reject
+
+      consumeCallback(null)
+
+      if (extract._finished && promiseResolve) {
+        promiseResolve({ value: undefined, done: true })
+        promiseResolve = promiseReject = null
+      }
+    }
+
+    function onentry (header, stream, callback) {
+      entryCallback = callback
+      stream.on('error', noop) // no way around this due to tick sillyness
+
+      if (promiseResolve) {
+        promiseResolve({ value: stream, done: false })
+        promiseResolve = promiseReject = null
+      } else {
+        entryStream = stream
+      }
+    }
+
+    function onclose () {
+      consumeCallback(error)
+      if (!promiseResolve) return
+      if (error) promiseReject(error)
+      else promiseResolve({ value: undefined, done: true })
+      promiseResolve = promiseReject = null
+    }
+
+    function destroy (err) {
+      extract.destroy(err)
+      consumeCallback(err)
+      return new Promise((resolve, reject) => {
+        if (extract.destroyed) return resolve({ value: undefined, done: true })
+        extract.once('close', function () {
+          if (err) reject(err)
+          else resolve({ value: undefined, done: true })
+        })
+      })
+    }
+  }
+}
+
+module.exports = function extract (opts) {
+  return new Extract(opts)
+}
+
+function noop () {}
+
+function overflow (size) {
+  size &= 511
+  return size && 512 - size
+}
+
+
+/***/ }),
+
+/***/ 5861:
+/***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
+
+const b4a = __nccwpck_require__(9593)
+
+const ZEROS = '0000000000000000000'
+const SEVENS = '7777777777777777777'
+const ZERO_OFFSET = '0'.charCodeAt(0)
+const USTAR_MAGIC = b4a.from([0x75, 0x73, 0x74, 0x61, 0x72, 0x00]) // ustar\x00
+const USTAR_VER = b4a.from([ZERO_OFFSET, ZERO_OFFSET])
+const GNU_MAGIC = b4a.from([0x75, 0x73, 0x74, 0x61, 0x72, 0x20]) // ustar\x20
+const GNU_VER = b4a.from([0x20, 0x00])
+const MASK = 0o7777
+const MAGIC_OFFSET = 257
+const VERSION_OFFSET = 263
+
+exports.decodeLongPath = function decodeLongPath (buf, encoding) {
+  return decodeStr(buf, 0, buf.length, encoding)
+}
+
+exports.encodePax = function encodePax (opts) { // TODO: encode more stuff in pax
+  let result = ''
+  if (opts.name) result += addLength(' path=' + opts.name + '\n')
+  if (opts.linkname) result += addLength(' linkpath=' + opts.linkname + '\n')
+  const pax = opts.pax
+  if (pax) {
+    for (const key in pax) {
+      result += addLength(' ' + key + '=' + pax[key] + '\n')
+    }
+  }
+  return b4a.from(result)
+}
+
+exports.decodePax = function decodePax (buf) {
+  const result = {}
+
+  while (buf.length) {
+    let i = 0
+    while (i < buf.length && buf[i] !== 32) i++
+    const len = parseInt(b4a.toString(buf.subarray(0, i)), 10)
+    if (!len) return result
+
+    const b = b4a.toString(buf.subarray(i + 1, len - 1))
+    const keyIndex = b.indexOf('=')
+    if (keyIndex === -1) return result
+    result[b.slice(0, keyIndex)] = b.slice(keyIndex + 1)
+
+    buf = buf.subarray(len)
+  }
+
+  return result
+}
+
+exports.encode = function encode (opts) {
+  const buf = b4a.alloc(512)
+  let name = opts.name
+  let prefix = ''
+
+  if (opts.typeflag === 5 && name[name.length - 1] !== '/') name += '/'
+  if (b4a.byteLength(name) !== name.length) return null // utf-8
+
+  while (b4a.byteLength(name) > 100) {
+    const i = name.indexOf('/')
+    if (i === -1) return null
+    prefix += prefix ? '/' + name.slice(0, i) : name.slice(0, i)
+    name = name.slice(i + 1)
+  }
+
+  if (b4a.byteLength(name) > 100 || b4a.byteLength(prefix) > 155) return null
+  if (opts.linkname && b4a.byteLength(opts.linkname) > 100) return null
+
+  b4a.write(buf, name)
+  b4a.write(buf, encodeOct(opts.mode & MASK, 6), 100)
+  b4a.write(buf, encodeOct(opts.uid, 6), 108)
+  b4a.write(buf, encodeOct(opts.gid, 6), 116)
+  encodeSize(opts.size, buf, 124)
+  b4a.write(buf, encodeOct((opts.mtime.getTime() / 1000) | 0, 11), 136)
+
+  buf[156] = ZERO_OFFSET + toTypeflag(opts.type)
+
+  if (opts.linkname) b4a.write(buf, opts.linkname, 157)
+
+  b4a.copy(USTAR_MAGIC, buf, MAGIC_OFFSET)
+  b4a.copy(USTAR_VER, buf, VERSION_OFFSET)
+  if (opts.uname) b4a.write(buf, opts.uname, 265)
+  if (opts.gname) b4a.write(buf, opts.gname, 297)
+  b4a.write(buf, encodeOct(opts.devmajor || 0, 6), 329)
+  b4a.write(buf, encodeOct(opts.devminor || 0, 6), 337)
+
+  if (prefix) b4a.write(buf, prefix, 345)
+
+  b4a.write(buf, encodeOct(cksum(buf), 6), 148)
+
+  return buf
+}
+
+exports.decode = function decode (buf, filenameEncoding, allowUnknownFormat) {
+  let typeflag = buf[156] === 0 ? 0 : buf[156] - ZERO_OFFSET
+
+  let name = decodeStr(buf, 0, 100, filenameEncoding)
+  const mode = decodeOct(buf, 100, 8)
+  const uid = decodeOct(buf, 108, 8)
+  const gid = decodeOct(buf, 116, 8)
+  const size = decodeOct(buf, 124, 12)
+  const mtime = decodeOct(buf, 136, 12)
+  const type = toType(typeflag)
+  const linkname = buf[157] === 0 ? null : decodeStr(buf, 157, 100, filenameEncoding)
+  const uname = decodeStr(buf, 265, 32)
+  const gname = decodeStr(buf, 297, 32)
+  const devmajor = decodeOct(buf, 329, 8)
+  const devminor = decodeOct(buf, 337, 8)
+
+  const c = cksum(buf)
+
+  // checksum is still initial value if header was null.
+  if (c === 8 * 32) return null
+
+  // valid checksum
+  if (c !== decodeOct(buf, 148, 8)) throw new Error('Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?')
+
+  if (isUSTAR(buf)) {
+    // ustar (posix) format.
+    // prepend prefix, if present.
+    if (buf[345]) name = decodeStr(buf, 345, 155, filenameEncoding) + '/' + name
+  } else if (isGNU(buf)) {
+    // 'gnu'/'oldgnu' format. Similar to ustar, but has support for incremental and
+    // multi-volume tarballs.
+  } else {
+    if (!allowUnknownFormat) {
+      throw new Error('Invalid tar header: unknown format.')
+    }
+  }
+
+  // to support old tar versions that use trailing / to indicate dirs
+  if (typeflag === 0 && name && name[name.length - 1] === '/') typeflag = 5
+
+  return {
+    name,
+    mode,
+    uid,
+    gid,
+    size,
+    byteOffset: 0,
+    mtime: new Date(1000 * mtime),
+    type,
+    linkname,
+    uname,
+    gname,
+    devmajor,
+    devminor,
+    pax: null
+  }
+}
+
+function isUSTAR (buf) {
+  return b4a.equals(USTAR_MAGIC, buf.subarray(MAGIC_OFFSET, MAGIC_OFFSET + 6))
+}
+
+function isGNU (buf) {
+  return b4a.equals(GNU_MAGIC, buf.subarray(MAGIC_OFFSET, MAGIC_OFFSET + 6)) &&
+    b4a.equals(GNU_VER, buf.subarray(VERSION_OFFSET, VERSION_OFFSET + 2))
+}
+
+function clamp (index, len, defaultValue) {
+  if (typeof index !== 'number') return defaultValue
+  index = ~~index // Coerce to integer.
+  if (index >= len) return len
+  if (index >= 0) return index
+  index += len
+  if (index >= 0) return index
+  return 0
+}
+
+function toType (flag) {
+  switch (flag) {
+    case 0:
+      return 'file'
+    case 1:
+      return 'link'
+    case 2:
+      return 'symlink'
+    case 3:
+      return 'character-device'
+    case 4:
+      return 'block-device'
+    case 5:
+      return 'directory'
+    case 6:
+      return 'fifo'
+    case 7:
+      return 'contiguous-file'
+    case 72:
+      return 'pax-header'
+    case 55:
+      return 'pax-global-header'
+    case 27:
+      return 'gnu-long-link-path'
+    case 28:
+    case 30:
+      return 'gnu-long-path'
+  }
+
+  return null
+}
+
+function toTypeflag (flag) {
+  switch (flag) {
+    case 'file':
+      return 0
+    case 'link':
+      return 1
+    case 'symlink':
+      return 2
+    case 'character-device':
+      return 3
+    case 'block-device':
+      return 4
+    case 'directory':
+      return 5
+    case 'fifo':
+      return 6
+    case 'contiguous-file':
+      return 7
+    case 'pax-header':
+      return 72
+  }
+
+  return 0
+}
+
+function indexOf (block, num, offset, end) {
+  for (; offset < end; offset++) {
+    if (block[offset] === num) return offset
+  }
+  return end
+}
+
+function cksum (block) {
+  let sum = 8 * 32
+  for (let i = 0; i < 148; i++) sum += block[i]
+  for (let j = 156; j < 512; j++) sum += block[j]
+  return sum
+}
+
+function encodeOct (val, n) {
+  val = val.toString(8)
+  if (val.length > n) return SEVENS.slice(0, n) + ' '
+  return ZEROS.slice(0, n - val.length) + val + ' '
+}
+
+function encodeSizeBin (num, buf, off) {
+  buf[off] = 0x80
+  for (let i = 11; i > 0; i--) {
+    buf[off + i] = num & 0xff
+    num = Math.floor(num / 0x100)
+  }
+}
+
+function encodeSize (num, buf, off) {
+  if (num.toString(8).length > 11) {
+    encodeSizeBin(num, buf, off)
+  } else {
+    b4a.write(buf, encodeOct(num, 11), off)
+  }
+}
+
+/* Copied from the node-tar repo and modified to meet
+ * tar-stream coding standard.
+ *
+ * Source: https://github.com/npm/node-tar/blob/51b6627a1f357d2eb433e7378e5f05e83b7aa6cd/lib/header.js#L349
+ */
+function parse256 (buf) {
+  // first byte MUST be either 80 or FF
+  // 80 for positive, FF for 2's comp
+  let positive
+  if (buf[0] === 0x80) positive = true
+  else if (buf[0] === 0xFF) positive = false
+  else return null
+
+  // build up a base-256 tuple from the least sig to the highest
+  const tuple = []
+  let i
+  for (i = buf.length - 1; i > 0; i--) {
+    const byte = buf[i]
+    if (positive) tuple.push(byte)
+    else tuple.push(0xFF - byte)
+  }
+
+  let sum = 0
+  const l = tuple.length
+  for (i = 0; i < l; i++) {
+    sum += tuple[i] * Math.pow(256, i)
+  }
+
+  return positive ? sum : -1 * sum
+}
+
+function decodeOct (val, offset, length) {
+  val = val.subarray(offset, offset + length)
+  offset = 0
+
+  // If prefixed with 0x80 then parse as a base-256 integer
+  if (val[offset] & 0x80) {
+    return parse256(val)
+  } else {
+    // Older versions of tar can prefix with spaces
+    while (offset < val.length && val[offset] === 32) offset++
+    const end = clamp(indexOf(val, 32, offset, val.length), val.length, val.length)
+    while (offset < end && val[offset] === 0) offset++
+    if (end === offset) return 0
+    return parseInt(b4a.toString(val.subarray(offset, end)), 8)
+  }
+}
+
+function decodeStr (val, offset, length, encoding) {
+  return b4a.toString(val.subarray(offset, indexOf(val, 0, offset, offset + length)), encoding)
+}
+
+function addLength (str) {
+  const len = b4a.byteLength(str)
+  let digits = Math.floor(Math.log(len) / Math.log(10)) + 1
+  if (len + digits >= Math.pow(10, digits)) digits++
+
+  return (len + digits) + str
+}
+
+
+/***/ }),
+
+/***/ 5139:
+/***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
+
+/* unused reexport */ __nccwpck_require__(3882)
+exports.pack = __nccwpck_require__(3770)
+
+
+/***/ }),
+
+/***/ 3770:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const { Readable, Writable, getStreamError } = __nccwpck_require__(9156)
+const b4a = __nccwpck_require__(9593)
+
+const constants = __nccwpck_require__(2326)
+const headers = __nccwpck_require__(5861)
+
+const DMODE = 0o755
+const FMODE = 0o644
+
+const END_OF_TAR = b4a.alloc(1024)
+
+class Sink extends Writable {
+  constructor (pack, header, callback) {
+    super({ mapWritable, eagerOpen: true })
+
+    this.written = 0
+    this.header = header
+
+    this._callback = callback
+    this._linkname = null
+    this._isLinkname = header.type === 'symlink' && !header.linkname
+    this._isVoid = header.type !== 'file' && header.type !== 'contiguous-file'
+    this._finished = false
+    this._pack = pack
+    this._openCallback = null
+
+    if (this._pack._stream === null) this._pack._stream = this
+    else this._pack._pending.push(this)
+  }
+
+  _open (cb) {
+    this._openCallback = cb
+    if (this._pack._stream === this) this._continueOpen()
+  }
+
+  _continuePack (err) {
+    if (this._callback === null) return
+
+    const callback = this._callback
+    this._callback = null
+
+    callback(err)
+  }
+
+  _continueOpen () {
+    if (this._pack._stream === null) this._pack._stream = this
+
+    const cb = this._openCallback
+    this._openCallback = null
+    if (cb === null) return
+
+    if (this._pack.destroying) return cb(new Error('pack stream destroyed'))
+    if (this._pack._finalized) return cb(new Error('pack stream is already finalized'))
+
+    this._pack._stream = this
+
+    if (!this._isLinkname) {
+      this._pack._encode(this.header)
+    }
+
+    if (this._isVoid) {
+      this._finish()
+      this._continuePack(null)
+    }
+
+    cb(null)
+  }
+
+  _write (data, cb) {
+    if (this._isLinkname) {
+      this._linkname = this._linkname ? b4a.concat([this._linkname, data]) : data
+      return cb(null)
+    }
+
+    if (this._isVoid) {
+      if (data.byteLength > 0) {
+        return cb(new Error('No body allowed for this entry'))
+      }
+      return cb()
+    }
+
+    this.written += data.byteLength
+    if (this._pack.push(data)) return cb()
+    this._pack._drain = cb
+  }
+
+  _finish () {
+    if (this._finished) return
+    this._finished = true
+
+    if (this._isLinkname) {
+      this.header.linkname = this._linkname ? b4a.toString(this._linkname, 'utf-8') : ''
+      this._pack._encode(this.header)
+    }
+
+    overflow(this._pack, this.header.size)
+
+    this._pack._done(this)
+  }
+
+  _final (cb) {
+    if (this.written !== this.header.size) { // corrupting tar
+      return cb(new Error('Size mismatch'))
+    }
+
+    this._finish()
+    cb(null)
+  }
+
+  _getError () {
+    return getStreamError(this) || new Error('tar entry destroyed')
+  }
+
+  _predestroy () {
+    this._pack.destroy(this._getError())
+  }
+
+  _destroy (cb) {
+    this._pack._done(this)
+
+    this._continuePack(this._finished ? null : this._getError())
+
+    cb()
+  }
+}
+
+class Pack extends Readable {
+  constructor (opts) {
+    super(opts)
+    this._drain = noop
+    this._finalized = false
+    this._finalizing = false
+    this._pending = []
+    this._stream = null
+  }
+
+  entry (header, buffer, callback) {
+    if (this._finalized || this.destroying) throw new Error('already finalized or destroyed')
+
+    if (typeof buffer === 'function') {
+      callback = buffer
+      buffer = null
+    }
+
+    if (!callback) callback = noop
+
+    if (!header.size || header.type === 'symlink') header.size = 0
+    if (!header.type) header.type = modeToType(header.mode)
+    if (!header.mode) header.mode = header.type === 'directory' ? DMODE : FMODE
+    if (!header.uid) header.uid = 0
+    if (!header.gid) header.gid = 0
+    if (!header.mtime) header.mtime = new Date()
+
+    if (typeof buffer === 'string') buffer = b4a.from(buffer)
+
+    const sink = new Sink(this, header, callback)
+
+    if (b4a.isBuffer(buffer)) {
+      header.size = buffer.byteLength
+      sink.write(buffer)
+      sink.end()
+      return sink
+    }
+
+    if (sink._isVoid) {
+      return sink
+    }
+
+    return sink
+  }
+
+  finalize () {
+    if (this._stream || this._pending.length > 0) {
+      this._finalizing = true
+      return
+    }
+
+    if (this._finalized) return
+    this._finalized = true
+
+    this.push(END_OF_TAR)
+    this.push(null)
+  }
+
+  _done (stream) {
+    if (stream !== this._stream) return
+
+    this._stream = null
+
+    if (this._finalizing) this.finalize()
+    if (this._pending.length) this._pending.shift()._continueOpen()
+  }
+
+  _encode (header) {
+    if (!header.pax) {
+      const buf = headers.encode(header)
+      if (buf) {
+        this.push(buf)
+        return
+      }
+    }
+    this._encodePax(header)
+  }
+
+  _encodePax (header) {
+    const paxHeader = headers.encodePax({
+      name: header.name,
+      linkname: header.linkname,
+      pax: header.pax
+    })
+
+    const newHeader = {
+      name: 'PaxHeader',
+      mode: header.mode,
+      uid: header.uid,
+      gid: header.gid,
+      size: paxHeader.byteLength,
+      mtime: header.mtime,
+      type: 'pax-header',
+      linkname: header.linkname && 'PaxHeader',
+      uname: header.uname,
+      gname: header.gname,
+      devmajor: header.devmajor,
+      devminor: header.devminor
+    }
+
+    this.push(headers.encode(newHeader))
+    this.push(paxHeader)
+    overflow(this, paxHeader.byteLength)
+
+    newHeader.size = header.size
+    newHeader.type = header.type
+    this.push(headers.encode(newHeader))
+  }
+
+  _doDrain () {
+    const drain = this._drain
+    this._drain = noop
+    drain()
+  }
+
+  _predestroy () {
+    const err = getStreamError(this)
+
+    if (this._stream) this._stream.destroy(err)
+
+    while (this._pending.length) {
+      const stream = this._pending.shift()
+      stream.destroy(err)
+      stream._continueOpen()
+    }
+
+    this._doDrain()
+  }
+
+  _read (cb) {
+    this._doDrain()
+    cb()
+  }
+}
+
+module.exports = function pack (opts) {
+  return new Pack(opts)
+}
+
+function modeToType (mode) {
+  switch (mode & constants.S_IFMT) {
+    case constants.S_IFBLK: return 'block-device'
+    case constants.S_IFCHR: return 'character-device'
+    case constants.S_IFDIR: return 'directory'
+    case constants.S_IFIFO: return 'fifo'
+    case constants.S_IFLNK: return 'symlink'
+  }
+
+  return 'file'
+}
+
+function noop () {}
+
+function overflow (self, size) {
+  size &= 511
+  if (size) self.push(END_OF_TAR.subarray(0, 512 - size))
+}
+
+function mapWritable (buf) {
+  return b4a.isBuffer(buf) ? buf : b4a.from(buf)
+}
+
+
+/***/ }),
+
+/***/ 3739:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const PassThroughDecoder = __nccwpck_require__(7727)
+const UTF8Decoder = __nccwpck_require__(777)
+
+module.exports = class TextDecoder {
+  constructor(encoding = 'utf8') {
+    this.encoding = normalizeEncoding(encoding)
+
+    switch (this.encoding) {
+      case 'utf8':
+        this.decoder = new UTF8Decoder()
+        break
+      case 'utf16le':
+      case 'base64':
+        throw new Error('Unsupported encoding: ' + this.encoding)
+      default:
+        this.decoder = new PassThroughDecoder(this.encoding)
+    }
+  }
+
+  get remaining() {
+    return this.decoder.remaining
+  }
+
+  push(data) {
+    if (typeof data === 'string') return data
+    return this.decoder.decode(data)
+  }
+
+  // For Node.js compatibility
+  write(data) {
+    return this.push(data)
+  }
+
+  end(data) {
+    let result = ''
+    if (data) result = this.push(data)
+    result += this.decoder.flush()
+    return result
+  }
+}
+
+function normalizeEncoding(encoding) {
+  encoding = encoding.toLowerCase()
+
+  switch (encoding) {
+    case 'utf8':
+    case 'utf-8':
+      return 'utf8'
+    case 'ucs2':
+    case 'ucs-2':
+    case 'utf16le':
+    case 'utf-16le':
+      return 'utf16le'
+    case 'latin1':
+    case 'binary':
+      return 'latin1'
+    case 'base64':
+    case 'ascii':
+    case 'hex':
+      return encoding
+    default:
+      throw new Error('Unknown encoding: ' + encoding)
+  }
+}
+
+
+/***/ }),
+
+/***/ 7727:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const b4a = __nccwpck_require__(9593)
+
+module.exports = class PassThroughDecoder {
+  constructor(encoding) {
+    this.encoding = encoding
+  }
+
+  get remaining() {
+    return 0
+  }
+
+  decode(data) {
+    return b4a.toString(data, this.encoding)
+  }
+
+  flush() {
+    return ''
+  }
+}
+
+
+/***/ }),
+
+/***/ 777:
+/***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
+
+const b4a = __nccwpck_require__(9593)
+
+/**
+ * https://encoding.spec.whatwg.org/#utf-8-decoder
+ */
+module.exports = class UTF8Decoder {
+  constructor() {
+    this._reset()
+  }
+
+  get remaining() {
+    return this.bytesSeen
+  }
+
+  decode(data) {
+    if (data.byteLength === 0) return ''
+
+    if (this.bytesNeeded === 0 && trailingIncomplete(data, 0) === 0) {
+      this.bytesSeen = trailingBytesSeen(data)
+      return b4a.toString(data, 'utf8')
+    }
+
+    let result = ''
+    let start = 0
+
+    if (this.bytesNeeded > 0) {
+      while (start < data.byteLength) {
+        const byte = data[start]
+
+        if (byte < this.lowerBoundary || byte > this.upperBoundary) {
+          result += '\ufffd'
+          this._reset()
+          break
+        }
+
+        this.lowerBoundary = 0x80
+        this.upperBoundary = 0xbf
+        this.codePoint = (this.codePoint << 6) | (byte & 0x3f)
+        this.bytesSeen++
+        start++
+
+        if (this.bytesSeen === this.bytesNeeded) {
+          result += String.fromCodePoint(this.codePoint)
+          this._reset()
+          break
+        }
+      }
+
+      if (this.bytesNeeded > 0) return result
+    }
+
+    const trailing = trailingIncomplete(data, start)
+    const end = data.byteLength - trailing
+
+    if (end > start) result += b4a.toString(data, 'utf8', start, end)
+
+    for (let i = end; i < data.byteLength; i++) {
+      const byte = data[i]
+
+      if (this.bytesNeeded === 0) {
+        if (byte <= 0x7f) {
+          this.bytesSeen = 0
+          result += String.fromCharCode(byte)
+        } else if (byte >= 0xc2 && byte <= 0xdf) {
+          this.bytesNeeded = 2
+          this.bytesSeen = 1
+          this.codePoint = byte & 0x1f
+        } else if (byte >= 0xe0 && byte <= 0xef) {
+          if (byte === 0xe0) this.lowerBoundary = 0xa0
+          else if (byte === 0xed) this.upperBoundary = 0x9f
+          this.bytesNeeded = 3
+          this.bytesSeen = 1
+          this.codePoint = byte & 0xf
+        } else if (byte >= 0xf0 && byte <= 0xf4) {
+          if (byte === 0xf0) this.lowerBoundary = 0x90
+          else if (byte === 0xf4) this.upperBoundary = 0x8f
+          this.bytesNeeded = 4
+          this.bytesSeen = 1
+          this.codePoint = byte & 0x7
+        } else {
+          this.bytesSeen = 1
+          result += '\ufffd'
+        }
+
+        continue
+      }
+
+      if (byte < this.lowerBoundary || byte > this.upperBoundary) {
+        result += '\ufffd'
+        i--
+        this._reset()
+
+        continue
+      }
+
+      this.lowerBoundary = 0x80
+      this.upperBoundary = 0xbf
+
+      this.codePoint = (this.codePoint << 6) | (byte & 0x3f)
+      this.bytesSeen++
+
+      if (this.bytesSeen === this.bytesNeeded) {
+        result += String.fromCodePoint(this.codePoint)
+        this._reset()
+      }
+    }
+
+    return result
+  }
+
+  flush() {
+    const result = this.bytesNeeded > 0 ? '\ufffd' : ''
+    this._reset()
+    return result
+  }
+
+  _reset() {
+    this.codePoint = 0
+    this.bytesNeeded = 0
+    this.bytesSeen = 0
+    this.lowerBoundary = 0x80
+    this.upperBoundary = 0xbf
+  }
+}
+
+function trailingIncomplete(data, start) {
+  const len = data.byteLength
+  if (len <= start) return 0
+
+  const limit = Math.max(start, len - 4)
+
+  let i = len - 1
+  while (i > limit && (data[i] & 0xc0) === 0x80) i--
+
+  if (i < start) return 0
+
+  const byte = data[i]
+
+  let needed
+  if (byte <= 0x7f) return 0
+  if (byte >= 0xc2 && byte <= 0xdf) needed = 2
+  else if (byte >= 0xe0 && byte <= 0xef) needed = 3
+  else if (byte >= 0xf0 && byte <= 0xf4) needed = 4
+  else return 0
+
+  const available = len - i
+  return available < needed ? available : 0
+}
+
+function trailingBytesSeen(data) {
+  const len = data.byteLength
+  if (len === 0) return 0
+
+  const last = data[len - 1]
+
+  if (last <= 0x7f) return 0
+  if ((last & 0xc0) !== 0x80) return 1
+
+  const limit = Math.max(0, len - 4)
+
+  let i = len - 2
+  while (i >= limit && (data[i] & 0xc0) === 0x80) i--
+
+  if (i < 0) return 1
+
+  const first = data[i]
+
+  let needed
+  if (first >= 0xc2 && first <= 0xdf) needed = 2
+  else if (first >= 0xe0 && first <= 0xef) needed = 3
+  else if (first >= 0xf0 && first <= 0xf4) needed = 4
+  else return 1
+
+  if (len - i !== needed) return 1
+
+  if (needed >= 3) {
+    const second = data[i + 1]
+    if (first === 0xe0 && second < 0xa0) return 1
+    if (first === 0xed && second > 0x9f) return 1
+    if (first === 0xf0 && second < 0x90) return 1
+    if (first === 0xf4 && second > 0x8f) return 1
+  }
+
+  return 0
+}
 
 
 /***/ }),
@@ -54974,14 +58025,14 @@ var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arg
  */
 function exec_exec(commandLine, args, options) {
     return exec_awaiter(this, void 0, void 0, function* () {
-        const commandArgs = tr.argStringToArray(commandLine);
+        const commandArgs = argStringToArray(commandLine);
         if (commandArgs.length === 0) {
             throw new Error(`Parameter 'commandLine' cannot be null or empty.`);
         }
         // Path to tool to execute should be first arg
         const toolPath = commandArgs[0];
         args = commandArgs.slice(1).concat(args || []);
-        const runner = new tr.ToolRunner(toolPath, args, options);
+        const runner = new ToolRunner(toolPath, args, options);
         return runner.exec();
     });
 }
@@ -55001,8 +58052,8 @@ function getExecOutput(commandLine, args, options) {
         let stdout = '';
         let stderr = '';
         //Using string decoder covers the case where a mult-byte character is split
-        const stdoutDecoder = new StringDecoder('utf8');
-        const stderrDecoder = new StringDecoder('utf8');
+        const stdoutDecoder = new external_string_decoder_.StringDecoder('utf8');
+        const stderrDecoder = new external_string_decoder_.StringDecoder('utf8');
         const originalStdoutListener = (_a = options === null || options === void 0 ? void 0 : options.listeners) === null || _a === void 0 ? void 0 : _a.stdout;
         const originalStdErrListener = (_b = options === null || options === void 0 ? void 0 : options.listeners) === null || _b === void 0 ? void 0 : _b.stderr;
         const stdErrListener = (data) => {
@@ -63619,11 +66670,403 @@ function code(text) {
 
 
 
+;// CONCATENATED MODULE: ../../packages/aws/src/error.ts
+
+const denied = new Set([
+    'UnauthorizedOperation',
+    'AccessDenied',
+    'AccessDeniedException',
+    'Client.UnauthorizedOperation',
+]);
+const expired = new Set(['ExpiredToken', 'ExpiredTokenException', 'RequestExpired']);
+const unknownKey = new Set([
+    'AuthFailure',
+    'InvalidClientTokenId',
+    'UnrecognizedClientException',
+    'SignatureDoesNotMatch',
+    'InvalidSignatureException',
+    'InvalidAccessKeyId',
+]);
+const throttled = new Set([
+    'Throttling',
+    'ThrottlingException',
+    'ThrottledException',
+    'RequestLimitExceeded',
+    'RequestThrottled',
+    'RequestThrottledException',
+    'TooManyRequestsException',
+    'EC2ThrottledException',
+    'SlowDown',
+]);
+/** The wire's error code; the SDK gives it as `name` for errors it does not model, with `Exception` added for some it does. */
+function awsErrorCode(error) {
+    if (!(error instanceof Error))
+        return '';
+    const code = error.Code;
+    return typeof code === 'string' ? code : error.name;
+}
+/** Whether AWS refused for want of a permission. */
+function error_isDenied(error) {
+    return denied.has(awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
+}
+/** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
+function error_readRefusal(message) {
+    return {
+        principal: /User: (\S+)/.exec(message)?.[1],
+        action: /perform: ([\w-]+:\w+)/.exec(message)?.[1],
+        resource: /on resource: (\S+?)\.?(?:\s|$)/.exec(message)?.[1],
+    };
+}
+/**
+ * What a failed AWS call means for the user. A refusal names the missing IAM action and the resource,
+ * from AWS's own words where it gives them (it does not always), else from what we asked for.
+ */
+function explainAwsError(error, call) {
+    if (error instanceof error_UserError)
+        return error;
+    const code = awsErrorCode(error);
+    const said = error_messageOf(error).replace(/\s*Encoded authorization failure message:.*$/s, '');
+    const make = (message, next) => new error_UserError(message, { next, cause: error });
+    if (call.action === 'sts:AssumeRoleWithWebIdentity') {
+        const subject = call.subject ? ` this job's subject is ${call.subject}` : '';
+        if (denied.has(code))
+            return make(`AWS refused the role ${call.resource}:${subject || ` ${said}`}`, `let the role's trust policy accept exactly this subject, audience sts.amazonaws.com, from the provider token.actions.githubusercontent.com`);
+        if (/^(InvalidIdentityToken|IDPRejectedClaim|InvalidIdentityTokenException|IDPRejectedClaimException)/.test(code))
+            return make(`AWS does not accept GitHub's token for ${call.resource}: ${said}`, 'add the identity provider token.actions.githubusercontent.com with the audience sts.amazonaws.com to the account (IAM → Identity providers)');
+    }
+    if (error_isDenied(error)) {
+        const { principal, action = call.action, resource = call.resource } = error_readRefusal(said);
+        return make(`not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`, `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`);
+    }
+    if (expired.has(code))
+        return make(`the AWS credentials have expired (${call.action} on ${call.resource})`, 'use role-to-assume, which renews them; a session that another step made usually lasts an hour');
+    if (unknownKey.has(code))
+        return make(`AWS does not accept these credentials (${call.action}): ${said}`, 'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key');
+    if (throttled.has(code) || /Rate exceeded/i.test(said))
+        return make(`AWS throttles ${call.action} in this account and region, also after several tries: ${said}`, 'run the job again; the limit is shared by everything that calls this API in the account and region');
+    if (code === 'CredentialsProviderError' || /Could not load credentials|Credential is missing/i.test(said))
+        return make('no AWS credentials were found', 'set role-to-assume (and permissions: id-token: write), or run aws-actions/configure-aws-credentials in an earlier step, or give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in env');
+    const network = networkCause(error);
+    if (network)
+        return make(`AWS could not be reached for ${call.action}: ${network}`, 'check the region, AWS_ENDPOINT_URL* and the proxy variables of this runner');
+    return make(`${call.action} on ${call.resource} failed: ${code && !said.includes(code) ? `${code}: ` : ''}${said}`);
+}
+function networkCause(error) {
+    for (let at = error; at instanceof Error; at = at.cause) {
+        const code = at.code;
+        if (at.name === 'TimeoutError')
+            return at.message;
+        if (typeof code === 'string' &&
+            /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EPIPE|CERT_|DEPTH_ZERO|UNABLE_TO|ERR_TLS)/.test(code))
+            return error_messageOf(at);
+    }
+    return undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/aws/src/call.ts
+
+
+/** An AWS call that failed, in words that name the IAM action and the resource. */
+class call_AwsCallError extends error_UserError {
+    name = 'AwsCallError';
+    kind;
+    /** The service's own code, such as `TargetGroupNotFound`. */
+    code;
+    constructor(kind, code, message, options = {}) {
+        super(message, options);
+        this.kind = kind;
+        this.code = code;
+    }
+}
+/** Milliseconds after which one call, the SDK's own retries included, is given up: its answer is lost. */
+const longestCall = 15_000;
+/**
+ * Sends one call with a time limit and says in words what went wrong. `action` is the IAM action, `resource` what
+ * it was about. The SDK retries throttling and server errors by itself; what comes out here is its last word.
+ */
+async function call_callAws(action, resource, send, { signal, limit = longestCall } = {}) {
+    const timeout = AbortSignal.timeout(limit);
+    try {
+        return await send(signal ? AbortSignal.any([signal, timeout]) : timeout);
+    }
+    catch (error) {
+        if (signal?.aborted)
+            throw signal.reason;
+        if (timeout.aborted)
+            throw new call_AwsCallError('unsure', 'Timeout', `${action} on ${resource} had no answer within ${limit / 1000} s`, {
+                cause: error,
+            });
+        throw callError(error, action, resource);
+    }
+}
+/** An error of the SDK with its kind: whether a look at AWS must tell what became of the call. */
+function callError(error, action, resource) {
+    const { message, next, details } = explainAwsError(error, { action, resource });
+    return new call_AwsCallError(kindOf(error), awsErrorCode(error), message, { next, details, cause: error });
+}
+const withoutValidCredentials = new Set([
+    'ExpiredToken',
+    'ExpiredTokenException',
+    'RequestExpired',
+    'AuthFailure',
+    'InvalidClientTokenId',
+    'UnrecognizedClientException',
+    'SignatureDoesNotMatch',
+    'InvalidSignatureException',
+    'CredentialsProviderError',
+]);
+function kindOf(error) {
+    const code = awsErrorCode(error);
+    // A UserError comes from taking the role: no call was made, and none will succeed.
+    if (error_isDenied(error) || withoutValidCredentials.has(code) || error instanceof error_UserError)
+        return 'denied';
+    if (/throttl|RequestLimitExceeded|TooManyRequests|SlowDown/i.test(code))
+        return 'unsure';
+    const status = error.$metadata?.httpStatusCode;
+    return status !== undefined && status >= 400 && status < 500 ? 'refused' : 'unsure';
+}
+
+;// CONCATENATED MODULE: ../../packages/aws/src/target-group.ts
+/** `name` of an ARN `arn:…:targetgroup/name/id`; the ARN itself where it is not of that form. */
+function targetGroupName(arn) {
+    return /:targetgroup\/([^/]+)\/[0-9a-f]+$/.exec(arn)?.[1] ?? arn;
+}
+/**
+ * Attributes as AWS gives them, keys and values as text, into what a roll needs. Missing keys take the ELBv2
+ * defaults (delay 300 s, everything else off; healthy targets needed: 1 for both thresholds).
+ */
+function readAttributes(attributes) {
+    const get = (key) => attributes.get(key) ?? '';
+    const seconds = (key, otherwise) => (/^\d+$/.test(get(key)) ? Number(get(key)) : otherwise) * 1000;
+    const threshold = (key) => {
+        const count = get(`${key}.minimum_healthy_targets.count`) || '1';
+        const percent = get(`${key}.minimum_healthy_targets.percentage`) || 'off';
+        return {
+            ...(/^\d+$/.test(count) && { count: Number(count) }),
+            ...(/^\d+$/.test(percent) && { percent: Number(percent) }),
+        };
+    };
+    const type = get('stickiness.type') || 'lb_cookie';
+    return {
+        deregistrationDelay: seconds('deregistration_delay.timeout_seconds', 300),
+        slowStart: seconds('slow_start.duration_seconds', 0),
+        ...(get('stickiness.enabled') === 'true' && {
+            stickiness: { type, duration: seconds(`stickiness.${type}.duration_seconds`, 86_400) },
+        }),
+        unhealthyRouting: threshold('target_group_health.unhealthy_state_routing'),
+        dnsFailover: threshold('target_group_health.dns_failover'),
+    };
+}
+
+;// CONCATENATED MODULE: ../../packages/aws/src/load-balancing.ts
+
+
+/**
+ * Target groups over the ELBv2 API. `signal` ends calls under way; `close` lets go of the connections. The SDK is
+ * loaded here, late: it costs more start-up time than all the rest, and a run refused for its inputs needs none.
+ */
+async function openTargetGroups(config, { signal } = {}) {
+    const { DeregisterTargetsCommand, DescribeLoadBalancerAttributesCommand, DescribeTargetGroupAttributesCommand, DescribeTargetGroupsCommand, DescribeTargetHealthCommand, ElasticLoadBalancingV2Client, RegisterTargetsCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(518)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 3518, 19));
+    const client = new ElasticLoadBalancingV2Client(config);
+    const idleTimeout = async (arn) => {
+        try {
+            const { Attributes = [] } = await call_callAws('elasticloadbalancing:DescribeLoadBalancerAttributes', arn, (abortSignal) => client.send(new DescribeLoadBalancerAttributesCommand({ LoadBalancerArn: arn }), { abortSignal }), { signal });
+            const seconds = Number(Attributes.find(({ Key }) => Key === 'idle_timeout.timeout_seconds')?.Value);
+            return Number.isFinite(seconds) && seconds > 0 ? { arn, idleTimeout: seconds * 1000 } : { arn };
+        }
+        catch (error) {
+            // It only serves a warning of the plan, and older policies do not grant it.
+            if (error instanceof call_AwsCallError)
+                return { arn };
+            throw error;
+        }
+    };
+    const api = {
+        async describe(arn) {
+            const [{ TargetGroups: [group] = [] }, { Attributes = [] }] = await Promise.all([
+                call_callAws('elasticloadbalancing:DescribeTargetGroups', arn, (abortSignal) => client.send(new DescribeTargetGroupsCommand({ TargetGroupArns: [arn] }), { abortSignal }), { signal }),
+                call_callAws('elasticloadbalancing:DescribeTargetGroupAttributes', arn, (abortSignal) => client.send(new DescribeTargetGroupAttributesCommand({ TargetGroupArn: arn }), { abortSignal }), { signal }),
+            ]);
+            if (!group)
+                throw new call_AwsCallError('refused', 'TargetGroupNotFound', `there is no target group ${arn} in this region`);
+            const described = {
+                arn,
+                name: group.TargetGroupName ?? arn,
+                targetType: group.TargetType ?? 'instance',
+                protocol: group.Protocol ?? '',
+                port: group.Port ?? 0,
+                loadBalancers: await Promise.all((group.LoadBalancerArns ?? []).map(idleTimeout)),
+                healthCheck: {
+                    path: group.HealthCheckPath ?? '/',
+                    port: group.HealthCheckPort ?? 'traffic-port',
+                    interval: (group.HealthCheckIntervalSeconds ?? 30) * 1000,
+                    timeout: (group.HealthCheckTimeoutSeconds ?? 6) * 1000,
+                    healthyThreshold: group.HealthyThresholdCount ?? 5,
+                    unhealthyThreshold: group.UnhealthyThresholdCount ?? 2,
+                    matcher: group.Matcher?.HttpCode ?? '200',
+                },
+                ...readAttributes(new Map(Attributes.map(({ Key = '', Value = '' }) => [Key, Value]))),
+            };
+            return described;
+        },
+        async health(arn) {
+            const { TargetHealthDescriptions = [] } = await call_callAws('elasticloadbalancing:DescribeTargetHealth', arn, (abortSignal) => client.send(new DescribeTargetHealthCommand({ TargetGroupArn: arn }), { abortSignal }), { signal });
+            return TargetHealthDescriptions.map(({ Target, TargetHealth: health, AdministrativeOverride: override }) => ({
+                id: Target?.Id ?? '',
+                port: Target?.Port ?? 0,
+                state: (health?.State ?? 'unavailable'),
+                reason: health?.Reason ?? '',
+                description: health?.Description ?? '',
+                shifted: override?.State?.startsWith('zonal_shift_active') ?? false,
+            }));
+        },
+        async register(arn, targets) {
+            await call_callAws('elasticloadbalancing:RegisterTargets', arn, (abortSignal) => client.send(new RegisterTargetsCommand({
+                TargetGroupArn: arn,
+                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
+            }), { abortSignal }), { signal });
+        },
+        async deregister(arn, targets) {
+            await call_callAws('elasticloadbalancing:DeregisterTargets', arn, (abortSignal) => client.send(new DeregisterTargetsCommand({
+                TargetGroupArn: arn,
+                // Always with the port: without it a place registered under a port of its own stays, silently.
+                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
+            }), { abortSignal }), { signal });
+        },
+        async missingPermissions({ arn, port, targetType }) {
+            const nobody = [{ id: targetType === 'ip' ? noAddress : noInstance, port }];
+            const refusals = [];
+            for (const call of [api.deregister, api.register]) {
+                try {
+                    await call(arn, nobody);
+                    // Registering it cannot succeed; should it ever, nothing of it may stay.
+                    if (call === api.register)
+                        await api.deregister(arn, nobody);
+                }
+                catch (error) {
+                    if (!(error instanceof call_AwsCallError))
+                        throw error;
+                    if (error.kind === 'denied')
+                        refusals.push(error);
+                }
+            }
+            return refusals;
+        },
+        close: () => client.destroy(),
+    };
+    return api;
+}
+/**
+ * An instance id that no instance has. ELBv2 has no dry run, but IAM judges a call before the service looks at its
+ * targets: whoever may register gets InvalidTarget for it, and deregistering what is not there does nothing.
+ */
+const noInstance = 'i-00000000000000000';
+/** Of TEST-NET-1 (RFC 5737): ELBv2 takes private addresses only. */
+const noAddress = '192.0.2.1';
+
+;// CONCATENATED MODULE: ../../packages/aws/src/scaling-group.ts
+/** Statuses of an instance refresh that may still replace or end members (API reference, InstanceRefresh). */
+const refreshing = new Set(['Pending', 'InProgress', 'Cancelling', 'RollbackInProgress', 'Baking']);
+
+;// CONCATENATED MODULE: ../../packages/aws/src/auto-scaling.ts
+
+
+
+/** Members that one call moves at most (API model; the guide's 20 is refused). */
+const atOnce = 19;
+/** Groups that one page names at most. */
+const pageSize = 50;
+/**
+ * Auto Scaling groups over the Auto Scaling API. `signal` ends calls under way. The SDK is loaded here, late: most
+ * fleets have no such group.
+ */
+async function openScalingGroups(config, { signal } = {}) {
+    const { AutoScalingClient, DescribeAutoScalingGroupsCommand, DescribeInstanceRefreshesCommand, EnterStandbyCommand, ExitStandbyCommand, UpdateAutoScalingGroupCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(457)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 9457, 19));
+    const client = new AutoScalingClient(config);
+    const call = (action, name, send) => call_callAws(`autoscaling:${action}`, name, send, { signal });
+    const update = (name, sizes) => call('UpdateAutoScalingGroup', name, (abortSignal) => client.send(new UpdateAutoScalingGroupCommand({ AutoScalingGroupName: name, ...sizes }), {
+        abortSignal,
+    }));
+    const api = {
+        async describe(names) {
+            const found = new Map();
+            for (const AutoScalingGroupNames of chunks(names, pageSize)) {
+                const { AutoScalingGroups = [] } = await call('DescribeAutoScalingGroups', AutoScalingGroupNames.join(', '), (abortSignal) => client.send(new DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames }), { abortSignal }));
+                for (const group of AutoScalingGroups) {
+                    const name = group.AutoScalingGroupName ?? '';
+                    found.set(name, {
+                        name,
+                        minSize: group.MinSize ?? 0,
+                        maxSize: group.MaxSize ?? 0,
+                        desired: group.DesiredCapacity ?? 0,
+                        suspended: (group.SuspendedProcesses ?? []).map(({ ProcessName = '' }) => ProcessName),
+                        targetGroups: group.TargetGroupARNs ?? [],
+                        members: (group.Instances ?? []).map((one) => ({
+                            id: one.InstanceId ?? '',
+                            zone: one.AvailabilityZone ?? '',
+                            lifecycle: one.LifecycleState ?? '',
+                        })),
+                    });
+                }
+            }
+            return found;
+        },
+        async refreshUnderWay(name) {
+            const { InstanceRefreshes = [] } = await call('DescribeInstanceRefreshes', name, (abortSignal) => client.send(new DescribeInstanceRefreshesCommand({ AutoScalingGroupName: name, MaxRecords: 10 }), {
+                abortSignal,
+            }));
+            return InstanceRefreshes.find(({ Status = '' }) => refreshing.has(Status))?.Status;
+        },
+        async enterStandby(name, ids) {
+            for (const InstanceIds of chunks(ids, atOnce))
+                await call('EnterStandby', name, (abortSignal) => client.send(new EnterStandbyCommand({
+                    AutoScalingGroupName: name,
+                    InstanceIds,
+                    ShouldDecrementDesiredCapacity: true,
+                }), { abortSignal }));
+        },
+        async exitStandby(name, ids) {
+            for (const InstanceIds of chunks(ids, atOnce))
+                await call('ExitStandby', name, (abortSignal) => client.send(new ExitStandbyCommand({ AutoScalingGroupName: name, InstanceIds }), { abortSignal }));
+        },
+        async setMinSize(name, MinSize) {
+            await update(name, { MinSize });
+        },
+        async missingPermissions(name, { resize }) {
+            const refusals = [];
+            // Auto Scaling has no dry run, but IAM judges a call before the service looks at what is to change.
+            for (const harmless of [
+                () => api.enterStandby(name, [noInstance]),
+                () => api.exitStandby(name, [noInstance]),
+                // An update that names the group alone changes nothing.
+                ...(resize ? [() => update(name, {})] : []),
+            ]) {
+                try {
+                    await harmless();
+                }
+                catch (error) {
+                    if (!(error instanceof call_AwsCallError))
+                        throw error;
+                    if (error.kind === 'denied')
+                        refusals.push(error);
+                }
+            }
+            return refusals;
+        },
+        close: () => client.destroy(),
+    };
+    return api;
+}
+function chunks(all, size) {
+    return Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size));
+}
+
 // EXTERNAL MODULE: external "node:http"
 var external_node_http_ = __nccwpck_require__(7067);
 // EXTERNAL MODULE: external "node:https"
 var external_node_https_ = __nccwpck_require__(4708);
 ;// CONCATENATED MODULE: ../../packages/aws/src/credentials.ts
+
 
 
 
@@ -63764,7 +67207,7 @@ function webIdentityCredentials({ roleToAssume, idToken, sessionName, clock, log
             return credentials;
         }
         catch (error) {
-            throw credentials_explainAwsError(error, {
+            throw explainAwsError(error, {
                 action: 'sts:AssumeRoleWithWebIdentity',
                 resource: roleToAssume,
                 subject: subjectOf(token),
@@ -63783,183 +67226,18 @@ function subjectOf(token) {
         return undefined;
     }
 }
-const denied = new Set([
-    'UnauthorizedOperation',
-    'AccessDenied',
-    'AccessDeniedException',
-    'Client.UnauthorizedOperation',
-]);
-const expired = new Set(['ExpiredToken', 'ExpiredTokenException', 'RequestExpired']);
-const unknownKey = new Set([
-    'AuthFailure',
-    'InvalidClientTokenId',
-    'UnrecognizedClientException',
-    'SignatureDoesNotMatch',
-    'InvalidSignatureException',
-    'InvalidAccessKeyId',
-]);
-const throttled = new Set([
-    'Throttling',
-    'ThrottlingException',
-    'ThrottledException',
-    'RequestLimitExceeded',
-    'RequestThrottled',
-    'RequestThrottledException',
-    'TooManyRequestsException',
-    'EC2ThrottledException',
-    'SlowDown',
-]);
-/** The wire's error code; the SDK gives it as `name` for errors it does not model, with `Exception` added for some it does. */
-function credentials_awsErrorCode(error) {
-    if (!(error instanceof Error))
-        return '';
-    const code = error.Code;
-    return typeof code === 'string' ? code : error.name;
-}
-/** Whether AWS refused for want of a permission. */
-function credentials_isDenied(error) {
-    return denied.has(credentials_awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
-}
-/** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
-function credentials_readRefusal(message) {
-    return {
-        principal: /User: (\S+)/.exec(message)?.[1],
-        action: /perform: ([\w-]+:\w+)/.exec(message)?.[1],
-        resource: /on resource: (\S+?)\.?(?:\s|$)/.exec(message)?.[1],
-    };
-}
-/** A failed AWS call in words, and what kind of failure it is. */
-class credentials_AwsError extends error_UserError {
-    /** `denied`, `credentials` and `missing` do not mend themselves by trying again. */
-    kind;
-    /** AWS's own error code, such as `InvalidGroup.NotFound`. */
-    code;
-    constructor(kind, message, options) {
-        super(message, options);
-        this.kind = kind;
-        this.code = credentials_awsErrorCode(options.cause);
-    }
-}
-/**
- * What a failed AWS call means for the user. A refusal names the missing IAM action and the resource,
- * from AWS's own words where it gives them (it does not always), else from what we asked for.
- */
-function credentials_explainAwsError(error, call) {
-    if (error instanceof error_UserError)
-        return error;
-    const code = credentials_awsErrorCode(error);
-    const said = error_messageOf(error).replace(/\s*Encoded authorization failure message:.*$/s, '');
-    const make = (kind, message, next) => new credentials_AwsError(kind, message, { next, cause: error });
-    if (call.action === 'sts:AssumeRoleWithWebIdentity') {
-        const subject = call.subject ? ` this job's subject is ${call.subject}` : '';
-        if (denied.has(code))
-            return make('denied', `AWS refused the role ${call.resource}:${subject || ` ${said}`}`, `let the role's trust policy accept exactly this subject, audience sts.amazonaws.com, from the provider token.actions.githubusercontent.com`);
-        if (/^(InvalidIdentityToken|IDPRejectedClaim|InvalidIdentityTokenException|IDPRejectedClaimException)/.test(code))
-            return make('credentials', `AWS does not accept GitHub's token for ${call.resource}: ${said}`, 'add the identity provider token.actions.githubusercontent.com with the audience sts.amazonaws.com to the account (IAM → Identity providers)');
-    }
-    if (credentials_isDenied(error)) {
-        const { principal, action = call.action, resource = call.resource } = credentials_readRefusal(said);
-        return make('denied', `not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`, `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`);
-    }
-    if (expired.has(code))
-        return make('credentials', `the AWS credentials have expired (${call.action} on ${call.resource})`, 'use role-to-assume, which renews them; a session that another step made usually lasts an hour');
-    if (unknownKey.has(code))
-        return make('credentials', `AWS does not accept these credentials (${call.action}): ${said}`, 'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key');
-    if (throttled.has(code) || /Rate exceeded/i.test(said))
-        return make('throttled', `AWS throttles ${call.action} in this account and region, also after several tries: ${said}`, 'run the job again; the limit is shared by everything that calls this API in the account and region');
-    if (code === 'CredentialsProviderError' || /Could not load credentials|Credential is missing/i.test(said))
-        return make('credentials', 'no AWS credentials were found', 'set role-to-assume (and permissions: id-token: write), or run aws-actions/configure-aws-credentials in an earlier step, or give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in env');
-    const network = networkCause(error);
-    if (network)
-        return make('network', `AWS could not be reached for ${call.action}: ${network}`, 'check the region, AWS_ENDPOINT_URL* and the proxy variables of this runner');
-    return make('other', `${call.action} on ${call.resource} failed: ${code && !said.includes(code) ? `${code}: ` : ''}${said}`);
-}
-function networkCause(error) {
-    for (let at = error; at instanceof Error; at = at.cause) {
-        const code = at.code;
-        if (at.name === 'TimeoutError')
-            return at.message;
-        if (typeof code === 'string' &&
-            /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EPIPE|CERT_|DEPTH_ZERO|UNABLE_TO|ERR_TLS)/.test(code))
-            return error_messageOf(at);
-    }
-    return undefined;
-}
-
-;// CONCATENATED MODULE: ../../packages/aws/src/call.ts
-
-
-/** An AWS call that failed, in words that name the IAM action and the resource. */
-class AwsCallError extends error_UserError {
-    name = 'AwsCallError';
-    kind;
-    /** The service's own code, such as `TargetGroupNotFound`. */
-    code;
-    constructor(kind, code, message, options = {}) {
-        super(message, options);
-        this.kind = kind;
-        this.code = code;
-    }
-}
-/** Milliseconds after which one call, the SDK's own retries included, is given up: its answer is lost. */
-const longestCall = 15_000;
-/**
- * Sends one call with a time limit and says in words what went wrong. `action` is the IAM action, `resource` what
- * it was about. The SDK retries throttling and server errors by itself; what comes out here is its last word.
- */
-async function callAws(action, resource, send, { signal, limit = longestCall } = {}) {
-    const timeout = AbortSignal.timeout(limit);
-    try {
-        return await send(signal ? AbortSignal.any([signal, timeout]) : timeout);
-    }
-    catch (error) {
-        if (signal?.aborted)
-            throw signal.reason;
-        if (timeout.aborted)
-            throw new AwsCallError('unsure', 'Timeout', `${action} on ${resource} had no answer within ${limit / 1000} s`, {
-                cause: error,
-            });
-        throw callError(error, action, resource);
-    }
-}
-/** An error of the SDK with its kind: whether a look at AWS must tell what became of the call. */
-function callError(error, action, resource) {
-    const { message, next, details } = credentials_explainAwsError(error, { action, resource });
-    return new AwsCallError(kindOf(error), credentials_awsErrorCode(error), message, { next, details, cause: error });
-}
-const withoutValidCredentials = new Set([
-    'ExpiredToken',
-    'ExpiredTokenException',
-    'RequestExpired',
-    'AuthFailure',
-    'InvalidClientTokenId',
-    'UnrecognizedClientException',
-    'SignatureDoesNotMatch',
-    'InvalidSignatureException',
-    'CredentialsProviderError',
-]);
-function kindOf(error) {
-    const code = credentials_awsErrorCode(error);
-    // A UserError comes from taking the role: no call was made, and none will succeed.
-    if (credentials_isDenied(error) || withoutValidCredentials.has(code) || error instanceof error_UserError)
-        return 'denied';
-    if (/throttl|RequestLimitExceeded|TooManyRequests|SlowDown/i.test(code))
-        return 'unsure';
-    const status = error.$metadata?.httpStatusCode;
-    return status !== undefined && status >= 400 && status < 500 ? 'refused' : 'unsure';
-}
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/instances.ts
 
 /** Instances by their ids, over the EC2 API. The SDK is loaded here, late, as for security groups. */
 async function openInstances(config, { signal } = {}) {
-    const { DescribeInstancesCommand, EC2Client } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
+    const { DescribeInstancesCommand, EC2Client, GetConsoleOutputCommand } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
     const client = new EC2Client(config);
     return {
         async describe(ids) {
             if (ids.length === 0)
                 return new Map();
-            const { Reservations = [] } = await callAws('ec2:DescribeInstances', ids.join(', '), (abortSignal) => client.send(new DescribeInstancesCommand({ InstanceIds: [...ids] }), { abortSignal }), { signal });
+            const { Reservations = [] } = await call_callAws('ec2:DescribeInstances', ids.join(', '), (abortSignal) => client.send(new DescribeInstancesCommand({ InstanceIds: [...ids] }), { abortSignal }), { signal });
             const found = Reservations.flatMap(({ Instances = [] }) => Instances).map((one) => ({
                 id: one.InstanceId ?? '',
                 state: one.State?.Name ?? '',
@@ -63972,179 +67250,65 @@ async function openInstances(config, { signal } = {}) {
             }));
             return new Map(found.map((one) => [one.id, one]));
         },
-        close: () => client.destroy(),
-    };
-}
-
-;// CONCATENATED MODULE: ../../packages/aws/src/target-group.ts
-/** `name` of an ARN `arn:…:targetgroup/name/id`; the ARN itself where it is not of that form. */
-function targetGroupName(arn) {
-    return /:targetgroup\/([^/]+)\/[0-9a-f]+$/.exec(arn)?.[1] ?? arn;
-}
-/**
- * Attributes as AWS gives them, keys and values as text, into what a roll needs. Missing keys take the ELBv2
- * defaults (delay 300 s, everything else off; healthy targets needed: 1 for both thresholds).
- */
-function readAttributes(attributes) {
-    const get = (key) => attributes.get(key) ?? '';
-    const seconds = (key, otherwise) => (/^\d+$/.test(get(key)) ? Number(get(key)) : otherwise) * 1000;
-    const threshold = (key) => {
-        const count = get(`${key}.minimum_healthy_targets.count`) || '1';
-        const percent = get(`${key}.minimum_healthy_targets.percentage`) || 'off';
-        return {
-            ...(/^\d+$/.test(count) && { count: Number(count) }),
-            ...(/^\d+$/.test(percent) && { percent: Number(percent) }),
-        };
-    };
-    const type = get('stickiness.type') || 'lb_cookie';
-    return {
-        deregistrationDelay: seconds('deregistration_delay.timeout_seconds', 300),
-        slowStart: seconds('slow_start.duration_seconds', 0),
-        ...(get('stickiness.enabled') === 'true' && {
-            stickiness: { type, duration: seconds(`stickiness.${type}.duration_seconds`, 86_400) },
-        }),
-        unhealthyRouting: threshold('target_group_health.unhealthy_state_routing'),
-        dnsFailover: threshold('target_group_health.dns_failover'),
-    };
-}
-
-;// CONCATENATED MODULE: ../../packages/aws/src/load-balancing.ts
-
-
-/**
- * Target groups over the ELBv2 API. `signal` ends calls under way; `close` lets go of the connections. The SDK is
- * loaded here, late: it costs more start-up time than all the rest, and a run refused for its inputs needs none.
- */
-async function openTargetGroups(config, { signal } = {}) {
-    const { DeregisterTargetsCommand, DescribeLoadBalancerAttributesCommand, DescribeTargetGroupAttributesCommand, DescribeTargetGroupsCommand, DescribeTargetHealthCommand, ElasticLoadBalancingV2Client, RegisterTargetsCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(518)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 3518, 19));
-    const client = new ElasticLoadBalancingV2Client(config);
-    const idleTimeout = async (arn) => {
-        try {
-            const { Attributes = [] } = await callAws('elasticloadbalancing:DescribeLoadBalancerAttributes', arn, (abortSignal) => client.send(new DescribeLoadBalancerAttributesCommand({ LoadBalancerArn: arn }), { abortSignal }), { signal });
-            const seconds = Number(Attributes.find(({ Key }) => Key === 'idle_timeout.timeout_seconds')?.Value);
-            return Number.isFinite(seconds) && seconds > 0 ? { arn, idleTimeout: seconds * 1000 } : { arn };
-        }
-        catch (error) {
-            // It only serves a warning of the plan, and older policies do not grant it.
-            if (error instanceof AwsCallError)
-                return { arn };
-            throw error;
-        }
-    };
-    const api = {
-        async describe(arn) {
-            const [{ TargetGroups: [group] = [] }, { Attributes = [] }] = await Promise.all([
-                callAws('elasticloadbalancing:DescribeTargetGroups', arn, (abortSignal) => client.send(new DescribeTargetGroupsCommand({ TargetGroupArns: [arn] }), { abortSignal }), { signal }),
-                callAws('elasticloadbalancing:DescribeTargetGroupAttributes', arn, (abortSignal) => client.send(new DescribeTargetGroupAttributesCommand({ TargetGroupArn: arn }), { abortSignal }), { signal }),
-            ]);
-            if (!group)
-                throw new AwsCallError('refused', 'TargetGroupNotFound', `there is no target group ${arn} in this region`);
-            const described = {
-                arn,
-                name: group.TargetGroupName ?? arn,
-                targetType: group.TargetType ?? 'instance',
-                protocol: group.Protocol ?? '',
-                port: group.Port ?? 0,
-                loadBalancers: await Promise.all((group.LoadBalancerArns ?? []).map(idleTimeout)),
-                healthCheck: {
-                    path: group.HealthCheckPath ?? '/',
-                    port: group.HealthCheckPort ?? 'traffic-port',
-                    interval: (group.HealthCheckIntervalSeconds ?? 30) * 1000,
-                    timeout: (group.HealthCheckTimeoutSeconds ?? 6) * 1000,
-                    healthyThreshold: group.HealthyThresholdCount ?? 5,
-                    unhealthyThreshold: group.UnhealthyThresholdCount ?? 2,
-                    matcher: group.Matcher?.HttpCode ?? '200',
-                },
-                ...readAttributes(new Map(Attributes.map(({ Key = '', Value = '' }) => [Key, Value]))),
-            };
-            return described;
-        },
-        async health(arn) {
-            const { TargetHealthDescriptions = [] } = await callAws('elasticloadbalancing:DescribeTargetHealth', arn, (abortSignal) => client.send(new DescribeTargetHealthCommand({ TargetGroupArn: arn }), { abortSignal }), { signal });
-            return TargetHealthDescriptions.map(({ Target, TargetHealth: health, AdministrativeOverride: override }) => ({
-                id: Target?.Id ?? '',
-                port: Target?.Port ?? 0,
-                state: (health?.State ?? 'unavailable'),
-                reason: health?.Reason ?? '',
-                description: health?.Description ?? '',
-                shifted: override?.State?.startsWith('zonal_shift_active') ?? false,
-            }));
-        },
-        async register(arn, targets) {
-            await callAws('elasticloadbalancing:RegisterTargets', arn, (abortSignal) => client.send(new RegisterTargetsCommand({
-                TargetGroupArn: arn,
-                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
-            }), { abortSignal }), { signal });
-        },
-        async deregister(arn, targets) {
-            await callAws('elasticloadbalancing:DeregisterTargets', arn, (abortSignal) => client.send(new DeregisterTargetsCommand({
-                TargetGroupArn: arn,
-                // Always with the port: without it a place registered under a port of its own stays, silently.
-                Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })),
-            }), { abortSignal }), { signal });
-        },
-        async missingPermissions(arn, port) {
-            const nobody = [{ id: noInstance, port }];
-            const refusals = [];
-            for (const call of [api.deregister, api.register]) {
-                try {
-                    await call(arn, nobody);
-                    // Registering it cannot succeed; should it ever, nothing of it may stay.
-                    if (call === api.register)
-                        await api.deregister(arn, nobody);
-                }
-                catch (error) {
-                    if (!(error instanceof AwsCallError))
-                        throw error;
-                    if (error.kind === 'denied')
-                        refusals.push(error);
-                }
-            }
-            return refusals;
+        async console(id, when) {
+            const { Output = '' } = await call_callAws('ec2:GetConsoleOutput', id, (abortSignal) => client.send(new GetConsoleOutputCommand({ InstanceId: id, Latest: when === 'latest' }), {
+                abortSignal,
+            }), { signal });
+            return Buffer.from(Output, 'base64').toString('utf8');
         },
         close: () => client.destroy(),
     };
-    return api;
 }
-/**
- * An instance id that no instance has. ELBv2 has no dry run, but IAM judges a call before the service looks at its
- * targets: whoever may register gets InvalidTarget for it, and deregistering what is not there does nothing.
- */
-const noInstance = 'i-00000000000000000';
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/security-group.ts
+
+
 
 
 /** EC2 takes only these in a rule's description, and 255 of them. */
 function ruleDescription(text) {
     return text.replace(/[^a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]/g, '-').slice(0, 255);
 }
+/** Milliseconds after which a call is given up, the SDK's own retries included. Leases count on it. */
+const security_group_longestCall = 25_000;
 /**
- * The port over the EC2 API. The SDK is loaded here, late: it costs more start-up time than all the rest.
- * The signal ends calls under way.
+ * The port over the EC2 API. The SDK is loaded by itself from here on, while the caller is busy with other things:
+ * it costs more start-up time than all the rest. The signal ends calls under way.
  */
-async function openSecurityGroups(config, signal) {
-    const ec2 = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
-    const client = new ec2.EC2Client(config);
-    const options = { abortSignal: signal };
-    const permissions = ({ port, cidr }, description) => [
-        {
-            IpProtocol: 'tcp',
-            FromPort: port,
-            ToPort: port,
-            ...(cidr.includes(':')
-                ? { Ipv6Ranges: [{ CidrIpv6: cidr, Description: description }] }
-                : { IpRanges: [{ CidrIp: cidr, Description: description }] }),
-        },
-    ];
-    const tagList = (tags) => Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
-    const authorizeInput = (opening, as, DryRun) => ({
+function openSecurityGroups(config, { clock, signal }) {
+    const service = serviceClock(clock);
+    const loading = Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19)).then((ec2) => {
+        const client = new ec2.EC2Client(config);
+        listenTo(client, service.heard);
+        return { ec2, client };
+    });
+    // Whoever calls first is told.
+    loading.catch(() => { });
+    const call = async (action, resource, send) => {
+        const loaded = await loading;
+        try {
+            return await callAws(`ec2:${action}`, resource, (abortSignal) => send(loaded, { abortSignal }), {
+                signal,
+                limit: security_group_longestCall,
+            });
+        }
+        catch (error) {
+            throw error instanceof AwsCallError ? explainGroupError(error, resource) : error;
+        }
+    };
+    const authorizing = (opening, as, DryRun) => call('AuthorizeSecurityGroupIngress', opening.groupId, ({ ec2, client }, options) => client.send(new ec2.AuthorizeSecurityGroupIngressCommand({
         GroupId: opening.groupId,
         IpPermissions: permissions(opening, ruleDescription(as.description)),
         TagSpecifications: [{ ResourceType: 'security-group-rule', Tags: tagList(as.tags) }],
         DryRun,
-    });
-    const explain = (error, action, resource) => explainGroupError(error, { action: `ec2:${action}`, resource });
+    }), options));
+    const revoking = (groupId, ruleId, DryRun) => call('RevokeSecurityGroupIngress', `${groupId} (${ruleId})`, ({ ec2, client }, options) => client.send(new ec2.RevokeSecurityGroupIngressCommand({
+        GroupId: groupId,
+        SecurityGroupRuleIds: [ruleId],
+        DryRun,
+    }), options));
+    const tagging = (ruleId, tags, DryRun) => call('CreateTags', ruleId, ({ ec2, client }, options) => client.send(new ec2.CreateTagsCommand({ Resources: [ruleId], Tags: tagList(tags), DryRun }), options));
+    const untagging = (ruleId, keys, DryRun) => call('DeleteTags', ruleId, ({ ec2, client }, options) => client.send(new ec2.DeleteTagsCommand({ Resources: [ruleId], Tags: keys.map((Key) => ({ Key })), DryRun }), options));
     return {
         async rules(where) {
             const filter = 'groupId' in where
@@ -64152,77 +67316,93 @@ async function openSecurityGroups(config, signal) {
                 : { Name: `tag:${where.tag[0]}`, Values: [where.tag[1]] };
             const found = [];
             let NextToken;
-            try {
-                do {
-                    const page = await client.send(new ec2.DescribeSecurityGroupRulesCommand({ Filters: [filter], MaxResults: 1000, NextToken }), options);
-                    for (const rule of page.SecurityGroupRules ?? [])
-                        if (!rule.IsEgress)
-                            found.push(readRule(rule));
-                    NextToken = page.NextToken || undefined;
-                } while (NextToken);
-            }
-            catch (error) {
-                throw explain(error, 'DescribeSecurityGroupRules', 'groupId' in where ? where.groupId : '*');
-            }
+            do {
+                const page = await call('DescribeSecurityGroupRules', 'groupId' in where ? where.groupId : '*', ({ ec2, client }, options) => client.send(new ec2.DescribeSecurityGroupRulesCommand({ Filters: [filter], MaxResults: 1000, NextToken }), options));
+                for (const rule of page.SecurityGroupRules ?? [])
+                    if (!rule.IsEgress)
+                        found.push(readRule(rule));
+                NextToken = page.NextToken || undefined;
+            } while (NextToken);
             return found;
         },
         async authorize(opening, as) {
             try {
-                const answer = await client.send(new ec2.AuthorizeSecurityGroupIngressCommand(authorizeInput(opening, as)), options);
-                const rule = answer.SecurityGroupRules?.[0];
-                if (!rule?.SecurityGroupRuleId)
-                    throw new Error('AWS opened the port but did not say which rule that made');
-                return { ...readRule(rule), tags: as.tags };
+                const [rule] = (await authorizing(opening, as)).SecurityGroupRules ?? [];
+                // An answer that does not say which rule was made leaves it to a read, like one that was lost.
+                return rule?.SecurityGroupRuleId ? { ...readRule(rule), tags: as.tags } : 'duplicate';
             }
             catch (error) {
-                if (awsErrorCode(error) === 'InvalidPermission.Duplicate')
+                if (codeOf(error) === 'InvalidPermission.Duplicate')
                     return 'duplicate';
-                throw explain(error, 'AuthorizeSecurityGroupIngress', opening.groupId);
+                throw error;
             }
         },
         async revoke(groupId, ruleId) {
             try {
-                const answer = await client.send(new ec2.RevokeSecurityGroupIngressCommand({ GroupId: groupId, SecurityGroupRuleIds: [ruleId] }), options);
+                const { UnknownIpPermissions = [] } = await revoking(groupId, ruleId);
                 // In a default VPC a rule that is not there is no error; it comes back as unknown.
-                return (answer.UnknownIpPermissions ?? []).length > 0 ? 'gone' : 'revoked';
+                return UnknownIpPermissions.length > 0 ? 'gone' : 'revoked';
             }
             catch (error) {
                 if (isGone(error))
                     return 'gone';
-                throw explain(error, 'RevokeSecurityGroupIngress', `${groupId} (${ruleId})`);
+                throw error;
             }
         },
         async tag(ruleId, tags) {
             try {
-                await client.send(new ec2.CreateTagsCommand({ Resources: [ruleId], Tags: tagList(tags) }), options);
+                await tagging(ruleId, tags);
                 return 'tagged';
             }
             catch (error) {
                 if (isGone(error))
                     return 'gone';
-                if (awsErrorCode(error) === 'TagLimitExceeded')
+                if (codeOf(error) === 'TagLimitExceeded')
                     return 'full';
-                throw explain(error, 'CreateTags', ruleId);
+                throw error;
             }
         },
         async untag(ruleId, keys) {
             try {
-                await client.send(new ec2.DeleteTagsCommand({ Resources: [ruleId], Tags: keys.map((Key) => ({ Key })) }), options);
+                await untagging(ruleId, keys);
             }
             catch (error) {
                 if (!isGone(error))
-                    throw explain(error, 'DeleteTags', ruleId);
+                    throw error;
             }
         },
-        mayAuthorize: (opening, as) => dryRun(() => client.send(new ec2.AuthorizeSecurityGroupIngressCommand(authorizeInput(opening, as, true)), options), 'ec2:AuthorizeSecurityGroupIngress', opening.groupId),
-        mayRevoke: (opening) => dryRun(() => client.send(new ec2.RevokeSecurityGroupIngressCommand({
+        mayAuthorize: (opening, as) => dryRun(() => authorizing(opening, as, true), 'security-group/'),
+        mayRevoke: (opening) => dryRun(() => call('RevokeSecurityGroupIngress', opening.groupId, ({ ec2, client }, options) => client.send(new ec2.RevokeSecurityGroupIngressCommand({
             GroupId: opening.groupId,
             IpPermissions: permissions(opening),
             DryRun: true,
-        }), options), 'ec2:RevokeSecurityGroupIngress', opening.groupId),
-        close: () => client.destroy(),
+        }), options)), 'security-group/'),
+        mayClose: ({ id, groupId }) => Promise.all([
+            () => untagging(id, ['lease'], true),
+            () => tagging(id, { closing: '' }, true),
+            () => revoking(groupId, id, true),
+        ].map((call) => dryRun(call, `security-group-rule/${id}`).catch(() => ({ verdict: 'unclear' })))),
+        now: service.now,
+        close: () => void loading.then(({ client }) => client.destroy(), () => { }),
     };
 }
+/** Tells `heard` the Date of every answer, also of one that is a refusal. */
+function listenTo(client, heard) {
+    client.middlewareStack.add((next) => async (request) => {
+        const result = await next(request);
+        heard(result.response.headers?.date);
+        return result;
+    }, 
+    // Below the deserialiser, which throws what a refusal says.
+    { step: 'deserialize', priority: 'low', name: 'serviceClock' });
+}
+function permissions({ port, cidr }, description) {
+    const source = cidr.includes(':')
+        ? { Ipv6Ranges: [{ CidrIpv6: cidr, Description: description }] }
+        : { IpRanges: [{ CidrIp: cidr, Description: description }] };
+    return [{ IpProtocol: 'tcp', FromPort: port, ToPort: port, ...source }];
+}
+const tagList = (tags) => Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 function readRule(rule) {
     return {
         id: rule.SecurityGroupRuleId ?? '',
@@ -64235,40 +67415,42 @@ function readRule(rule) {
         tags: Object.fromEntries((rule.Tags ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? ''])),
     };
 }
+const codeOf = (error) => (error instanceof AwsCallError ? error.code : '');
 function isGone(error) {
     return [
         'InvalidPermission.NotFound',
         'InvalidSecurityGroupRuleId.NotFound',
-        'InvalidSecurityGroupRuleID.NotFound',
         'InvalidGroup.NotFound',
         'InvalidID',
-    ].includes(awsErrorCode(error));
+    ].includes(codeOf(error));
 }
-/** A dry run that would have succeeded ends in an error, too: DryRunOperation. */
-async function dryRun(call, action, groupId) {
+// These come after the permission was judged; a dry run that would have succeeded ends in an error, too.
+const afterPermission = (/* unused pure expression or super */ null && ([
+    'DryRunOperation',
+    'InvalidPermission.Duplicate',
+    'InvalidPermission.NotFound',
+    'TagLimitExceeded',
+]));
+async function dryRun(call, about) {
     try {
         await call();
         return { verdict: 'allowed' };
     }
     catch (error) {
-        const code = awsErrorCode(error);
-        // The second and third come after the permission was judged.
-        if (['DryRunOperation', 'InvalidPermission.Duplicate', 'InvalidPermission.NotFound'].includes(code))
+        if (afterPermission.includes(codeOf(error)))
             return { verdict: 'allowed' };
-        if (!isDenied(error))
-            throw explainGroupError(error, { action, resource: groupId });
-        return judgeRefusal(error, action, groupId);
+        if (!(error instanceof AwsCallError) || !isDenied(error.cause))
+            throw error;
+        return judgeRefusal(error, about);
     }
 }
 /**
- * A policy can allow the call on the group and, by tag, on rules: a dry run has no rule that carries the
- * tag, so a refusal for `security-group-rule/*` proves nothing. One for the group does.
+ * A policy can allow the call on the group and, by tag, on rules: a dry run has no rule that carries the tag, so a
+ * refusal for `security-group-rule/*` proves nothing. One for the very thing asked about (the end of its ARN) does.
  */
-function judgeRefusal(error, action, groupId) {
-    const { resource } = readRefusal(error instanceof Error ? error.message : '');
-    if (resource?.includes(':security-group/'))
-        return { verdict: 'refused', error: explainAwsError(error, { action, resource: groupId }) };
-    return { verdict: 'unclear' };
+function judgeRefusal(error, about) {
+    const { resource = '' } = readRefusal(messageOf(error.cause));
+    return resource.includes(`:${about}`) ? { verdict: 'refused', error } : { verdict: 'unclear' };
 }
 const groupErrors = {
     'InvalidGroup.NotFound': (group) => ({
@@ -64288,14 +67470,16 @@ const groupErrors = {
         next: 'check security-group-id, cidr and port',
     }),
 };
-function explainGroupError(error, call) {
-    const known = groupErrors[awsErrorCode(error)]?.(call.resource);
+function explainGroupError(error, resource) {
+    const known = groupErrors[error.code]?.(resource);
     if (!known)
-        return explainAwsError(error, call);
-    return new AwsError('missing', `${known.message}: ${messageOf(error)}`, { next: known.next, cause: error });
+        return error;
+    const { kind, code, cause } = error;
+    return new AwsCallError(kind, code, `${known.message}: ${messageOf(cause)}`, { next: known.next, cause });
 }
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/index.ts
+
 
 
 
@@ -64310,7 +67494,7 @@ function explainGroupError(error, call) {
  * Switches a host to a staged release, proves it, or goes back. A failure is an outcome; only a cancel is
  * thrown, and leaves the undoing to the post step.
  */
-async function deployRelease(project, staged, { rollback, log, clock, preDeploy = true, }) {
+async function deployRelease(project, staged, { rollback, log, clock, preDeploy = true, wayBack = async () => 'as-recorded', }) {
     const started = clock.now();
     const previous = project.serving;
     const outcome = (result, rest) => ({
@@ -64361,7 +67545,7 @@ async function deployRelease(project, staged, { rollback, log, clock, preDeploy 
             throw error;
         failure = await explain(project, staged, error);
     }
-    return undo(project, failure, { rollback, log, outcome });
+    return undo(project, failure, { rollback, log, wayBack, outcome });
 }
 /** `docker compose up` says little of why: where a container tells more, that is the reason. */
 async function explain(project, staged, error) {
@@ -64370,7 +67554,7 @@ async function explain(project, staged, error) {
         details: error instanceof UserError ? (error.details ?? '') : error instanceof Error ? (error.stack ?? '') : '',
         next: error instanceof UserError ? (error.next ?? '') : '',
     };
-    if (!own.reason.startsWith('docker compose up'))
+    if (!/^docker compose up on \S+ \(exit code/.test(own.reason))
         return own;
     try {
         const verdict = await project.verify(staged.id, 1);
@@ -64383,7 +67567,7 @@ async function explain(project, staged, error) {
     }
     return own;
 }
-async function undo(project, failure, { rollback, log, outcome, }) {
+async function undo(project, failure, { rollback, log, wayBack, outcome, }) {
     const { reason, details, next } = failure;
     if (!rollback) {
         await project.leaveAsItIs();
@@ -64398,7 +67582,7 @@ async function undo(project, failure, { rollback, log, outcome, }) {
     if (!(await project.needsRollBack()))
         return outcome('failed', { reason, details, next, message: `${reason}. No container was changed.` });
     log.info(`${project.host}: ${reason}; going back`);
-    const back = await project.rollBack(reason);
+    const back = await project.rollBack(reason, { singletons: await wayBack() });
     const away = project.downtime > 0 && back.verified
         ? ` Users were without service for ${formatDuration(project.downtime)}.`
         : '';
@@ -64410,4038 +67594,6 @@ async function undo(project, failure, { rollback, log, outcome, }) {
         downtime: project.downtime,
         message: `${reason}. ${back.message}${away}`,
     });
-}
-
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
-;// CONCATENATED MODULE: external "node:string_decoder"
-const external_node_string_decoder_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:string_decoder");
-// EXTERNAL MODULE: ../../node_modules/.pnpm/ssh2@1.17.0_patch_hash=65de1fc59407ec562b1ceb801a04443f165412f8741c32c67bb7fbfefa996d54/node_modules/ssh2/lib/index.js
-var lib = __nccwpck_require__(2840);
-var lib_default = /*#__PURE__*/__nccwpck_require__.n(lib);
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-;// CONCATENATED MODULE: ../../packages/ssh/src/host-trust.ts
-
-
-const keyTypes = [
-    'ssh-ed25519',
-    'ecdsa-sha2-nistp256',
-    'ecdsa-sha2-nistp384',
-    'ecdsa-sha2-nistp521',
-    'ssh-rsa',
-];
-/** Signature algorithms to offer for a key type, best first. An RSA key signs with SHA-2; SHA-1 is not offered. */
-const algorithmsOf = {
-    'ssh-ed25519': ['ssh-ed25519'],
-    'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
-    'ecdsa-sha2-nistp384': ['ecdsa-sha2-nistp384'],
-    'ecdsa-sha2-nistp521': ['ecdsa-sha2-nistp521'],
-    'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
-};
-/** Reads known_hosts lines and fingerprints. Throws UserError with every line that is not understood. */
-function parseHostTrust({ knownHosts = '', fingerprints = [], }) {
-    const problems = [];
-    const trust = { knownHosts: [], fingerprints: [] };
-    knownHosts.split(/\r\n|\n|\\n/).forEach((text, index) => {
-        const line = text.trim();
-        if (!line || line.startsWith('#'))
-            return;
-        const parsed = parseKnownHost(line);
-        if (typeof parsed === 'string')
-            problems.push(`line ${index + 1} ${parsed}`);
-        else
-            trust.knownHosts.push(parsed);
-    });
-    for (const given of fingerprints) {
-        const value = given.trim().replace(/=+$/, '');
-        if (/^SHA256:[A-Za-z0-9+/]{43}$/.test(value))
-            trust.fingerprints.push(value);
-        else if (/^(MD5:)?([0-9a-f]{2}:){15}[0-9a-f]{2}$/i.test(value))
-            problems.push(`"${value}" is an MD5 fingerprint, which proves nothing today; expected SHA256:…`);
-        else
-            problems.push(`"${value.slice(0, 80)}" is not a fingerprint; expected SHA256: and 43 base64 characters`);
-    }
-    if (problems.length > 0)
-        throw new error_UserError(problems.join('; '), {
-            next: 'ssh-keyscan HOST | ssh-keygen -lf -   (from a place you trust; compare with the console output)',
-        });
-    return trust;
-}
-function parseKnownHost(line) {
-    const words = line.split(/\s+/);
-    const marker = words[0]?.startsWith('@') ? words.shift() : undefined;
-    if (marker === '@cert-authority')
-        return 'is a @cert-authority line: host certificates are not supported; give the host key itself';
-    if (marker && marker !== '@revoked')
-        return `has the unknown marker ${marker}`;
-    const [hosts, type, key] = words;
-    if (!hosts || !type || !key)
-        return 'is not "host key-type key"';
-    if (hosts.startsWith('SHA256:'))
-        return 'is a fingerprint; give it as host-fingerprint';
-    if (type.endsWith('-cert-v01@openssh.com'))
-        return 'is a host certificate, which is not supported; give the host key itself';
-    if (!keyTypes.includes(type))
-        return `has the key type "${type.slice(0, 40)}"; expected one of ${keyTypes.join(', ')}`;
-    if (!/^[A-Za-z0-9+/]+=*$/.test(key) || !isKey(Buffer.from(key, 'base64'), type))
-        return `holds no ${type} key: it is cut or damaged`;
-    if (hosts.startsWith('|') && !/^\|1\|[A-Za-z0-9+/]+=*\|[A-Za-z0-9+/]+=*$/.test(hosts))
-        return 'has a hashed name of an unknown form; expected |1|salt|hash';
-    return { revoked: marker === '@revoked', patterns: hosts.split(','), type, key };
-}
-/** The type that an SSH public key blob states about itself. */
-function keyTypeOf(blob) {
-    if (blob.length < 4)
-        return undefined;
-    const length = blob.readUInt32BE(0);
-    return length <= blob.length - 4 ? blob.toString('latin1', 4, 4 + length) : undefined;
-}
-/** Whether a blob is a whole public key of the type: length-prefixed fields that end where it ends. */
-function isKey(blob, type) {
-    let fields = 0;
-    let at = 0;
-    while (at + 4 <= blob.length) {
-        at += 4 + blob.readUInt32BE(at);
-        fields++;
-    }
-    return keyTypeOf(blob) === type && at === blob.length && fields === (type === 'ssh-ed25519' ? 2 : 3);
-}
-/** As `ssh-keygen -l` prints it. */
-function fingerprintOf(blob) {
-    return `SHA256:${(0,external_node_crypto_.createHash)('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
-}
-/** The name under which known_hosts keeps a host: the port belongs to it unless it is 22. */
-function knownHostName(host, port) {
-    return port === 22 ? host : `[${host}]:${port}`;
-}
-function matches(entry, host, port) {
-    const name = knownHostName(host.toLowerCase(), port);
-    const [first = ''] = entry.patterns;
-    if (first.startsWith('|1|')) {
-        const [, , salt = '', hash = ''] = first.split('|');
-        const expected = Buffer.from(hash, 'base64');
-        const actual = (0,external_node_crypto_.createHmac)('sha1', Buffer.from(salt, 'base64')).update(name).digest();
-        return expected.length === actual.length && (0,external_node_crypto_.timingSafeEqual)(expected, actual);
-    }
-    let found = false;
-    for (const pattern of entry.patterns) {
-        const excludes = pattern.startsWith('!');
-        if (!wildcard(excludes ? pattern.slice(1) : pattern).test(name))
-            continue;
-        if (excludes)
-            return false;
-        found = true;
-    }
-    return found;
-}
-function wildcard(pattern) {
-    const source = pattern
-        .toLowerCase()
-        .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-        // `*` many times in a row would make matching slow.
-        .replace(/\*+/g, '.*')
-        .replaceAll('?', '.');
-    return new RegExp(`^${source}$`);
-}
-/**
- * The host key algorithms to offer to a server, so that it shows a key that is pinned: a server with an
- * Ed25519 and an RSA key, pinned by RSA only, would else show the other one. Undefined where fingerprints
- * are given, which do not tell their type. An empty list: nothing is pinned for this host.
- */
-function offeredAlgorithms(trust, host, port) {
-    if (trust.fingerprints.length > 0)
-        return undefined;
-    const pinned = new Set(trust.knownHosts
-        .filter((entry) => !entry.revoked && matches(entry, host, port))
-        .map((entry) => entry.type));
-    return keyTypes.filter((type) => pinned.has(type)).flatMap((type) => algorithmsOf[type] ?? []);
-}
-/** The algorithms that remain when a server's key of this type was not the pinned one. */
-function withoutType(algorithms, type) {
-    const all = algorithms ?? keyTypes.flatMap((known) => algorithmsOf[known] ?? []);
-    const gone = new Set(algorithmsOf[type] ?? [type]);
-    return all.filter((algorithm) => !gone.has(algorithm));
-}
-/** Whether the key that a server shows is one that was pinned for it. A revoked key is refused whoever vouches for it. */
-function judgeHostKey(trust, host, port, blob) {
-    const key = blob.toString('base64');
-    const same = (entry) => Buffer.from(entry.key, 'base64').toString('base64') === key;
-    const entries = trust.knownHosts.filter((entry) => matches(entry, host, port));
-    if (entries.some((entry) => entry.revoked && same(entry)))
-        return { trusted: false, why: 'revoked' };
-    if (entries.some((entry) => !entry.revoked && same(entry)))
-        return { trusted: true };
-    if (trust.fingerprints.includes(fingerprintOf(blob)))
-        return { trusted: true };
-    const type = keyTypeOf(blob);
-    const pinnedType = entries.some((entry) => entry.type === type) || trust.fingerprints.length > 0;
-    return { trusted: false, why: pinnedType ? 'changed' : 'unknown' };
-}
-/** What is pinned for a host, for a message: fingerprints with their types where known. */
-function pinnedFor(trust, host, port) {
-    return [
-        ...trust.knownHosts
-            .filter((entry) => !entry.revoked && matches(entry, host, port))
-            .map((entry) => `${fingerprintOf(Buffer.from(entry.key, 'base64'))} (${entry.type})`),
-        ...trust.fingerprints,
-    ];
-}
-
-;// CONCATENATED MODULE: ../../packages/ssh/src/dial.ts
-
-
-
-
-/** Dead for three of these in a row: the connection is given up, well before TCP would notice. */
-const keepaliveInterval = 8_000;
-class AttemptFailed extends Error {
-    failure;
-    constructor(failure) {
-        super(failure.error.message);
-        this.failure = failure;
-    }
-}
-/**
- * Connects, proves the host key before anything else is said, and logs in. Only causes that pass by
- * themselves are tried again, within the target's connect timeout. Throws UserError with the cause.
- */
-async function dial(target, context) {
-    const { clock, log, signal } = context;
-    const deadline = new Deadline(clock, target.connectTimeout);
-    const pause = backoff({ first: 500, factor: 1.7, max: 5_000 });
-    let algorithms = offeredAlgorithms(target.trust, target.host, target.port);
-    if (algorithms?.length === 0)
-        throw new error_UserError(`no host key is pinned for ${knownHostName(target.host, target.port)}: known-hosts has lines, none for it`, {
-            next: `ssh-keyscan -p ${target.port} ${target.host}   (and compare the key with the host's console)`,
-        });
-    let mismatch;
-    for (let attempt = 0;; attempt++) {
-        signal?.throwIfAborted();
-        try {
-            return await attemptOnce(target, algorithms, Math.max(1, deadline.remaining()), context);
-        }
-        catch (error) {
-            if (!(error instanceof AttemptFailed))
-                throw error;
-            const { failure } = error;
-            if (failure.refusedType) {
-                // A bare fingerprint does not tell its type: ask the server for its other keys before giving up.
-                mismatch ??= failure.error;
-                algorithms = withoutType(algorithms, failure.refusedType);
-                if (algorithms.length > 0)
-                    continue;
-            }
-            if (mismatch)
-                throw mismatch;
-            if (!failure.retry)
-                throw failure.error;
-            const wait = pause(attempt) * (0.75 + Math.random() / 2);
-            if (deadline.remaining() <= wait)
-                throw new error_UserError(`${failure.error.message} (tried ${attempt + 1} times in ${duration_formatDuration(deadline.elapsed())})`, { next: failure.error.next, cause: failure.error.cause });
-            log.info(`${target.host}: ${failure.error.message}; trying again`);
-            await clock.sleep(wait, signal);
-        }
-    }
-}
-async function attemptOnce(target, algorithms, timeout, context) {
-    if (!target.jump)
-        return handshake(target, algorithms, timeout, context);
-    const jump = await dial({ ...target.jump, connectTimeout: timeout }, context);
-    try {
-        const socket = await new Promise((resolve, reject) => jump.client.forwardOut('127.0.0.1', 0, target.host, target.port, (error, channel) => error
-            ? reject(new AttemptFailed({
-                retry: true,
-                error: new error_UserError(`the jump host ${target.jump?.host} cannot reach ${target.host}:${target.port} (${error.message})`, { next: `on the jump host: nc -vz ${target.host} ${target.port}` }),
-            }))
-            : resolve(channel)));
-        const session = await handshake(target, algorithms, timeout, context, socket);
-        session.client.on('close', () => jump.end());
-        return {
-            client: session.client,
-            end: () => {
-                session.end();
-                jump.end();
-            },
-        };
-    }
-    catch (error) {
-        jump.end();
-        throw error;
-    }
-}
-function handshake(target, algorithms, timeout, { log, signal }, sock) {
-    return new Promise((resolve, reject) => {
-        const client = new (lib_default()).Client();
-        let shown;
-        let connected = false;
-        const give = (failure) => {
-            signal?.removeEventListener('abort', cancel);
-            client.destroy();
-            reject(new AttemptFailed(failure));
-        };
-        const cancel = () => {
-            client.destroy();
-            reject(signal?.reason);
-        };
-        signal?.addEventListener('abort', cancel, { once: true });
-        client.on('connect', () => {
-            connected = true;
-        });
-        client.on('ready', () => {
-            signal?.removeEventListener('abort', cancel);
-            // A command is a few small packets each way: held back for one another they cost a quarter of a second.
-            client.setNoDelay(true);
-            // After this the owner of the session listens; an error without a listener would end the process.
-            client.on('error', (error) => log.debug(`${target.host}: ${error.message}`));
-            resolve({ client, end: () => client.end() });
-        });
-        client.once('error', (error) => give(dial_explain(target, error, shown, connected)));
-        client.once('close', () => give({ retry: true, error: new error_UserError(`${where(target)} closed the connection before the login`) }));
-        try {
-            client.connect({
-                host: target.host,
-                port: target.port,
-                username: target.username,
-                privateKey: target.privateKey,
-                passphrase: target.passphrase,
-                sock: sock,
-                readyTimeout: timeout,
-                keepaliveInterval,
-                keepaliveCountMax: 3,
-                authHandler: ['publickey'],
-                algorithms: algorithms ? { serverHostKey: algorithms } : undefined,
-                // ssh2 rejects on a strict `false` alone: this must stay a plain function that returns a boolean.
-                hostVerifier: (key) => {
-                    shown = key;
-                    return judgeHostKey(target.trust, target.host, target.port, key).trusted === true;
-                },
-            });
-        }
-        catch (error) {
-            give({ retry: false, error: new error_UserError(`${where(target)}: ${error.message}`) });
-        }
-    });
-}
-function where(target) {
-    return `${target.host}:${target.port}`;
-}
-/** What an ssh2 error means, by its level and code. Pure. */
-function dial_explain(target, error, shown, connected) {
-    const at = where(target);
-    if (shown) {
-        const judgement = judgeHostKey(target.trust, target.host, target.port, shown);
-        if (!judgement.trusted)
-            return hostKeyRefused(target, shown, judgement.why);
-    }
-    const message = error.message;
-    if (error.level === 'client-authentication')
-        return {
-            retry: false,
-            error: new error_UserError(`${at} refused the key for user "${target.username}": it is not in that user's authorized_keys, or the user is wrong`, {
-                next: `on the host: ssh-keygen -lf ~${target.username}/.ssh/authorized_keys   (compare with ssh-keygen -lf of your key)`,
-            }),
-        };
-    if (message.includes('no matching host key format'))
-        return {
-            retry: false,
-            error: new error_UserError(`${at} has no host key of the pinned type: pinned ${pinnedFor(target.trust, target.host, target.port).join(', ')}`, { next: `ssh-keyscan -p ${target.port} ${target.host}` }),
-        };
-    if (message.includes('no matching'))
-        return {
-            retry: false,
-            error: new error_UserError(`${at}: ${message.replace('Handshake failed: ', '')} in common with this client`),
-        };
-    switch (error.code) {
-        case 'ENOTFOUND':
-            return {
-                retry: false,
-                error: new error_UserError(`the name ${target.host} is unknown to DNS`, {
-                    next: `dig +short ${target.host}`,
-                }),
-            };
-        case 'EAI_AGAIN':
-            return { retry: true, error: new error_UserError(`DNS does not answer for ${target.host}`) };
-        case 'ECONNREFUSED':
-            return {
-                retry: true,
-                error: new error_UserError(`${at} refused the connection: no SSH server listens there`, {
-                    next: `nc -vz ${target.host} ${target.port}`,
-                }),
-            };
-        case 'ETIMEDOUT':
-        case 'EHOSTUNREACH':
-        case 'ENETUNREACH':
-            return {
-                retry: true,
-                error: new error_UserError(`${at} does not answer: the security group does not let this runner in, or the address is wrong`, { next: `nc -vz -w 5 ${target.host} ${target.port}` }),
-            };
-        case 'ECONNRESET':
-        case 'EPIPE':
-            return { retry: true, error: new error_UserError(`${at} dropped the connection during the handshake`) };
-    }
-    if (error.level === 'client-timeout')
-        return {
-            retry: true,
-            error: new error_UserError(connected
-                ? `${at} accepted the connection but did not finish the SSH handshake`
-                : `${at} does not answer: the security group does not let this runner in, or the address is wrong`, { next: `nc -vz -w 5 ${target.host} ${target.port}` }),
-        };
-    // A server at its MaxStartups limit closes before it says anything; so does fail2ban.
-    return {
-        retry: /before handshake|socket|ended|closed|reset/i.test(message),
-        error: new error_UserError(`${at}: ${message}`, { cause: error }),
-    };
-}
-function hostKeyRefused(target, blob, why) {
-    const name = knownHostName(target.host, target.port);
-    const type = keyTypeOf(blob) ?? 'unknown';
-    const pinned = pinnedFor(target.trust, target.host, target.port).join(', ') || 'none';
-    const line = `${name} ${type} ${blob.toString('base64')}`;
-    const what = {
-        revoked: `the host key of ${name} is marked @revoked`,
-        changed: `the host key of ${name} is not the pinned one: somebody is in between, or the host was built anew`,
-        unknown: `the host key of ${name} is of a type that is not pinned`,
-    }[why];
-    return {
-        retry: false,
-        refusedType: why === 'revoked' || target.trust.fingerprints.length === 0 ? undefined : type,
-        error: new error_UserError(`${what}; offered ${fingerprintOf(blob)} (${type}), expected ${pinned}`, {
-            next: `compare with the host's own console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub); if it is yours, the known-hosts line is: ${line}`,
-        }),
-    };
-}
-
-;// CONCATENATED MODULE: ../../packages/ssh/src/shell.ts
-/** How much of each output stream is kept: enough for `docker inspect` of a hundred containers. */
-const keptOutput = 8 * 1024 * 1024;
-/** The SSH connection ended before the command's exit code came: nobody knows what became of the command. */
-class ConnectionLost extends Error {
-    name = 'ConnectionLost';
-}
-/** The command did not end in time; on the host it may still run. */
-class CommandTimedOut extends Error {
-    name = 'CommandTimedOut';
-}
-/** One word of a shell command line, whatever it contains. */
-function quoted(word) {
-    if (word.includes('\0'))
-        throw new TypeError('a NUL character cannot be an argument of a command');
-    return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-/** The command line that runs a constant script with arguments, for whatever login shell the user has. */
-function commandLine(script, args = []) {
-    return ['sh', '-euc', quoted(script), 'lockkeeper', ...args.map(quoted)].join(' ');
-}
-/** Keeps the end of a growing text within `limit` characters. */
-class Tail {
-    #text = '';
-    #limit;
-    constructor(limit) {
-        this.#limit = limit;
-    }
-    add(text) {
-        this.#text += text;
-        // Cut now and then, not at each piece: cutting copies.
-        if (this.#text.length > this.#limit * 2)
-            this.#text = this.#text.slice(-this.#limit);
-    }
-    toString() {
-        return this.#text.length > this.#limit ? this.#text.slice(-this.#limit) : this.#text;
-    }
-}
-
-;// CONCATENATED MODULE: ../../packages/ssh/src/login.ts
-
-/** How a person reaches the host from their own computer: `ssh -p 2222 deploy@10.0.0.5`. Pure. */
-function loginCommand({ host, port, username, jump }) {
-    return [
-        'ssh',
-        ...(jump ? ['-J', word(`${jump.username}@${hostAndPort(jump)}`)] : []),
-        ...(port === 22 ? [] : ['-p', String(port)]),
-        word(`${username}@${host}`),
-    ].join(' ');
-}
-/** One word of a command line that a person is to type: quoted only where it must be. Pure. */
-function word(text) {
-    return /^[\w@%+=:,./~-]+$/.test(text) ? text : quoted(text);
-}
-function hostAndPort({ host, port }) {
-    const name = host.includes(':') ? `[${host}]` : host;
-    return port === 22 ? name : `${name}:${port}`;
-}
-
-;// CONCATENATED MODULE: ../../packages/ssh/src/connection.ts
-
-
-
-
-
-/**
- * One verified connection to a host. When it is lost, the command under way throws `ConnectionLost` and the
- * next one connects anew, with the same proof of the host key. Throws UserError when it cannot connect.
- */
-async function connect(target, context) {
-    const shell = new SshShell(target, context);
-    await shell.open();
-    return shell;
-}
-class SshShell {
-    name;
-    login;
-    #target;
-    #context;
-    #session;
-    constructor(target, context) {
-        this.name = target.host;
-        this.login = loginCommand(target);
-        this.#target = target;
-        this.#context = context;
-    }
-    /** The live session, or a new one; those who ask at the same time share it. */
-    open() {
-        if (!this.#session) {
-            const session = dial(this.#target, this.#context);
-            // A run that is cancelled must still be able to reconnect and go back: the signal ends the first dial only.
-            this.#context = { ...this.#context, signal: undefined };
-            this.#session = session;
-            const forget = () => {
-                if (this.#session === session)
-                    this.#session = undefined;
-            };
-            session.then(({ client }) => client.once('close', forget), forget);
-        }
-        return this.#session;
-    }
-    async run(script, options = {}) {
-        options.signal?.throwIfAborted();
-        const { client } = await this.open();
-        return execute(client, this.name, script, options);
-    }
-    async tunnel(host, port) {
-        const { client } = await this.open();
-        return new Promise((resolve, reject) => client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => error ? reject(error) : resolve(channel)));
-    }
-    async close() {
-        const session = await this.#session?.catch(() => undefined);
-        if (!session)
-            return;
-        const closed = new Promise((resolve) => session.client.once('close', () => resolve()));
-        session.end();
-        // A host that went silent never confirms the end.
-        const timer = setTimeout(() => session.client.destroy(), 2_000);
-        await closed;
-        clearTimeout(timer);
-    }
-}
-function execute(client, name, script, { args, stdin, onOutput, timeout, signal }) {
-    return new Promise((resolve, reject) => {
-        let channel;
-        let timer;
-        let done = false;
-        const finish = (settle) => {
-            if (done)
-                return;
-            done = true;
-            clearTimeout(timer);
-            signal?.removeEventListener('abort', cancel);
-            client.removeListener('close', lost);
-            settle();
-        };
-        const giveUp = (error) => finish(() => {
-            // OpenSSH passes the signal on; other servers ignore it, and the command goes on without us.
-            channel?.signal('TERM');
-            channel?.close();
-            reject(error);
-        });
-        const lost = () => finish(() => reject(new ConnectionLost(`the connection to ${name} was lost during a command`)));
-        const cancel = () => giveUp(signal?.reason);
-        client.once('close', lost);
-        signal?.addEventListener('abort', cancel, { once: true });
-        if (timeout !== undefined)
-            timer = setTimeout(() => giveUp(new CommandTimedOut(`no end of the command on ${name}`)), timeout);
-        const onChannel = (error, opened) => {
-            if (error)
-                return finish(() => reject(new ConnectionLost(`${name} opened no channel: ${error.message}`)));
-            channel = opened;
-            if (done)
-                return opened.close();
-            const kept = { stdout: new Tail(keptOutput), stderr: new Tail(keptOutput) };
-            let exit;
-            const take = (stream) => {
-                const decoder = new external_node_string_decoder_namespaceObject.StringDecoder('utf8');
-                return (data) => {
-                    const text = decoder.write(data);
-                    kept[stream].add(text);
-                    onOutput?.(text, stream);
-                };
-            };
-            opened.on('data', take('stdout'));
-            opened.stderr.on('data', take('stderr'));
-            opened.on('exit', (code, signalName) => {
-                exit = code ?? 255;
-                if (code === null)
-                    kept.stderr.add(`killed by ${signalName}\n`);
-            });
-            opened.on('close', () => {
-                if (exit === undefined)
-                    return lost();
-                const code = exit;
-                finish(() => resolve({ code, stdout: kept.stdout.toString(), stderr: kept.stderr.toString() }));
-            });
-            // The host may close its end before it has read all: that shows in the exit code.
-            opened.on('error', () => { });
-            if (stdin instanceof external_node_stream_.Readable)
-                stdin.pipe(opened);
-            else
-                opened.end(stdin ?? '');
-        };
-        try {
-            client.exec(commandLine(script, args), onChannel);
-        }
-        catch {
-            lost();
-        }
-    });
-}
-
-// EXTERNAL MODULE: external "node:net"
-var external_node_net_ = __nccwpck_require__(7030);
-;// CONCATENATED MODULE: ../../packages/ssh/src/private-key.ts
-
-
-/**
- * Makes of a key as people paste it (CRLF, literal `\n`, base64 of the file, no last newline, lines joined
- * by spaces) the text that ssh2 reads, and proves that it can be read. Throws UserError that names what is
- * wrong; no byte of the key is in it.
- */
-function parsePrivateKey(text, passphrase) {
-    const key = normalised(text);
-    if (/^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-)/.test(key))
-        throw new error_UserError('is a public key; expected the private one, the file without .pub');
-    if (key.startsWith('PuTTY-User-Key-File'))
-        throw new error_UserError('is a PuTTY key (PPK)', { next: 'puttygen key.ppk -O private-openssh -o key' });
-    if (!/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(key))
-        throw new error_UserError('is not a private key; expected text that starts with -----BEGIN … PRIVATE KEY-----');
-    if (!/-----END [A-Z0-9 ]*PRIVATE KEY-----/.test(key))
-        throw new error_UserError('is cut: its END line is missing');
-    const parsed = lib_default().utils.parseKey(key, passphrase);
-    if (!(parsed instanceof Error))
-        return key;
-    const message = parsed.message.toLowerCase();
-    if (message.includes('no passphrase given'))
-        throw new error_UserError('is encrypted; give its passphrase, or a key without one for this deploy only');
-    if (passphrase !== undefined && /bad decrypt|bad passphrase|integrity|malformed|decrypt/.test(message))
-        throw new error_UserError('cannot be opened with this passphrase');
-    if (key.includes('-----BEGIN PRIVATE KEY-----') || key.includes('BEGIN ENCRYPTED PRIVATE KEY'))
-        throw new error_UserError('is in PKCS#8 form, which is not supported for this kind of key', {
-            next: 'ssh-keygen -p -N "" -f key   (rewrites it in OpenSSH form)',
-        });
-    throw new error_UserError('cannot be read: it is damaged or of an unsupported kind', {
-        next: 'ssh-keygen -y -f key   (prints the public key when the file is whole)',
-    });
-}
-function normalised(text) {
-    let key = text.replace(/^\uFEFF/, '').trim();
-    // A secret saved through JSON or an .env file has the two characters \ and n for each line end.
-    if (!key.includes('\n') && key.includes('\\n'))
-        key = key.replaceAll('\\n', '\n');
-    if (!key.includes('-----BEGIN') && /^[A-Za-z0-9+/=\s]+$/.test(key) && key.length > 60) {
-        const decoded = Buffer.from(key.replace(/\s+/g, ''), 'base64').toString('utf8');
-        if (decoded.includes('-----BEGIN'))
-            key = decoded.trim();
-    }
-    key = key
-        .replaceAll('\r\n', '\n')
-        .replaceAll('\r', '\n')
-        .split('\n')
-        .map((line) => line.trim())
-        .join('\n');
-    // Line ends that became spaces: only OpenSSH's and headerless PEM bodies can be put right.
-    const [, begin, body, end] = /^(-----BEGIN [A-Z0-9 ]+-----) +([A-Za-z0-9+/= ]+?) +(-----END [A-Z0-9 ]+-----)$/.exec(key) ?? [];
-    if (begin && body && end)
-        key = [begin, ...body.split(/ +/), end].join('\n');
-    return `${key}\n`;
-}
-
-;// CONCATENATED MODULE: ../../packages/ssh/src/inputs.ts
-
-
-
-
-const hostName = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
-/** A host name by RFC 1123 or an IP address; nothing that another program could take for an option or a command. */
-function isHostName(text) {
-    return (0,external_node_net_.isIP)(text) !== 0 || hostName.test(text);
-}
-/** Reports a host that is no name or address as a problem of the input. */
-function checkHostName(inputs, name, host) {
-    if (!isHostName(host))
-        inputs.reject(name, host, 'a host name or an IP address, without user or port');
-}
-/**
- * The SSH inputs that every deploying action shares. Problems are collected in `inputs`; the result is of
- * use only after `inputs.done()`.
- */
-function readSshInputs(inputs) {
-    const username = readUser(inputs, 'username', true);
-    const passphrase = inputs.secret('passphrase').replace(/[\r\n]+$/, '') || undefined;
-    const privateKey = readKey(inputs, 'private-key', passphrase, true);
-    const port = inputs.integer('port', { min: 1, max: 65535 });
-    const knownHosts = inputs.raw('known-hosts');
-    const trust = readTrust(inputs, {
-        'known-hosts': () => parseHostTrust({ knownHosts }),
-        'host-fingerprint': () => parseHostTrust({ fingerprints: inputs.list('host-fingerprint') }),
-    });
-    if (trust.knownHosts.length + trust.fingerprints.length === 0 && !knownHosts.trim())
-        if (inputs.list('host-fingerprint').length === 0)
-            inputs.problem('host-fingerprint', 'is required, or known-hosts: no host is trusted unseen. On the host: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub');
-    const connectTimeout = inputs.duration('connect-timeout', { min: 1000, max: 600_000 });
-    const target = { port, username, privateKey, passphrase, trust, connectTimeout };
-    const jumpHost = inputs.text('jump-host');
-    const jumpPort = inputs.integer('jump-port', { min: 1, max: 65535 });
-    const jumpUser = readUser(inputs, 'jump-username', false);
-    const jumpKey = readKey(inputs, 'jump-private-key', passphrase, false);
-    const jumpFingerprints = inputs.list('jump-host-fingerprint');
-    const jumpTrust = readTrust(inputs, {
-        'jump-host-fingerprint': () => parseHostTrust({ fingerprints: jumpFingerprints }),
-    });
-    if (!jumpHost) {
-        for (const name of ['jump-username', 'jump-private-key', 'jump-host-fingerprint'])
-            if (inputs.text(name))
-                inputs.problem(name, 'is of use only with jump-host');
-        return target;
-    }
-    checkHostName(inputs, 'jump-host', jumpHost);
-    if (jumpFingerprints.length === 0 && trust.knownHosts.length === 0)
-        inputs.problem('jump-host-fingerprint', 'is required with jump-host, or a known-hosts line for it');
-    target.jump = {
-        host: jumpHost,
-        port: jumpPort,
-        username: jumpUser || username,
-        privateKey: jumpKey || privateKey,
-        passphrase,
-        trust: { knownHosts: trust.knownHosts, fingerprints: jumpTrust.fingerprints },
-        connectTimeout,
-    };
-    return target;
-}
-function readUser(inputs, name, needed) {
-    const user = needed ? inputs.required(name, 'the user to log in as') : inputs.text(name);
-    if (user && !/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(user))
-        inputs.reject(name, user, 'a user name of letters, digits, dot, dash and underscore');
-    return user;
-}
-function readKey(inputs, name, passphrase, needed) {
-    const text = inputs.secret(name);
-    if (!text.trim()) {
-        if (needed)
-            inputs.problem(name, 'is required; a secret is empty in runs of forks and where its name is misspelt');
-        return '';
-    }
-    try {
-        return parsePrivateKey(text, passphrase);
-    }
-    catch (error) {
-        if (!(error instanceof error_UserError))
-            throw error;
-        inputs.problem(name, error.next ? `${error.message}. Next: ${error.next}` : error.message);
-        return '';
-    }
-}
-function readTrust(inputs, parts) {
-    const trust = { knownHosts: [], fingerprints: [] };
-    for (const [name, parse] of Object.entries(parts)) {
-        try {
-            const part = parse();
-            trust.knownHosts.push(...part.knownHosts);
-            trust.fingerprints.push(...part.fingerprints);
-        }
-        catch (error) {
-            if (!(error instanceof error_UserError))
-                throw error;
-            inputs.problem(name, `${error.message}. Next: ${error.next}`);
-        }
-    }
-    return trust;
-}
-
-;// CONCATENATED MODULE: ../../packages/ssh/src/index.ts
-
-
-
-
-
-
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/answer.ts
-
-/** Runs a script that must succeed; what the host said is the error. */
-async function must(shell, script, options, what) {
-    const result = await shell.run(script, options);
-    if (result.code === 0)
-        return result;
-    throw new error_UserError(`${shell.name}: ${what}: ${lastLine(result.stderr || result.stdout)}`, {
-        details: result.stderr || undefined,
-    });
-}
-/** The line that tells most of what a command said: its last. Pure. */
-function lastLine(text) {
-    const line = text
-        .split(/[\r\n]+/)
-        .map((part) => part.trim())
-        .filter(Boolean)
-        .at(-1) ?? 'it said nothing';
-    if (/no space left on device/i.test(text))
-        return 'the disk of the host is full (no space left on device)';
-    return line.length > 300 ? `${line.slice(0, 299)}…` : line;
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/next-command.ts
-
-/** The command to paste on one's own computer that runs a command on the host, in a directory there. Pure. */
-function onHost({ name, login }, command, directory) {
-    const there = directory === undefined ? command : `cd ${word(directory)} && ${command}`;
-    return `${login ?? `ssh ${word(name)}`} ${quoted(there)}`;
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/scripts.ts
-/**
- * The scripts that run on the host: constant POSIX sh, for dash and busybox too. Inputs come as positional
- * arguments, secrets by stdin. In all of them `$1` is the project directory, absolute, unless said otherwise.
- */
-/** A login over SSH without a login shell often lacks the places where docker lies. */
-const scripts_path = `
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
-export PATH LC_ALL=C
-umask 077
-`;
-/**
- * `compose` with a release: $kind is plugin or standalone, $release the directory that holds
- * `args` (global arguments, one a line), `environment` (NAME=value lines) and `cleared` (names of the
- * env file: Compose lets the process environment beat it, so the host's own must go).
- */
-const compose = `
-load_environment() {
-  while IFS= read -r line; do unset "$line"; done <"$release/cleared"
-  while IFS= read -r line; do export "$line"; done <"$release/environment"
-}
-compose() {
-  n=$#
-  while IFS= read -r line; do set -- "$@" "$line"; done <"$release/args"
-  while [ "$n" -gt 0 ]; do line=$1; shift; set -- "$@" "$line"; n=$((n - 1)); done
-  (
-    load_environment
-    if [ "$kind" = plugin ]; then exec docker compose "$@"; else exec docker-compose "$@"; fi
-  )
-}
-`;
-/**
- * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
- * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
- * `directory …` or what is wrong with it, then `free <kilobytes>`.
- */
-const preflight = `${scripts_path}
-look() {
-  if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
-  echo 'docker present'
-  look_for_compose &
-  if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
-  else echo 'daemon refused'; printf '%s\\n' "$out" | sed 's/^/said /'
-  fi
-  wait
-}
-look_for_compose() {
-  if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
-  elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
-  else echo 'compose absent'
-  fi
-}
-look
-case $1 in
-  "~") dir=$HOME ;;
-  "~/"*) dir=$HOME/\${1#"~/"} ;;
-  *) dir=$1 ;;
-esac
-if [ ! -d "$dir" ]; then echo 'no directory'; exit 0; fi
-if [ -L "$dir" ]; then cd "$dir"; echo "link $(pwd -P)"; exit 0; fi
-if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then echo 'closed directory'; exit 0; fi
-# As written, not resolved: Compose labels containers with the path it was called by.
-cd "$dir"
-echo "directory $(pwd)"
-df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
-`;
-/** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
-const prepare = `${scripts_path}
-state=$1/.lockkeeper
-[ -L "$state" ] && exit 67
-mkdir -p "$state/releases" "$state/bad" "$state/steps"
-chmod 700 "$state"
-[ -f "$state/.gitignore" ] || echo '*' >"$state/.gitignore"
-`;
-/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
-const tell = `
-tell() {
-  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
-  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
-}
-`;
-const readRecord = `${tell}
-tell "$1"
-`;
-/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
-const write = `
-while [ $# -gt 0 ]; do
-  if [ "$1" = -- ]; then shift; break; fi
-  file=$1 count=$2
-  shift 2
-  mkdir -p "\${file%/*}"
-  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
-  mv -f "$file.part" "$file"
-done
-`;
-/** Writes text files: path and number of lines each. */
-const writeFiles = `${scripts_path}${write}`;
-/** $1 a path. 66: there is none. */
-const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
-/** $1 a path, removed with all below it. */
-const removePath = `rm -rf "$1"`;
-/** Appends stdin to the audit log. */
-const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
-/** Prints each release's record under its id, and \`bad <id>\` heads. */
-const list = `
-list() {
-  cd "$1/.lockkeeper"
-  for dir in releases/*/; do if [ -f "$dir/release.json" ]; then printf '%s\\n' "--- \${dir#releases/}"; cat "$dir/release.json"; echo; fi; done
-  for mark in bad/*; do if [ -f "$mark" ]; then echo "--- bad \${mark#bad/}"; fi; done
-}
-`;
-const listReleases = `${list}
-list "$1"
-`;
-/** Release $2 serves from now on: its record and a line for the audit log come by stdin. Then lists the releases. */
-const settle = `${scripts_path}${list}
-directory=$1 id=$2
-cd "$directory/.lockkeeper"
-IFS= read -r record
-IFS= read -r line
-printf '%s\\n' "$record" >"releases/$id/release.json.part"
-mv -f "releases/$id/release.json.part" "releases/$id/release.json"
-echo "$id" >serving.part
-mv -f serving.part serving
-rm -f pending.json "bad/$id"
-printf '%s\\n' "$line" >>audit.log
-list "$directory"
-`;
-/**
- * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the seconds since the
- * owner's last sign of life and who it is. A lock is taken over only when it is older than $3 seconds and no
- * step of its owner lives.
- */
-const takeLock = `${prepare}${tell}
-token=$2 ttl=$3
-owner=$(cat)
-now=$(date +%s)
-printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
-echo "$now" >"$state/beat.$token"
-dir=$1
-won() { rm -f "$state/lock.$token"; echo "$1"; tell "$dir"; exit 0; }
-if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then won taken; fi
-holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
-if [ "$holder" = "$token" ]; then won taken; fi
-beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
-age=$((now - beat))
-alive=no
-for step in "$state/steps/$holder".*; do
-  [ -f "$step" ] || continue
-  pid=$(cat "$step")
-  if kill -0 "$pid" 2>/dev/null && tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q lockkeeper; then alive=yes; fi
-done
-if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
-  mv -f "$state/lock.$token" "$state/lock"
-  rm -rf "$state/takeover.$holder".* "$state/beat.$holder" "$state/steps/$holder".*
-  if [ "$(head -n 1 "$state/lock")" = "$token" ]; then won 'taken over'; fi
-fi
-rm -f "$state/lock.$token" "$state/beat.$token"
-echo "held $age $alive"
-tail -n +2 "$state/lock" 2>/dev/null || true
-`;
-/** A sign of life for token $2. 69: the lock is somebody else's now. */
-const beatLock = `
-state=$1/.lockkeeper
-[ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ] || exit 69
-date +%s >"$state/beat.$2"
-`;
-/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's. */
-const releaseLock = `
-state=$1/.lockkeeper
-rm -rf "$state/docker-config.$2" "$state/beat.$2" "$state/lock.$2"
-rm -f "$state/steps/$2".*
-if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
-`;
-/** Prints \`alive\` while a step of token $2 runs; with $3 = stop it is told to end. */
-const stepsOf = `
-for step in "$1/.lockkeeper/steps/$2".*; do
-  [ -f "$step" ] || continue
-  pid=$(cat "$step")
-  if kill -0 "$pid" 2>/dev/null && tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q lockkeeper; then
-    echo alive
-    if [ "$3" = stop ]; then kill -TERM "$pid" 2>/dev/null || true; fi
-  else rm -f "$step"
-  fi
-done
-`;
-/** In front of every script that changes something: its process is the sign that a step of token $2 lives. */
-const step = `
-state=$1/.lockkeeper token=$2
-echo "$$" >"$state/steps/$token.$$"
-trap 'rm -f "$state/steps/$token.$$"' EXIT
-`;
-/** Looks for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
-const lookForFiles = `
-cd "$1"; env=$2; shift 2
-for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
-if [ -f "$env" ]; then echo env; cat "$env"; fi
-`;
-/**
- * Writes files (pairs as above, then \`--\`), copies files $4… (relative to project $1) into release directory
- * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
- * the services, a line \`config\`, the JSON. Both are asked for at the same time.
- */
-const layOut = `${scripts_path}${write}
-cd "$1"; kind=$2 release=$3; shift 3
-mkdir -p "$release/files"
-n=0
-for name; do
-  cp "$name" "$release/files/$n-\${name##*/}"
-  n=$((n + 1))
-done
-${compose}
-compose config --hash '*' >"$release/hashes" &
-json=$(compose config --format json)
-wait "$!"
-cat "$release/hashes"
-rm -f "$release/hashes"
-echo config
-printf '%s\\n' "$json"
-`;
-/** docker compose with a release, as a step of a token: $1 project, $2 token, $3 kind, $4 release, $5 Docker config ('' = the user's own), $6… */
-const composeStep = `${scripts_path}${step}
-cd "$1"; kind=$3 release=$4
-if [ -n "$5" ]; then DOCKER_CONFIG=$5; export DOCKER_CONFIG; fi
-shift 5
-${compose}
-compose "$@"
-`;
-/** docker $4… as a step of token $2, with the Docker config $3. */
-const dockerStep = `${scripts_path}${step}
-if [ -n "$3" ]; then DOCKER_CONFIG=$3; export DOCKER_CONFIG; fi
-shift 3
-docker "$@"
-`;
-/** docker $1…: reads only. */
-const dockerRead = `${scripts_path}
-docker "$@"
-`;
-/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
-const inspectLabelled = `${scripts_path}
-ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
-# A container may go between the two questions: what remains is still told.
-[ -z "$ids" ] || docker inspect $ids || true
-`;
-/** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
-const inspectImages = `${scripts_path}
-docker image inspect "$@" || true
-`;
-/** The same one by one, each under its reference, for where one answer cannot be told apart. */
-const inspectEachImage = `${scripts_path}
-for reference; do
-  if line=$(docker image inspect "$reference" 2>/dev/null); then
-    printf '%s\\n' "--- $reference"
-    printf '%s\\n' "$line"
-  fi
-done
-`;
-/**
- * Makes the file $4 a copy of $3, a release's env file, where that is one, whole at once, and each
- * reference stand for its image: pairs $5 $6, … of id and reference.
- */
-const putInPlace = `${scripts_path}${step}
-from=$3 to=$4; shift 4
-if [ -f "$from" ]; then
-  mkdir -p "\${to%/*}"
-  cp "$from" "$to.part"
-  mv -f "$to.part" "$to"
-fi
-while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
-`;
-/** Makes each reference stand for its image: pairs $3 $4, $5 $6, … of id and reference. */
-const tagImages = `${scripts_path}${step}
-shift 2
-while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
-`;
-/**
- * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
- * $1 project, $2 token, $3 kind, $4 release, $5 the hook's file.
- */
-const runHook = `${scripts_path}${step}
-cd "$1"; kind=$3 release=$4 hook=$5
-${compose}
-load_environment
-lockkeeper_compose() { compose "$@"; }
-docker() {
-  if [ "\${1-}" = compose ]; then shift; compose "$@"; else command docker "$@"; fi
-}
-set --
-. "$hook"
-`;
-/**
- * A throw-away Docker config for token $2; its config.json comes by stdin. Contexts and plugins of the
- * user's own are kept. Prints its path.
- */
-const makeDockerConfig = `${scripts_path}
-config=$1/.lockkeeper/docker-config.$2
-own=\${DOCKER_CONFIG:-$HOME/.docker}
-rm -rf "$config"
-mkdir -m 700 "$config"
-cat >"$config/config.json"
-for part in contexts cli-plugins; do
-  if [ -d "$own/$part" ]; then ln -s "$own/$part" "$config/$part"; fi
-done
-echo "$config"
-`;
-/** The user's own Docker config; {} where there is none. */
-const readDockerConfig = `cat "\${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null || echo '{}'`;
-/** Logs in to registry $3 as $4 with the password from stdin, into the config $2. */
-const registryLogin = `${scripts_path}
-DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
-`;
-/** cksum of each file $1… that is a regular file: \`sum size path\`. */
-const checksums = `
-for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
-`;
-/** Last $1 log lines of containers $2…, each under its own head. */
-const lastLogs = `${scripts_path}
-lines=$1; shift
-for id; do echo "--- $id"; docker logs --tail "$lines" "$id" 2>&1 || true; done
-`;
-/** The TCP tables of the network that process $1 lives in. 66: the process has gone or cannot be seen. */
-const tcpTables = `
-[ -r "/proc/$1/net/tcp" ] || exit 66
-cat "/proc/$1/net/tcp"
-cat "/proc/$1/net/tcp6" 2>/dev/null || true
-`;
-/** Makes a directory outside the project, for a dry run. */
-const temporary = 'umask 077; mktemp -d';
-
-;// CONCATENATED MODULE: ../../packages/compose/src/record/release-id.ts
-/** The form of every release id; it is a directory name and an image tag, so nothing else is let through. */
-const releaseIdPattern = /^\d{8}-\d{6}-[a-z0-9]{1,12}-[a-z0-9]{4}$/;
-/** UTC time, short commit and a nonce: `20261121-031200-a1b2c3d-k3f9`. Sorts by time. */
-function releaseId(now, commit, nonce) {
-    const [date, time] = now.toISOString().split('T');
-    const short = commit.slice(0, 7).toLowerCase();
-    const id = [date.replaceAll('-', ''), time.slice(0, 8).replaceAll(':', ''), short || 'unknown', nonce].join('-');
-    if (!releaseIdPattern.test(id))
-        throw new TypeError(`"${id}" is not a release id`);
-    return id;
-}
-/** Four random characters that may stand in a release id. */
-function releaseNonce(random = Math.random) {
-    return Math.floor(random() * 36 ** 4)
-        .toString(36)
-        .padStart(4, '0');
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/record/release-record.ts
-
-
-
-const id = pipe(string(), regex(releaseIdPattern));
-const release_record_image = object({ reference: string(), id: string(), digest: optional(string()) });
-/** releases/<id>/release.json: what the release is made of. No secret is in it. */
-const releaseRecord = object({
-    version: literal(1),
-    id,
-    commit: string(),
-    createdAt: string(),
-    /** Recorded from what ran, not deployed by us. */
-    baseline: dist_boolean(),
-    project: string(),
-    services: array(string()),
-    /** What the release was asked for; [] = all. `docker compose up` gets the same. */
-    named: array(string()),
-    replicas: record(string(), number()),
-    images: record(string(), release_record_image),
-    hashes: record(string(), string()),
-    /** Service → mounted file → checksum. */
-    mounts: record(string(), record(string(), string())),
-    /** Hash of files, env, images and mounted files: the same means nothing to deploy. */
-    content: string(),
-    /** Whether the env file belongs to the release and is put in place with it. */
-    envFile: nullable(string()),
-    verifiedAt: nullable(string()),
-});
-/** .lockkeeper/pending.json: written before the first change of a deploy, gone after its end. */
-const pendingRecord = object({
-    version: literal(1),
-    token: string(),
-    to: id,
-    /** What ran before; null where nothing did. */
-    from: nullable(id),
-    at: string(),
-    runUrl: string(),
-    phase: picklist(['placed', 'switched', 'rolling-back', 'left']),
-    /** Container ids by service, before. */
-    containers: record(string(), array(string())),
-    /** Image references that the deploy moved → the id before; null where there was none. */
-    tags: record(string(), nullable(string())),
-});
-/** Reads what `listReleases` prints; a record that is cut or foreign is left out. */
-function parseReleases(text) {
-    const list = { releases: [], bad: new Set() };
-    for (const part of text.split(/^--- /m).slice(1)) {
-        const end = part.indexOf('\n');
-        const head = part.slice(0, end).trim();
-        if (head.startsWith('bad '))
-            list.bad.add(head.slice(4));
-        else {
-            const record = safeParse(releaseRecord, safeJson(part.slice(end)));
-            if (record.success && `${record.output.id}/` === head)
-                list.releases.push(record.output);
-        }
-    }
-    list.releases.sort((a, b) => a.id.localeCompare(b.id));
-    return list;
-}
-function safeJson(text) {
-    try {
-        return JSON.parse(text);
-    }
-    catch {
-        return undefined;
-    }
-}
-/** The newest verified release that neither serves nor is marked bad. */
-function previousRelease({ releases, bad }, serving) {
-    return releases
-        .filter((release) => release.verifiedAt && release.id !== serving && !bad.has(release.id))
-        .sort((a, b) => a.verifiedAt.localeCompare(b.verifiedAt))
-        .at(-1)?.id;
-}
-/** What may go: all but the newest `keep`, the serving one and the one before it. */
-function obsoleteReleases(list, serving, keep) {
-    const previous = previousRelease(list, serving);
-    const kept = new Set([serving, previous, ...list.releases.slice(-keep).map((release) => release.id)]);
-    return list.releases.filter((release) => !kept.has(release.id));
-}
-/** What tells two releases apart: the same means that there is nothing to deploy. Pure. */
-function contentHash(record, environment, env) {
-    const { project, services, named, hashes, mounts, images } = record;
-    const ids = Object.fromEntries(Object.entries(images).map(([service, { id }]) => [service, id]));
-    return (0,external_node_crypto_.createHash)('sha256')
-        .update(JSON.stringify([project, services, named, hashes, mounts, ids, environment, env ?? null]))
-        .digest('hex');
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/record/host-state.ts
-
-
-
-
-
-
-
-/** The record in `<project directory>/.lockkeeper`: releases, what is under way, what is bad, what was done. */
-class HostState {
-    #shell;
-    #directory;
-    path;
-    /** Records read or written by this run; only the holder of the lock writes them. */
-    #known = new Map();
-    constructor(shell, directory) {
-        this.#shell = shell;
-        this.#directory = directory;
-        this.path = `${directory}/.lockkeeper`;
-    }
-    releasePath(id) {
-        return `${this.path}/releases/${id}`;
-    }
-    /** Text files, each 0600 and whole at once; a last line without an end gets one. */
-    async write(files) {
-        await must(this.#shell, writeFiles, filesToWrite(files), `cannot write to ${this.path}`);
-    }
-    async read(path) {
-        const result = await this.#shell.run(readFile, { args: [path] });
-        if (result.code === 66)
-            return undefined;
-        if (result.code !== 0)
-            throw new error_UserError(`${this.#shell.name}: cannot read ${path}: ${lastLine(result.stderr)}`);
-        return result.stdout;
-    }
-    async remove(path) {
-        await must(this.#shell, removePath, { args: [path] }, `cannot remove ${path}`);
-    }
-    async releases() {
-        const { stdout } = await must(this.#shell, listReleases, { args: [this.#directory] }, 'cannot list the releases');
-        return parseReleases(stdout);
-    }
-    async release(id) {
-        const known = this.#known.get(id);
-        if (known)
-            return known;
-        const text = await this.read(`${this.releasePath(id)}/release.json`);
-        const record = text === undefined ? undefined : safeParse(releaseRecord, host_state_parseJson(text));
-        if (!record?.success)
-            throw new error_UserError(`${this.#shell.name} has no release ${id}`, {
-                next: onHost(this.#shell, 'ls .lockkeeper/releases', this.#directory),
-            });
-        this.#known.set(id, record.output);
-        return record.output;
-    }
-    async saveRelease(record, more = {}) {
-        await this.write({ ...more, [`${this.releasePath(record.id)}/release.json`]: JSON.stringify(record) });
-        this.#known.set(record.id, record);
-    }
-    /** The release serves from now on; nothing is pending any more. Answers all releases. */
-    async settle(record, line) {
-        const stdin = `${JSON.stringify(record)}\n${auditLine(line)}`;
-        const { stdout } = await must(this.#shell, settle, { args: [this.#directory, record.id], stdin }, 'cannot write the record');
-        this.#known.set(record.id, record);
-        return parseReleases(stdout);
-    }
-    async setServing(id) {
-        await this.write({ [`${this.path}/serving`]: id });
-    }
-    /** What serves, and what an earlier or this run began and did not end. */
-    async current() {
-        const { stdout } = await must(this.#shell, readRecord, { args: [this.#directory] }, 'cannot read the record');
-        return parseCurrent(stdout);
-    }
-    async setPending(record, more = {}) {
-        await this.write({ [`${this.path}/pending.json`]: JSON.stringify(record), ...more });
-    }
-    async clearPending() {
-        await this.remove(`${this.path}/pending.json`);
-    }
-    async markBad(id, reason) {
-        await this.write({ [`${this.path}/bad/${id}`]: reason.replace(/[\r\n]+/g, ' ') });
-    }
-    async clearBad(id) {
-        await this.remove(`${this.path}/bad/${id}`);
-    }
-    /** A note for later runs, such as the fleet this host belongs to. */
-    async writeNote(name, value) {
-        await this.write({ [`${this.path}/${name}.json`]: JSON.stringify(value) });
-    }
-    /** Undefined when there is none, or none that can be read. */
-    async readNote(name) {
-        const text = await this.read(`${this.path}/${name}.json`);
-        return text === undefined ? undefined : host_state_parseJson(text);
-    }
-    /** Makes a directory outside the project, for a dry run. */
-    async temporary() {
-        const { stdout } = await must(this.#shell, temporary, {}, 'cannot make a temporary directory');
-        return stdout.trim();
-    }
-    /** One line of what was done, for people: never a secret, never more than a line. */
-    async audit(line) {
-        await this.#shell.run(appendAudit, { args: [this.#directory], stdin: auditLine(line) });
-    }
-}
-/** Arguments and stdin for the scripts that write files. Pure. */
-function filesToWrite(files) {
-    const args = [];
-    let stdin = '';
-    for (const [path, content] of Object.entries(files)) {
-        const text = content === '' || content.endsWith('\n') ? content : `${content}\n`;
-        args.push(path, String(text.split('\n').length - 1));
-        stdin += text;
-    }
-    return { args, stdin };
-}
-function auditLine(line) {
-    return `${new Date().toISOString()} ${line.replace(/[\r\n]+/g, ' ')}\n`;
-}
-/** Reads what `readRecord` prints; a pending record that cannot be read counts as none. */
-function parseCurrent(text) {
-    const [serving = '', ...rest] = text.split('\n');
-    const pending = safeParse(pendingRecord, host_state_parseJson(rest.join('\n')));
-    return {
-        serving: releaseIdPattern.test(serving.trim()) ? serving.trim() : undefined,
-        pending: pending.success ? pending.output : undefined,
-    };
-}
-function host_state_parseJson(text) {
-    try {
-        return JSON.parse(text);
-    }
-    catch {
-        return undefined;
-    }
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/lock.ts
-
-
-
-
-
-
-
-/** Without a sign of life for so long (the host's clock, seconds) a lock may be taken over. */
-const expiry = 90;
-const beatEvery = 15_000;
-/** Another run holds the host and did not finish within `lock-timeout`. */
-class Locked extends error_UserError {
-    name = 'Locked';
-}
-/** This run's lock on a project: no two deploys at once. It says that it lives until it is released. */
-class Lock {
-    /** What the record said when the lock was taken. */
-    found;
-    #shell;
-    #directory;
-    #token;
-    #timer;
-    /** Set when somebody else took the lock over: nothing may be changed any more. */
-    lost = false;
-    constructor(shell, directory, token, found) {
-        this.found = found;
-        this.#shell = shell;
-        this.#directory = directory;
-        this.#token = token;
-    }
-    /** Waits up to `timeout` for the lock. Throws `Locked` that names its holder. */
-    static async take(shell, { directory, token, owner, timeout, log, clock, signal, }) {
-        const deadline = new Deadline(clock, timeout);
-        let told = '';
-        for (;;) {
-            const { code, stdout, stderr } = await shell.run(takeLock, {
-                args: [directory, token, String(expiry)],
-                stdin: owner,
-                signal,
-            });
-            const path = `${directory}/.lockkeeper`;
-            if (code === 67)
-                throw new error_UserError(`${path} on ${shell.name} is a symbolic link, which somebody else may own`, {
-                    next: onHost(shell, `ls -ld ${word(path)}`),
-                });
-            if (code !== 0)
-                throw new error_UserError(`${shell.name}: cannot take the deploy lock in ${path}: ${lastLine(stderr)}`, {
-                    next: onHost(shell, `ls -ld ${word(directory)}`),
-                });
-            const [answer = '', holder = '', ...rest] = stdout.split('\n');
-            if (answer.startsWith('taken')) {
-                if (answer === 'taken over')
-                    log.warning(`${shell.name}: took over the lock of a run that is gone`);
-                const lock = new Lock(shell, directory, token, parseCurrent([holder, ...rest].join('\n')));
-                lock.#beat(log);
-                return lock;
-            }
-            const [, age = '0', alive] = answer.split(' ');
-            const who = `${holder || 'another run'}, last sign of life ${age} s ago${alive === 'yes' ? ', a step of it is running' : ''}`;
-            if (deadline.passed())
-                throw new Locked(`${shell.name} is locked by ${who}; waited ${duration_formatDuration(deadline.elapsed())}`, {
-                    next: 'wait for that run, or raise lock-timeout',
-                });
-            if (holder !== told)
-                log.info(`${shell.name}: waiting for ${who}`);
-            told = holder;
-            await clock.sleep(Math.min(2_000, deadline.remaining()), signal);
-        }
-    }
-    #beat(log) {
-        this.#timer = setInterval(async () => {
-            try {
-                const { code } = await this.#shell.run(beatLock, { args: [this.#directory, this.#token] });
-                if (code === 69 && this.#timer) {
-                    this.lost = true;
-                    log.error(`${this.#shell.name}: the lock was taken over by another run; nothing more is changed`);
-                }
-            }
-            catch (error) {
-                // The connection is down; the next beat, or the step under way, connects anew.
-                log.debug(`${this.#shell.name}: no heartbeat: ${error_messageOf(error)}`);
-            }
-        }, beatEvery);
-        this.#timer.unref();
-    }
-    /** Throws when the lock is no longer ours. To be asked before every change. */
-    check() {
-        if (this.lost)
-            throw new error_UserError(`${this.#shell.name}: another run took the lock over`);
-    }
-    async release() {
-        clearInterval(this.#timer);
-        this.#timer = undefined;
-        await this.#shell.run(releaseLock, { args: [this.#directory, this.#token] });
-    }
-    /** Stops the signs of life without giving the lock back: post of the same run goes on with it. */
-    leave() {
-        clearInterval(this.#timer);
-        this.#timer = undefined;
-    }
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/inputs.ts
-
-const minute = 60_000;
-const variable = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Variables that would change how the host itself finds and runs docker. */
-const reserved = /^(PATH|HOME|IFS|ENV|SHELL|USER|LD_.*|DOCKER_.*|COMPOSE_FILE|COMPOSE_PROJECT_NAME)$/;
-const serviceName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
-/** The release inputs that every deploying action shares. Problems are collected in `inputs`. */
-function readReleaseInputs(inputs) {
-    for (const name of [
-        'files',
-        'git-ref',
-        'git-token',
-        'upload-paths',
-        'images',
-        'build',
-        'build-args',
-        'no-cache',
-    ])
-        inputs.notYet(name);
-    for (const name of ['blue-green-services', 'blue-green-reload', 'singleton-services', 'run', 'run-output'])
-        inputs.notYet(name);
-    const strategy = inputs.choice('strategy', ['recreate', 'stop-first', 'blue-green']);
-    if (strategy === 'blue-green')
-        inputs.problem('strategy', 'blue-green is not supported by this version yet; use recreate or stop-first');
-    const rollbackTo = inputs.text('rollback-to') || undefined;
-    if (rollbackTo && rollbackTo !== 'previous' && !releaseIdPattern.test(rollbackTo))
-        inputs.reject('rollback-to', rollbackTo, 'previous, or a release id such as 20261121-031200-a1b2c3d-k3f9');
-    return {
-        projectDirectory: readDirectory(inputs),
-        composeFiles: readPaths(inputs, 'compose-files', inputs.list('compose-files')),
-        projectName: inputs.matching('project-name', /^[a-z0-9][a-z0-9_-]*$/, 'lower-case letters, digits, dashes and underscores, starting with a letter or digit') || undefined,
-        profiles: readNames(inputs, 'profiles'),
-        services: readNames(inputs, 'services'),
-        pinnedImages: readPins(inputs),
-        environment: readEnvironment(inputs),
-        envFile: readEnvFile(inputs),
-        envFilePath: readPaths(inputs, 'env-file-path', [inputs.text('env-file-path')])[0] ?? '.env',
-        requiredEnv: inputs.list('required-env').filter((name) => {
-            if (!variable.test(name))
-                inputs.reject('required-env', name, 'names of variables');
-            return variable.test(name);
-        }),
-        registry: readRegistry(inputs),
-        preDeploy: inputs.raw('pre-deploy'),
-        postDeploy: inputs.raw('post-deploy'),
-        preRollback: inputs.raw('pre-rollback'),
-        strategy: strategy === 'stop-first' ? 'stop-first' : 'recreate',
-        healthTimeout: inputs.duration('health-timeout', { min: 1000 }),
-        stabilityWindow: inputs.duration('stability-window'),
-        health: readHealth(inputs),
-        rollback: inputs.boolean('rollback'),
-        rollbackTo,
-        removeOrphans: inputs.boolean('remove-orphans'),
-        keepReleases: inputs.integer('keep-releases', { min: 1, max: 100 }),
-        stageTimeout: inputs.duration('stage-timeout', { min: minute / 60 }),
-        commandTimeout: inputs.duration('command-timeout', { min: minute / 60 }),
-        lockTimeout: inputs.duration('lock-timeout'),
-        dryRun: inputs.boolean('dry-run'),
-    };
-}
-function readDirectory(inputs) {
-    const directory = inputs.required('project-directory', 'the directory on the host that holds the Compose file');
-    const expected = 'an absolute path on the host, or one that starts with ~/';
-    if (directory &&
-        (!/^(\/|~\/)[^\0\n\r]*$/.test(directory) || hasParent(directory) || /^\/+$/.test(directory)))
-        inputs.reject('project-directory', directory, expected);
-    return directory.replace(/\/+$/, '');
-}
-function hasParent(path) {
-    return path.split('/').includes('..');
-}
-function readPaths(inputs, name, paths) {
-    for (const path of paths)
-        if (!path || path.startsWith('/') || path.startsWith('-') || hasParent(path) || /[\0\n\r:]/.test(path))
-            inputs.reject(name, path, 'paths relative to the project directory, without ..');
-    return paths;
-}
-function readNames(inputs, name) {
-    const names = inputs.list(name);
-    for (const item of names)
-        if (!serviceName.test(item))
-            inputs.reject(name, item, 'names as the Compose file has them');
-    return [...new Set(names)];
-}
-function readPins(inputs) {
-    const pins = {};
-    for (const [service, reference] of inputs.pairs('image', { key: serviceName })) {
-        if (!/^[a-z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$/.test(reference))
-            inputs.reject('image', `${service}=${reference}`, 'service=repository@sha256:<64 hexadecimal digits>');
-        else if (pins[service] && pins[service] !== reference)
-            inputs.problem('image', `names the service ${service} twice, with different images`);
-        else
-            pins[service] = reference;
-    }
-    return pins;
-}
-function readEnvironment(inputs) {
-    const environment = {};
-    for (const [name, value] of inputs.pairs('environment', { key: variable })) {
-        if (reserved.test(name))
-            inputs.problem('environment', `${name} steers the host's own docker and cannot be set here`);
-        else
-            environment[name] = value;
-    }
-    return environment;
-}
-function readEnvFile(inputs) {
-    const content = inputs.secret('env-file');
-    if (!content.trim())
-        return undefined;
-    if (content.includes('\0'))
-        inputs.problem('env-file', 'contains a NUL character');
-    return content.endsWith('\n') ? content : `${content}\n`;
-}
-function readRegistry(inputs) {
-    const server = inputs.matching('registry', /^[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(\/[A-Za-z0-9._/-]*)?$/, 'a registry host such as ghcr.io, without https://');
-    const username = inputs.text('registry-username');
-    const password = inputs.secret('registry-password').trim();
-    if (username.startsWith('-'))
-        inputs.reject('registry-username', username, 'a user name');
-    if (!username && !password) {
-        if (server)
-            inputs.problem('registry-username', 'is required with registry');
-        return undefined;
-    }
-    if (!username)
-        inputs.problem('registry-username', 'is required with registry-password');
-    if (!password)
-        inputs.problem('registry-password', 'is required with registry-username; is the secret set?');
-    return { server: server || 'docker.io', username, password };
-}
-function readHealth(inputs) {
-    const url = inputs.text('health-url');
-    const status = readStatus(inputs);
-    const json = inputs.pairs('health-json', { key: /^[^\s=]+$/ });
-    const headers = inputs.pairs('health-headers', { separator: ':', key: /^[A-Za-z0-9-]+$/ });
-    if (!url) {
-        for (const name of ['health-json', 'health-headers', 'health-status'])
-            if (inputs.isSet(name))
-                inputs.problem(name, 'is of use only with health-url');
-        return undefined;
-    }
-    const parsed = URL.canParse(url) ? new URL(url) : undefined;
-    if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password)
-        inputs.reject('health-url', url, 'http://… or https://… as the host itself reaches it, without a password');
-    return { url, status, json, headers };
-}
-function readStatus(inputs) {
-    return inputs.list('health-status').flatMap((item) => {
-        const [, from, to] = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(item) ?? [];
-        if (!from || (to && Number(to) < Number(from))) {
-            inputs.reject('health-status', item, 'status codes or ranges, such as 200 or 200-299');
-            return [];
-        }
-        return [[Number(from), Number(to ?? from)]];
-    });
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/connections.ts
-/**
- * Counts established connections to a container's port in the text of its `/proc/<pid>/net/tcp` and `tcp6`
- * (state 01; readable without root). Loopback is the container's own health check and does not count,
- * unless it is the container's address. Pure.
- */
-function connections(table, { port, addresses }) {
-    let count = 0;
-    for (const line of table.split('\n')) {
-        const [, local, state] = /^\s*\d+:\s+([0-9A-F]+:[0-9A-F]{4})\s+\S+\s+([0-9A-F]{2})\s/.exec(line) ?? [];
-        if (!local || state !== '01')
-            continue;
-        const [address = '', hexPort = ''] = local.split(':');
-        if (Number.parseInt(hexPort, 16) !== port)
-            continue;
-        const readable = kernelAddress(address);
-        if (addresses.includes(readable))
-            count++;
-        else if (!/^127\.|^::1$/.test(readable) && !addresses.some((own) => own.startsWith('127.')))
-            count++;
-    }
-    return count;
-}
-/** The kernel prints addresses as little-endian words: `0100007F` is 127.0.0.1. */
-function kernelAddress(hex) {
-    const bytes = Buffer.from(hex, 'hex');
-    for (let word = 0; word + 4 <= bytes.length; word += 4)
-        bytes.subarray(word, word + 4).reverse();
-    if (bytes.length === 4)
-        return [...bytes].join('.');
-    if (bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff)
-        return [...bytes.subarray(12)].join('.');
-    if (bytes.subarray(0, 15).every((byte) => byte === 0) && bytes[15] === 1)
-        return '::1';
-    return bytes.toString('hex');
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/containers.ts
-
-const moment = optional(string(), '');
-/** The parts of `docker inspect` that are read; Docker adds fields, so others are let pass. */
-const inspected = object({
-    Id: string(),
-    Name: string(),
-    Image: string(),
-    RestartCount: optional(number(), 0),
-    State: object({
-        Status: string(),
-        Running: optional(dist_boolean(), false),
-        ExitCode: optional(number(), 0),
-        OOMKilled: optional(dist_boolean(), false),
-        Error: optional(string(), ''),
-        Pid: optional(number(), 0),
-        StartedAt: moment,
-        FinishedAt: moment,
-        Health: nullish(object({
-            Status: string(),
-            FailingStreak: optional(number(), 0),
-            Log: nullish(array(object({ ExitCode: number(), Output: string() }))),
-        })),
-    }),
-    Config: object({
-        Image: optional(string(), ''),
-        Env: nullish(array(string())),
-        Labels: nullish(record(string(), string())),
-        Healthcheck: nullish(object({ Interval: optional(number(), 0), Retries: optional(number(), 0) })),
-    }),
-    HostConfig: object({
-        RestartPolicy: nullish(object({ Name: optional(string(), 'no') })),
-        NetworkMode: optional(string(), ''),
-    }),
-    NetworkSettings: nullish(object({
-        Ports: nullish(record(string(), nullish(array(object({ HostIp: optional(string(), ''), HostPort: string() }))))),
-        Networks: nullish(record(string(), nullish(object({ IPAddress: optional(string(), '') })))),
-    })),
-});
-/** Reads the JSON array that `docker inspect` prints. Throws when it is not of Docker's shape. */
-function parseContainers(json) {
-    return parse(array(inspected), JSON.parse(json.trim() || '[]')).map((data) => {
-        const labels = data.Config.Labels ?? {};
-        const label = (name) => labels[`com.docker.compose.${name}`] ?? '';
-        const { Health: health } = data.State;
-        return {
-            id: data.Id,
-            name: data.Name.replace(/^\//, ''),
-            service: label('service'),
-            oneOff: label('oneoff') === 'True',
-            image: data.Image,
-            reference: data.Config.Image,
-            configHash: label('config-hash'),
-            workingDirectory: label('project.working_dir'),
-            project: label('project'),
-            status: data.State.Status,
-            exitCode: data.State.ExitCode,
-            outOfMemory: data.State.OOMKilled,
-            error: data.State.Error,
-            pid: data.State.Pid,
-            startedAt: data.State.StartedAt,
-            finishedAt: data.State.FinishedAt,
-            restartCount: data.RestartCount,
-            restartPolicy: data.HostConfig.RestartPolicy?.Name || 'no',
-            environment: data.Config.Env ?? [],
-            health: health && health.Status !== 'none'
-                ? {
-                    status: health.Status,
-                    failingStreak: health.FailingStreak,
-                    retries: data.Config.Healthcheck?.Retries || 3,
-                    // Docker counts in nanoseconds; 0 is its default of 30 s.
-                    interval: (data.Config.Healthcheck?.Interval || 30e9) / 1e6,
-                    log: (health.Log ?? []).map(({ ExitCode, Output }) => ({ exitCode: ExitCode, output: Output })),
-                }
-                : undefined,
-            ports: Object.entries(data.NetworkSettings?.Ports ?? {}).flatMap(([inside, bindings]) => (bindings ?? []).map(({ HostPort }) => ({
-                host: Number(HostPort),
-                container: Number.parseInt(inside, 10),
-            }))),
-            addresses: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) => network?.IPAddress ? [network.IPAddress] : []),
-            hostNetwork: data.HostConfig.NetworkMode === 'host',
-        };
-    });
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/docker.ts
-
-
-
-
-
-/** Docker and Compose on the host, for one project and one run. */
-class DockerHost {
-    #shell;
-    #settings;
-    constructor(shell, settings) {
-        this.#shell = shell;
-        this.#settings = settings;
-    }
-    get kind() {
-        return this.#settings.kind;
-    }
-    /** All containers of a project, those that do not run included. */
-    containersOf(project) {
-        return this.containers(`com.docker.compose.project=${project}`);
-    }
-    /** All containers that have one of the labels. */
-    async containers(...labels) {
-        const { stdout } = await must(this.#shell, inspectLabelled, { args: labels, timeout: 60_000 }, 'docker inspect failed');
-        return parseContainers(stdout);
-    }
-    /** Reference → image, for those that are here. */
-    async images(references) {
-        if (references.length === 0)
-            return new Map();
-        const args = [...new Set(references)];
-        const ask = (script) => must(this.#shell, script, { args, timeout: 60_000 }, 'docker image inspect failed');
-        const { stdout, stderr } = await ask(inspectImages);
-        return (imagesByReference(args, stdout, stderr) ?? parseImages((await ask(inspectEachImage)).stdout));
-    }
-    /** Makes references stand for images: pairs of id and reference, one after another. */
-    async tag(pairs) {
-        if (pairs.length === 0)
-            return;
-        const { directory, lockToken } = this.#settings;
-        await must(this.#shell, tagImages, { args: [directory, lockToken, ...pairs], timeout: 60_000 }, 'docker tag failed');
-    }
-    /** The env file of the release in `directory` becomes the host's at `envFile` ('' = none); references stand for images. */
-    async putInPlace(directory, envFile, pairs) {
-        if (!envFile && pairs.length === 0)
-            return;
-        const paths = envFile ? [`${directory}/env`, `${this.#settings.directory}/${envFile}`] : ['', ''];
-        await must(this.#shell, putInPlace, {
-            args: [this.#settings.directory, this.#settings.lockToken, ...paths, ...pairs],
-            timeout: 60_000,
-        }, 'cannot put env file and tags in place');
-    }
-    /** Removes tags, and images that have no other; Docker refuses while a container uses one, as it should. */
-    async untag(references) {
-        if (references.length > 0)
-            await this.#shell.run(dockerRead, { args: ['image', 'rm', ...references] });
-    }
-    /** docker …, shown as it runs. Throws UserError that begins with `what`. */
-    async docker(args, what, options = {}) {
-        await this.#step(dockerStep, [options.login ?? '', ...args], what, options.timeout);
-    }
-    /** docker compose … with the release in `directory`. */
-    async compose(directory, args, what, options = {}) {
-        const all = [this.kind, directory, options.login ?? '', ...args];
-        await this.#step(composeStep, all, what, options.timeout);
-    }
-    /** A hook's file, with `docker compose` meaning the release in `directory`. */
-    async hook(directory, file, name) {
-        this.#settings.log.info(`${this.#shell.name}: ${name}`);
-        await this.#step(runHook, [this.kind, directory, file], `${name} failed`);
-    }
-    /** Container id → its last log lines. */
-    async lastLogs(ids, lines) {
-        const { stdout } = await this.#shell.run(lastLogs, {
-            args: [String(lines), ...ids],
-            timeout: 20_000,
-        });
-        return new Map(stdout
-            .split(/^--- (?=[0-9a-f]{64}$)/m)
-            .slice(1)
-            .map((part) => [part.slice(0, 64), part.slice(65)]));
-    }
-    /** The TCP tables of a container's network; undefined when its process has gone or cannot be seen. */
-    async tcpTables(pid) {
-        const { code, stdout } = await this.#shell.run(tcpTables, { args: [String(pid)] });
-        return code === 0 ? stdout : undefined;
-    }
-    /** Everything that changes the host goes through here: shown as it runs, with a limit, stopped by a cancel. */
-    async #step(script, args, what, timeout = this.#settings.commandTimeout) {
-        const { directory, lockToken, lock, log, signal } = this.#settings;
-        const host = this.#shell.name;
-        lock?.check();
-        const result = await this.#shell.run(script, {
-            args: [directory, lockToken, ...args],
-            timeout,
-            signal,
-            onOutput: (text) => log.remote(host, text),
-        });
-        if (result.code === 0)
-            return;
-        const said = lastLine(result.stderr || result.stdout);
-        throw new error_UserError(`${what} on ${host} (exit code ${result.code}): ${said}`, {
-            details: `${result.stdout.slice(-2000)}\n${result.stderr.slice(-4000)}`.trim() || undefined,
-            next: pullHint(said) ?? onHost(this.#shell, 'docker compose ps --all', directory),
-        });
-    }
-}
-/**
- * Which image belongs to which reference: docker prints those that are here in the order they were asked
- * for, and names the others on stderr. Undefined where that does not add up. Pure.
- */
-function imagesByReference(references, stdout, stderr) {
-    const images = JSON.parse(stdout.trim() || '[]');
-    const lines = stderr.split('\n').map((line) => line.trim());
-    const isMissing = (reference) => lines.some((line) => line.endsWith(`: ${reference}`) || line.endsWith(`: ${reference}:latest`));
-    const present = references.filter((reference) => !isMissing(reference));
-    if (present.length !== images.length)
-        return undefined;
-    return new Map(present.map((reference, index) => [reference, presentImage(images[index])]));
-}
-function presentImage({ Id, RepoDigests }) {
-    return { id: Id, digests: RepoDigests ?? [] };
-}
-/** Reads what `inspectEachImage` prints. Pure. */
-function parseImages(text) {
-    const found = new Map();
-    for (const part of text.split(/^--- /m).slice(1)) {
-        const end = part.indexOf('\n');
-        const [image] = JSON.parse(part.slice(end));
-        if (image)
-            found.set(part.slice(0, end).trim(), presentImage(image));
-    }
-    return found;
-}
-function pullHint(said) {
-    if (/manifest unknown|not found/i.test(said))
-        return 'does the tag exist in the registry? was it pushed before this step?';
-    if (/unauthorized|denied|authentication required/i.test(said))
-        return 'give registry, registry-username and registry-password';
-    return undefined;
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/preflight.ts
-
-
-
-
-
-/** Names the cause when the host cannot deploy: no docker, no permission, no daemon, Compose v1, no directory. */
-async function preflight_preflight(shell, directory) {
-    const { stdout } = await must(shell, preflight, { args: [directory], timeout: 60_000 }, 'the host does not run sh scripts');
-    const kind = judgePreflight(stdout, shell);
-    const free = Number(/^free (\d+)$/m.exec(stdout)?.[1]) || undefined;
-    return { kind, directory: judgeDirectory(stdout, directory, shell), free };
-}
-/** The absolute directory on the host. Throws UserError when it is none that can be used. Pure. */
-function judgeDirectory(text, given, host) {
-    const link = /^link (.*)$/m.exec(text)?.[1];
-    if (link !== undefined)
-        throw new error_UserError(`project-directory ${given} on ${host.name} is a symbolic link to ${link}`, {
-            next: `give ${link} itself`,
-        });
-    if (/^closed directory$/m.test(text))
-        throw new error_UserError(`the user may not read ${given} on ${host.name}`, {
-            next: onHost(host, `ls -ld ${unexpanded(given)}`),
-        });
-    const found = /^directory (\/.*)$/m.exec(text)?.[1];
-    if (!found)
-        throw new error_UserError(`${host.name} has no directory ${given}`, {
-            next: onHost(host, `mkdir -p ${unexpanded(given)}`),
-        });
-    return found;
-}
-/** Pure. */
-function judgePreflight(text, host) {
-    if (/^docker absent$/m.test(text))
-        throw new error_UserError(`${host.name} has no docker in PATH`, {
-            next: onHost(host, 'curl -fsSL https://get.docker.com | sh'),
-        });
-    if (/^daemon refused$/m.test(text)) {
-        if (/permission denied/i.test(text))
-            throw new error_UserError(`the user may not use docker on ${host.name}: it is not in the group docker`, {
-                next: onHost(host, 'sudo usermod -aG docker "$USER"'),
-            });
-        throw new error_UserError(`${host.name}: the Docker daemon does not answer: ${lastLine(daemonSaid(text))}`, {
-            next: onHost(host, 'sudo systemctl status docker'),
-        });
-    }
-    const [, kind, version = ''] = /^(plugin|standalone) v?(\S+)/m.exec(text) ?? [];
-    if (!kind)
-        throw new error_UserError(`${host.name} has docker, but no Docker Compose`, {
-            next: onHost(host, 'sudo apt-get install docker-compose-plugin'),
-        });
-    if (Number.parseInt(version, 10) < 2)
-        throw new error_UserError(`${host.name} has Compose ${version}, which ended in 2023; Compose v2 is needed, with your file as it is`, {
-            next: onHost(host, 'sudo apt-get install docker-compose-plugin'),
-        });
-    return kind;
-}
-/** Throws UserError when there is hardly any disk left, before a pull fills it. `free` is kilobytes. Pure. */
-function checkSpace(free, host) {
-    if (free !== undefined && free < 50 * 1024)
-        throw new error_UserError(`${host.name} has only ${Math.round(free / 1024)} MB of disk left`, {
-            next: onHost(host, 'docker system df'),
-        });
-}
-/** What docker said of the daemon, without our own words around it. */
-function daemonSaid(text) {
-    return [...text.matchAll(/^said (.*)$/gm)].map(([, line]) => line).join('\n');
-}
-/** `~/` must stay outside quotes to mean the home directory. */
-function unexpanded(path) {
-    return path.startsWith('~/') ? `~/${word(path.slice(2))}` : word(path);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/prove/evidence.ts
-const shownContainers = 4;
-const logLines = 40;
-/** The last health checks and log lines of containers that failed. */
-async function evidenceOf(docker, failed) {
-    if (failed.length === 0)
-        return '';
-    const shown = failed.slice(0, shownContainers);
-    const logs = await docker.lastLogs(shown.map(({ id }) => id), logLines);
-    return shown.map((container) => describe(container, logs.get(container.id) ?? '')).join('\n\n');
-}
-function describe({ service, status, health }, log) {
-    const checks = (health?.log ?? [])
-        .slice(-3)
-        .map(({ exitCode, output }) => `check exited with ${exitCode}: ${output.trim().slice(0, 500)}`);
-    return [`${service} (${status})`, ...checks, log.trim()].filter(Boolean).join('\n');
-}
-
-;// CONCATENATED MODULE: ../../packages/probe/src/expectation.ts
-/** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
-function parseStatus(text) {
-    const ranges = text.split(',').map((part) => /^\s*([1-5]\d\d)(?:\s*-\s*([1-5]\d\d))?\s*$/.exec(part));
-    if (ranges.some((range) => !range))
-        return undefined;
-    return ranges.map((range) => [Number(range[1]), Number(range[2] ?? range[1])]);
-}
-/** Reads `json:path`, `header:Name` or `body:regex`; undefined for anything else. */
-function parseVersionSource(text) {
-    const [, kind, rest] = /^(json|header|body):(.+)$/s.exec(text) ?? [];
-    if (!rest)
-        return undefined;
-    if (kind === 'json')
-        return { kind, path: rest };
-    if (kind === 'header')
-        return { kind, name: rest.toLowerCase() };
-    try {
-        return { kind: 'body', pattern: new RegExp(rest) };
-    }
-    catch {
-        return undefined;
-    }
-}
-/** The value at `a.b[0].c` in parsed JSON; undefined where the path leads nowhere. */
-function atPath(json, path) {
-    let value = json;
-    for (const key of path
-        .replace(/\[(\d+)\]/g, '.$1')
-        .split('.')
-        .filter(Boolean)) {
-        if (value === null || typeof value !== 'object' || !Object.hasOwn(value, key))
-            return undefined;
-        value = value[key];
-    }
-    return value;
-}
-/** Whether what is served is what was shipped: equal, or one is a commit hash that begins with the other. */
-function sameVersion(expected, served) {
-    if (expected === served)
-        return true;
-    const [short, long] = [expected, served]
-        .map((v) => v.toLowerCase())
-        .sort((a, b) => a.length - b.length);
-    return /^[0-9a-f]{7,40}$/.test(short) && /^[0-9a-f]{40}$/.test(long) && long.startsWith(short);
-}
-/** Holds a sample against the expectation. */
-function observe(sample, expectation) {
-    const { at, ms, address } = sample;
-    const seen = { at, ms, address };
-    if (!sample.answered)
-        return { ...seen, outcome: 'no-answer', problem: sample.message };
-    if (sample.status === 0)
-        return { ...seen, outcome: 'good' };
-    const parsed = lazily(() => JSON.parse(sample.body));
-    const version = expectation.versionFrom && versionIn(sample.body, sample.headers, parsed, expectation.versionFrom);
-    const found = {
-        ...seen,
-        ...(version === undefined ? {} : { version }),
-        ...(expectation.version === undefined
-            ? {}
-            : { rightVersion: version !== undefined && sameVersion(expectation.version, version) }),
-    };
-    const bad = (problem) => ({ ...found, outcome: 'bad', problem });
-    if (!expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
-        const wanted = expectation.status.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(', ');
-        const blocker = blockerIn(sample.status, sample.headers, sample.body);
-        return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker}` : ''}`);
-    }
-    if (expectation.body && !expectation.body.test(sample.body))
-        return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}`);
-    for (const [path, wanted] of expectation.json ?? []) {
-        const document = parsed();
-        if ('error' in document)
-            return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}`);
-        const value = atPath(document.value, path);
-        const text = typeof value === 'string' ? value : JSON.stringify(value);
-        if (text !== wanted)
-            return bad(`${path} is ${text ?? 'missing'}, expected ${wanted}`);
-    }
-    if (found.rightVersion === false) {
-        const what = version === undefined
-            ? `no version at ${describeSource(expectation.versionFrom)}`
-            : `serves ${version}`;
-        return bad(`${what}, expected ${expectation.version}`);
-    }
-    return { ...found, outcome: 'good' };
-}
-const describeSource = (source) => source.kind === 'json'
-    ? `json:${source.path}`
-    : source.kind === 'header'
-        ? `header:${source.name}`
-        : `body:${source.pattern.source}`;
-function lazily(parse) {
-    let result;
-    return () => {
-        try {
-            result ??= { value: parse() };
-        }
-        catch (error) {
-            result = { error: error.message };
-        }
-        return result;
-    };
-}
-function versionIn(body, headers, parsed, source) {
-    if (source.kind === 'header')
-        return headers[source.name]?.trim() || undefined;
-    if (source.kind === 'body') {
-        const match = source.pattern.exec(body);
-        return match ? (match[1] ?? match[0]) : undefined;
-    }
-    const document = parsed();
-    const value = 'value' in document ? atPath(document.value, source.path) : undefined;
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
-}
-/** Names what commonly stands between a runner and the app. */
-function blockerIn(status, headers, body) {
-    if (headers['cf-mitigated'])
-        return 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve';
-    const location = headers.location;
-    if (status >= 300 && status < 400 && location) {
-        const to = location.split('?')[0];
-        return /login|signin|sso|auth|access/i.test(location)
-            ? `redirected to a login page (${to})`
-            : `redirected to ${to}; redirects are not followed`;
-    }
-    if (status === 403 && /cloudflare/i.test(headers.server ?? ''))
-        return 'Cloudflare refuses this client';
-    if (status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body))
-        return "the app refuses this Host (Django's ALLOWED_HOSTS?)";
-    if (status === 503 && /awselb/i.test(headers.server ?? ''))
-        return 'the load balancer has no target to ask';
-    if (status === 502 && /awselb/i.test(headers.server ?? ''))
-        return 'the target closed the connection on the load balancer';
-    return undefined;
-}
-// What a server says is data: one line, short, no control characters.
-const excerpt = (body) => JSON.stringify(body.slice(0, 80));
-
-;// CONCATENATED MODULE: ../../packages/probe/src/no-answer.ts
-const no_answer_words = {
-    ENOTFOUND: 'the name does not resolve',
-    EAI_AGAIN: 'the name server did not answer',
-    ECONNREFUSED: 'connection refused: nothing listens there',
-    ECONNRESET: 'the connection was reset',
-    EPIPE: 'the connection was reset',
-    EHOSTUNREACH: 'no route to the host',
-    ENETUNREACH: 'no route to the network',
-    ETIMEDOUT: 'the connection timed out',
-    UND_ERR_SOCKET: 'the other side closed the connection',
-    CERT_HAS_EXPIRED: 'the certificate has expired',
-    DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed; give its issuer in ca-certificates',
-    SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an unknown root; give it in ca-certificates',
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown',
-    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the issuer of the certificate is unknown; give it in ca-certificates',
-    EPROTO: 'no TLS is spoken there',
-    ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; is it http on this port?',
-};
-const tlsCode = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/;
-/** Sorts what a failed request threw, and says it in words. Happy eyeballs throw one error an address. */
-function explainNoAnswer(error) {
-    const causes = error instanceof AggregateError ? error.errors : [error];
-    const first = (causes.find((cause) => cause?.code) ?? error);
-    const code = String(first.code ?? first.name ?? 'unknown');
-    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-        return {
-            kind: 'tls',
-            code,
-            message: `the certificate is for another name: ${first.reason ?? first.message}`,
-        };
-    const addresses = causes
-        .filter((cause) => cause?.address)
-        .map((cause) => `${cause.address}:${cause.port}`)
-        .join(', ');
-    const text = no_answer_words[code] ?? first.message ?? code;
-    const message = `${text}${addresses ? ` (${addresses})` : ''}`;
-    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-        return { kind: 'dns', code, message };
-    if (tlsCode.test(code))
-        return { kind: 'tls', code, message };
-    if (code === 'ETIMEDOUT')
-        return { kind: 'timeout', code, message };
-    if (code.startsWith('HPE_'))
-        return { kind: 'protocol', code, message: `no HTTP is spoken there: ${first.message}` };
-    return { kind: 'connect', code, message };
-}
-
-// EXTERNAL MODULE: external "node:tls"
-var external_node_tls_ = __nccwpck_require__(1692);
-// EXTERNAL MODULE: external "node:zlib"
-var external_node_zlib_ = __nccwpck_require__(8522);
-;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
-
-
-
-
-
-
-
-const bodyLimit = 64 * 1024;
-const userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
-class ProbeTimeout extends Error {
-    code = 'ETIMEDOUT';
-}
-/**
- * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
- * build. Redirects are answers, not followed. Never throws for what the other side does.
- */
-async function probe(target, { clock, signal }) {
-    signal?.throwIfAborted();
-    const at = clock.now();
-    const stop = new AbortController();
-    const awaited = target.url.protocol === 'tcp:' ? 'no connection' : 'no whole answer';
-    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${awaited} within ${duration_formatDuration(target.timeout)}`)), target.timeout);
-    const cancel = () => stop.abort(signal?.reason);
-    signal?.addEventListener('abort', cancel, { once: true });
-    const seen = { address: '' };
-    try {
-        const answer = target.url.protocol === 'tcp:'
-            ? await connectOnly(target, seen, stop.signal)
-            : await ask(target, seen, stop.signal);
-        return { answered: true, at, ms: clock.now() - at, address: seen.address, ...answer };
-    }
-    catch (error) {
-        signal?.throwIfAborted();
-        const cause = stop.signal.aborted ? stop.signal.reason : error;
-        const explained = cause instanceof ProbeTimeout
-            ? { kind: 'timeout', code: cause.code, message: cause.message }
-            : explainNoAnswer(cause);
-        return { answered: false, at, ms: clock.now() - at, address: seen.address, ...explained };
-    }
-    finally {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', cancel);
-    }
-}
-const hostOf = (url) => url.hostname.replace(/^\[|\]$/g, '');
-const portOf = (url) => Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-async function connectOnly(target, seen, signal) {
-    const socket = await openSocket(target, signal);
-    seen.address = remoteOf(socket);
-    socket.destroy();
-    return { status: 0, headers: {}, body: '', truncated: false };
-}
-function openSocket({ url, resolve, connect }, signal) {
-    const host = resolve?.get(hostOf(url)) ?? hostOf(url);
-    if (connect)
-        return connect(host, portOf(url));
-    return new Promise((done, reject) => {
-        const socket = (0,external_node_net_.connect)({ host, port: portOf(url), autoSelectFamilyAttemptTimeout: 2500 });
-        const abort = () => socket.destroy(signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        socket.once('connect', () => {
-            signal.removeEventListener('abort', abort);
-            done(socket);
-        });
-        socket.once('error', reject);
-    });
-}
-async function ask(target, seen, signal) {
-    const { url, method = 'GET', headers = {}, tls, connect } = target;
-    const secure = url.protocol === 'https:';
-    const trust = {
-        servername: (0,external_node_net_.isIP)(hostOf(url)) ? undefined : hostOf(url),
-        rejectUnauthorized: tls?.verify ?? true,
-        // What is given as `ca` counts in place of the default, not besides it.
-        ca: tls?.ca ? [...(0,external_node_tls_.getCACertificates)('default'), tls.ca] : undefined,
-    };
-    const options = {
-        method,
-        // Without an agent Node never reuses a socket; with `false` it would not ask createConnection either.
-        agent: connect ? undefined : false,
-        signal,
-        headers: {
-            'user-agent': userAgent,
-            accept: '*/*',
-            connection: 'close',
-            'accept-encoding': 'identity',
-            'cache-control': 'no-cache, no-store',
-            pragma: 'no-cache',
-            ...headers,
-        },
-        ...(secure ? trust : {}),
-        // 250 ms an address, Node's own choice, is too short for a busy load balancer.
-        ...{ autoSelectFamilyAttemptTimeout: 2500 },
-    };
-    const pinned = target.resolve?.get(hostOf(url));
-    if (pinned)
-        options.lookup = pinLookup(pinned);
-    if (connect) {
-        const socket = await connect(pinned ?? hostOf(url), portOf(url));
-        signal.addEventListener('abort', () => socket.destroy(), { once: true });
-        options.createConnection = () => (secure ? (0,external_node_tls_.connect)({ socket: socket, ...trust }) : socket);
-    }
-    const response = await new Promise((resolve, reject) => {
-        const request = (secure ? external_node_https_.request : external_node_http_.request)(url, options, resolve);
-        request.on('socket', (socket) => {
-            const note = () => {
-                seen.address = remoteOf(socket);
-            };
-            if (socket.connecting)
-                socket.once('connect', note);
-            else
-                note();
-        });
-        request.once('error', reject);
-        request.end();
-    });
-    const { body, truncated } = await readBody(response, signal);
-    response.destroy();
-    const flat = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
-    return { status: response.statusCode ?? 0, headers: Object.fromEntries(flat), body, truncated };
-}
-function pinLookup(address) {
-    // An address is taken as it is; a name, such as a load balancer's own, is looked up in place of the URL's.
-    const family = (0,external_node_net_.isIP)(address);
-    return (_host, options, callback) => {
-        if (family === 0) {
-            Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 610, 23)).then(({ lookup }) => lookup(address, options, callback));
-            return;
-        }
-        if (options.all)
-            callback(null, [{ address, family }]);
-        else
-            callback(null, address, family);
-    };
-}
-const remoteOf = (socket) => {
-    const { remoteAddress, remotePort } = socket;
-    return remoteAddress ? `${remoteAddress}:${remotePort}` : '';
-};
-const decoders = {
-    gzip: external_node_zlib_.createGunzip,
-    deflate: external_node_zlib_.createInflate,
-    br: external_node_zlib_.createBrotliDecompress,
-};
-/** At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. */
-async function readBody(response, signal) {
-    const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
-    const stream = (decoder ? response.pipe(decoder) : response);
-    if (decoder)
-        response.once('error', (error) => decoder.destroy(error));
-    const abort = () => stream.destroy(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    const chunks = [];
-    let size = 0;
-    try {
-        for await (const chunk of stream) {
-            chunks.push(chunk);
-            size += chunk.length;
-            if (size > bodyLimit)
-                break;
-        }
-    }
-    finally {
-        signal.removeEventListener('abort', abort);
-    }
-    return { body: Buffer.concat(chunks).subarray(0, bodyLimit).toString('utf8'), truncated: size > bodyLimit };
-}
-
-;// CONCATENATED MODULE: ../../packages/probe/src/index.ts
-
-
-
-
-
-;// CONCATENATED MODULE: ../../packages/compose/src/prove/health-url.ts
-
-
-/** Asks the app once, from the host through the SSH connection. Answers undefined when it holds, else what was seen. */
-async function askHealth(shell, health, { timeout, clock, signal }) {
-    const { url, headers, host, port } = whatToAsk(health);
-    const sample = await probe({ url, headers, timeout, connect: () => health_url_tunnel(shell, host, port, timeout) }, { clock, signal });
-    return judgeHealth(health, sample);
-}
-/**
- * Where the tunnel leads, and the URL that is asked through it: a Host header names the app, so that the
- * certificate is verified for that name, as a browser's would be. Pure.
- */
-function whatToAsk(health) {
-    const asked = new URL(health.url);
-    const url = new URL(asked);
-    const headers = { 'user-agent': 'lockkeeper', ...Object.fromEntries(health.headers) };
-    const name = health.headers.find(([header]) => header.toLowerCase() === 'host')?.[1];
-    if (name)
-        url.hostname = name.replace(/:\d+$/, '');
-    return {
-        url,
-        headers,
-        host: asked.hostname.replace(/^\[|\]$/g, ''),
-        port: Number(asked.port) || (asked.protocol === 'https:' ? 443 : 80),
-    };
-}
-/** RFC 4254, 5.1: why a server opened no channel. */
-const prohibited = 1;
-const connectFailed = 2;
-function health_url_tunnel(shell, host, port, timeout) {
-    return new Promise((resolve, reject) => {
-        let late = false;
-        const timer = setTimeout(() => {
-            late = true;
-            reject(new Error(`${host}:${port} does not answer the host within ${duration_formatDuration(timeout)}`));
-        }, timeout);
-        shell
-            .tunnel(host, port)
-            .then((socket) => (late ? socket.destroy() : resolve(socket)), (error) => reject(explainNoTunnel(error, `${host}:${port}`)))
-            .finally(() => clearTimeout(timer));
-    });
-}
-/** Pure. */
-function explainNoTunnel(error, to) {
-    if (error.reason === connectFailed)
-        return new Error(`nothing listens at ${to} on the host`);
-    if (error.reason === prohibited)
-        return new Error(`the host's SSH server allows no tunnel to ${to} (AllowTcpForwarding in sshd_config)`);
-    return error;
-}
-/** Whether an answer is what the inputs ask for: undefined when it is, else what was seen and expected. Pure. */
-function judgeHealth({ url, status, json }, sample) {
-    const asked = `GET ${new URL(url).pathname}`;
-    const { outcome, problem } = observe(sample, { status, json });
-    if (outcome === 'good')
-        return undefined;
-    if (!sample.answered)
-        return `${asked}: ${problem}`;
-    if (status.some(([from, to]) => sample.status >= from && sample.status <= to))
-        return `${asked} answered ${sample.status}, but ${problem}`;
-    return `${asked} ${problem}${hint(sample.status)}`;
-}
-function hint(status) {
-    if (status === 400)
-        return ' (ALLOWED_HOSTS? give the Host in health-headers)';
-    if (status >= 300 && status < 400)
-        return ' (a redirect: to HTTPS? give X-Forwarded-Proto: https in health-headers)';
-    return '';
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/prove/verdict.ts
-/** So many restarts since it was created and the service is in a crash loop. */
-const crashLoop = 3;
-/**
- * Our own verdict from `docker inspect` over all replicas. `failed` is only said where waiting cannot help:
- * unhealthy after all its retries, exited with an error and not restarted, a crash loop, a restart or an
- * unhealthy state within the stability window.
- */
-function judge(containers, expectations, host, reference) {
-    const failed = [];
-    const failures = [];
-    const services = expectations.map(({ service, replicas, image }) => {
-        const own = containers.filter((container) => container.service === service && !container.oneOff);
-        if (own.length === 0) {
-            if (replicas === 0)
-                return { service, state: 'completed', detail: 'no replica wanted' };
-            if (reference)
-                failures.push(`${service} has no container on ${host}`);
-            return { service, state: 'missing', detail: 'no container' };
-        }
-        const other = image && own.find((container) => container.image !== image);
-        if (other) {
-            failed.push(other);
-            failures.push(`${service} on ${host} does not run the image of this release`);
-            return { service, state: 'failed', detail: 'runs another image' };
-        }
-        const states = own.map((container) => ({ container, ...stateOf(container, reference) }));
-        const broken = states.filter(({ state }) => state === 'failed');
-        if (broken.length > 0) {
-            failed.push(...broken.map(({ container }) => container));
-            failures.push(`${service} ${broken[0].detail.replace(/^(\S+ ?\S*?)(:|$)/, `$1 on ${host}$2`)}`);
-            return { service, state: 'failed', detail: broken[0].detail };
-        }
-        const waiting = states.find(({ state }) => state === 'starting');
-        if (waiting)
-            return { service, state: 'starting', detail: waiting.detail };
-        const ready = states.filter(({ state }) => state !== 'starting').length;
-        if (ready < replicas)
-            return { service, state: 'starting', detail: `${ready} of ${replicas} replicas` };
-        const [first] = states;
-        return {
-            service,
-            state: first.state,
-            detail: ready > 1 ? `${ready} of ${Math.max(replicas, ready)} ${first.state}` : first.detail,
-        };
-    });
-    if (failures.length > 0)
-        return { state: 'failed', services, failed, reason: failures.join('; ') };
-    const waiting = services.filter(({ state }) => state === 'starting' || state === 'missing');
-    if (waiting.length > 0)
-        return {
-            state: 'waiting',
-            services,
-            failed: containers.filter(({ service }) => waiting.some((item) => item.service === service)),
-            reason: waiting.map(({ service, detail }) => `${service}: ${detail}`).join('; '),
-        };
-    return { state: 'good', services, failed, reason: '' };
-}
-function stateOf(container, reference) {
-    const { health, status, restartCount } = container;
-    const before = reference?.get(container.id);
-    const code = `code ${container.exitCode}${container.outOfMemory ? ', out of memory' : ''}`;
-    const restarts = ['always', 'unless-stopped'].includes(container.restartPolicy);
-    if (status === 'running') {
-        if (before && (restartCount > before.restartCount || container.startedAt !== before.startedAt))
-            return { state: 'failed', detail: `restarted: it died with ${code} within the stability window` };
-        if (restartCount >= crashLoop)
-            return crashLooping(container, code);
-        if (!health)
-            return { state: 'running', detail: 'running, without a health check' };
-        if (health.status === 'healthy')
-            return { state: 'healthy', detail: 'healthy' };
-        const streak = `(${Math.min(health.failingStreak, health.retries)} of ${health.retries})`;
-        if (health.status === 'unhealthy')
-            return { state: 'failed', detail: `is unhealthy: ${lastCheck(container)} ${streak}` };
-        return {
-            state: 'starting',
-            detail: health.failingStreak > 0 ? `starting, ${lastCheck(container)} ${streak}` : 'starting',
-        };
-    }
-    if (status === 'restarting')
-        return restartCount >= crashLoop || before
-            ? crashLooping(container, code)
-            : { state: 'starting', detail: `restarting after ${code}` };
-    if (status === 'exited' || status === 'dead') {
-        if (container.error)
-            return { state: 'failed', detail: `did not start: ${oneLine(container.error)}` };
-        // A job that ran to its end. What has a health check, a published port or a standing restart policy is none.
-        if (container.exitCode === 0 && !restarts && !health && container.ports.length === 0)
-            return { state: 'completed', detail: 'completed' };
-        return { state: 'failed', detail: `has exited: ${code}` };
-    }
-    if (status === 'paused')
-        return { state: 'failed', detail: 'is paused' };
-    if (container.error)
-        return { state: 'failed', detail: `did not start: ${oneLine(container.error)}` };
-    return { state: 'starting', detail: status };
-}
-function crashLooping(container, code) {
-    return {
-        state: 'failed',
-        detail: `is crash-looping: it died ${container.restartCount} times with ${code}`,
-    };
-}
-function lastCheck(container) {
-    const last = container.health?.log.findLast(({ exitCode }) => exitCode !== 0);
-    return last ? oneLine(last.output) || `the check exited with ${last.exitCode}` : 'no check has passed';
-}
-function oneLine(text) {
-    const line = text
-        .split(/[\r\n]+/)
-        .map((part) => part.trim())
-        .filter(Boolean)
-        .at(-1) ?? '';
-    return line.length > 200 ? `${line.slice(0, 199)}…` : line;
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/prove/verify.ts
-
-
-
-
-
-
-const pollEvery = 500;
-/** Waits until the release is proven or has failed; at most `timeout` ms. Then nothing may restart or fall ill for the window. */
-async function verify(site, id, timeout = site.settings.healthTimeout) {
-    const { state, docker, settings, host, context } = site;
-    const { clock, log, signal } = context;
-    const record = await state.release(id);
-    site.name = record.project;
-    const deadline = new Deadline(clock, timeout);
-    const expectations = expectationsOf(record);
-    const failed = (judgement, reason) => failure(site, judgement, reason, deadline);
-    let told = '';
-    const tell = (what) => {
-        if (what !== told)
-            log.info(`${host}: ${what} (${duration_formatDuration(deadline.elapsed())})`);
-        told = what;
-    };
-    let window;
-    for (;;) {
-        signal?.throwIfAborted();
-        const containers = await docker.containersOf(site.name);
-        const judgement = judge(containers, expectations, host, window?.reference);
-        let { reason } = judgement;
-        if (judgement.state === 'failed')
-            return failed(judgement, reason);
-        if (judgement.state === 'good') {
-            const ill = await askApp(site, deadline);
-            if (ill === undefined) {
-                if (!window) {
-                    site.proven();
-                    window = {
-                        deadline: new Deadline(clock, settings.stabilityWindow),
-                        reference: referenceOf(containers),
-                    };
-                    if (settings.stabilityWindow > 0)
-                        tell(`healthy; watching it for ${duration_formatDuration(settings.stabilityWindow)}`);
-                    for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
-                        log.warning(`${host}: ${doubt}`);
-                }
-                else if (window.deadline.passed()) {
-                    const { services } = judgement;
-                    return { good: true, services, reason: '', details: '', next: '', took: deadline.elapsed() };
-                }
-                await clock.sleep(Math.min(pollEvery, Math.max(1, window.deadline.remaining())), signal);
-                continue;
-            }
-            reason = `the app is not well: ${ill}`;
-            if (window)
-                return failed({ ...judgement, failed: containers }, `the app fell ill on ${host} within the stability window: ${ill}`);
-        }
-        tell(reason);
-        if (deadline.passed())
-            return failed({ ...judgement, failed: judgement.failed.length > 0 ? judgement.failed : containers }, `${reason}, on ${host} after ${duration_formatDuration(timeout)} (health-timeout)`);
-        await clock.sleep(Math.min(pollEvery, deadline.remaining()), signal);
-    }
-}
-async function askApp({ settings, context }, deadline) {
-    if (!settings.health)
-        return undefined;
-    const { shell, clock, signal } = context;
-    const timeout = Math.min(5_000, Math.max(1_000, deadline.remaining()));
-    return askHealth(shell, settings.health, { timeout, clock, signal });
-}
-async function failure(site, judgement, reason, deadline) {
-    const first = judgement.failed[0]?.service;
-    const logs = `docker compose -p ${word(site.name)} logs --tail 50`;
-    return {
-        good: false,
-        services: judgement.services,
-        reason,
-        details: await evidenceOf(site.docker, judgement.failed),
-        next: onHost(site.context.shell, first ? `${logs} ${word(first)}` : logs, site.directory),
-        took: deadline.elapsed(),
-    };
-}
-function expectationsOf(record) {
-    return record.services.map((service) => ({
-        service,
-        replicas: record.replicas[service] ?? 1,
-        image: record.images[service]?.id,
-    }));
-}
-function referenceOf(containers) {
-    return new Map(containers.map(({ id, restartCount, startedAt }) => [id, { restartCount, startedAt }]));
-}
-/** What a good verdict does not prove. `window` is the stability window in ms. Pure. */
-function doubts(containers, services, window) {
-    return containers.flatMap(({ service, oneOff, status, health }) => {
-        if (!services.includes(service) || oneOff || status !== 'running')
-            return [];
-        if (!health)
-            return [`${service} has no health check: "running" is all that was proven of it`];
-        if (window === 0 || health.interval <= window)
-            return [];
-        return [
-            `${service} is checked every ${duration_formatDuration(health.interval)}, more rarely than the stability window of ${duration_formatDuration(window)}`,
-        ];
-    });
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/images.ts
-
-/** Whether `docker tag` can make the reference stand for another image: not for a digest or an id. */
-function movable(reference) {
-    return !reference.includes('@') && !reference.startsWith('sha256:');
-}
-/** The references of images that a deploy moves, each once. */
-function movableReferences(images) {
-    return [...new Set(Object.values(images).map(({ reference }) => reference))].filter(movable);
-}
-/** A tag of our own keeps an image on the host for as long as its release is kept. */
-function keepTag(project, release, service) {
-    return `lockkeeper/${project}:${service}-${release}`;
-}
-/** Pairs of id and tag, as `docker tag` wants them; one tag is enough to keep an image. */
-function keepTags(project, release, images) {
-    const services = new Map(Object.entries(images).map(([service, { id }]) => [id, service]));
-    return [...services].flatMap(([id, service]) => [id, keepTag(project, release, service)]);
-}
-/**
- * What to pull: what was asked for, and what it depends on only where that is not here. `present` are the
- * references that are on the host. Throws UserError for a service that has no image. Pure.
- */
-function whatToPull(question, present) {
-    const { config, services, named, pins, containers, host } = question;
-    const running = new Set(containers.map(({ service }) => service));
-    const pulls = { pinned: [], services: [] };
-    for (const service of services) {
-        const reference = config.services[service]?.image;
-        const pin = pins[service];
-        if (pin) {
-            if (!reference)
-                throw new error_UserError(`${service} has no image: in the Compose file, so image ${pin} cannot be given to it`);
-            pulls.pinned.push(pin);
-        }
-        else if (!reference) {
-            throw new error_UserError(`${service} on ${host} is built, not pulled (no image: in the Compose file); images: build is not supported by this version yet`);
-        }
-        else if (reference.startsWith('sha256:')) {
-            // An image by its id is in no registry.
-        }
-        else if (named.includes(service) || !(present.has(reference) || running.has(service)))
-            pulls.services.push(service);
-    }
-    return pulls;
-}
-/** Service → the reference or id by which the release's image is found on the host after the pull. Pure. */
-function wantedImages(question) {
-    const { config, services, named, pins, containers } = question;
-    const told = new Set(named.map((service) => config.services[service]?.image));
-    return new Map(services.map((service) => {
-        const reference = config.services[service]?.image ?? '';
-        // Not deployed, only depended on: its tag may have moved on the host, and it must stay what it is.
-        const running = containers.find((container) => container.service === service && !container.oneOff);
-        const stays = running && !named.includes(service) && !pins[service] && !told.has(reference);
-        return [service, stays ? running.image : (pins[service] ?? reference)];
-    }));
-}
-/** The images of the release by what is on the host. Throws UserError where one lacks or two contradict. Pure. */
-function releaseImages(config, wanted, present, host) {
-    const images = {};
-    const byReference = new Map();
-    for (const [service, reference] of wanted) {
-        const image = present.get(reference);
-        if (!image)
-            throw new error_UserError(`${reference} is not on ${host} after the pull`);
-        const inFile = config.services[service].image;
-        const other = byReference.get(inFile);
-        if (other && other.id !== image.id && movable(inFile))
-            throw new error_UserError(`${service} and ${other.service} both have image: ${inFile}, but were given different images`, { next: `name both in the input image, with the same digest` });
-        byReference.set(inFile, { service, id: image.id });
-        const repository = repositoryOf(reference);
-        images[service] = {
-            reference: inFile,
-            id: image.id,
-            digest: reference.includes('@')
-                ? reference
-                : image.digests.find((digest) => digest.startsWith(`${repository}@`)),
-        };
-    }
-    return images;
-}
-/** Pairs that put the host's tags back to where they were before the pull: they move with the switch. Pure. */
-function movedByPull(before, images) {
-    const now = new Map(Object.values(images).map(({ reference, id }) => [reference, id]));
-    return [...before].flatMap(([reference, { id }]) => movable(reference) && now.get(reference) !== id ? [id, reference] : []);
-}
-function repositoryOf(reference) {
-    return reference.split('@')[0].replace(/:[^/:]*$/, '');
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/plan.ts
-/** What `docker compose up` would do to each service, and why. Pure. */
-function planChanges(containers, wanted) {
-    const changes = wanted.services.map((service) => {
-        const own = containers.filter((container) => container.service === service && !container.oneOff);
-        if (own.length === 0)
-            return { service, change: 'create', why: 'has no container yet' };
-        const why = [];
-        const image = wanted.images[service];
-        const other = image && own.find((container) => container.image !== image.id);
-        if (other && image)
-            why.push(`image ${shortId(other.image)} → ${shortId(image.id)}`);
-        const hash = wanted.hashes[service];
-        if (hash && own.some((container) => container.configHash !== hash))
-            why.push('configuration changed');
-        const mounts = wanted.changedMounts[service] ?? [];
-        if (mounts.length > 0)
-            why.push(`mounted ${mounts.join(', ')} changed`);
-        if (why.length > 0)
-            return { service, change: 'recreate', why: why.join(', ') };
-        const idle = own.find(({ status, exitCode }) => status !== 'running' && !(status === 'exited' && exitCode === 0));
-        if (idle)
-            return { service, change: 'start', why: `is ${idle.status}` };
-        return { service, change: 'unchanged', why: 'same image and configuration' };
-    });
-    const orphans = new Set(containers
-        .filter(({ service, oneOff }) => service && !oneOff && !wanted.known.includes(service))
-        .map(({ service }) => service));
-    return [
-        ...changes,
-        ...[...orphans].map((service) => ({ service, change: 'orphan', why: 'runs but is not in the Compose file' })),
-    ];
-}
-/** `sha256:1f0c9a…` → `1f0c9a3b2d1e`. */
-function shortId(id) {
-    return id.replace(/^sha256:/, '').slice(0, 12);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/switch/leftovers.ts
-/** Repairs what an interrupted `docker compose up` left, which would trip the next one. */
-async function repair({ docker, host, context }, containers) {
-    for (const { id, rename } of leftovers(containers)) {
-        context.log.warning(`${host}: repairing what an interrupted docker compose up left (${id.slice(0, 12)})`);
-        await docker.docker(rename ? ['rename', id, rename] : ['rm', '-f', id], 'cannot repair a container');
-    }
-}
-/** `<12 hex>_name` beside or instead of `name`. Pure. */
-function leftovers(containers) {
-    const names = new Set(containers.map((container) => container.name));
-    return containers.flatMap((container) => {
-        const [, plain] = /^[0-9a-f]{12}_(.+)$/.exec(container.name) ?? [];
-        if (!plain)
-            return [];
-        // It serves and nobody has its name: give it back. Anything else is removed; `up` makes it anew.
-        return [
-            container.status === 'running' && !names.has(plain)
-                ? { id: container.id, rename: plain }
-                : { id: container.id },
-        ];
-    });
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/switch/under-way.ts
-/** Writes down on the host what is about to change and the way back, before it changes. */
-async function begin(site, change, containers) {
-    const { lockToken: token, owner } = site.context;
-    site.pending = pendingFor(site.pending, {
-        ...change,
-        version: 1,
-        token,
-        at: site.now(),
-        runUrl: owner.runUrl,
-        containers: idsByService(containers),
-    });
-    await site.state.setPending(site.pending);
-}
-async function setPhase(site, phase) {
-    if (!site.pending)
-        return;
-    site.pending = { ...site.pending, phase };
-    await site.state.setPending(site.pending);
-}
-/** What a run before us began and did not end started from what truly served: that stays the way back. Pure. */
-function pendingFor(inherited, own) {
-    if (!inherited)
-        return own;
-    const { from, containers, tags } = inherited;
-    return { ...own, from, containers, tags: { ...own.tags, ...tags } };
-}
-function idsByService(containers) {
-    const byService = {};
-    for (const { service, id, oneOff } of containers)
-        if (!oneOff)
-            byService[service] = [...(byService[service] ?? []), id];
-    return byService;
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/switch/switch.ts
-
-
-
-
-/** Runs lines of the user on the host with the release's Compose. */
-async function switch_runHook({ state, docker }, id, name, lines) {
-    if (!lines.trim())
-        return;
-    const directory = state.releasePath(id);
-    const file = `${directory}/${name}`;
-    await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
-    await docker.hook(directory, file, name);
-}
-/** Runs the `pre-deploy` hook; the host's Compose already means the new release, and nothing is replaced yet. */
-async function preDeploy(site, id) {
-    if (!site.settings.preDeploy.trim())
-        return;
-    await place(site, id, 'placed');
-    await switch_runHook(site, id, 'pre-deploy', site.settings.preDeploy);
-}
-/** Replaces the containers. What ran before is written down on the host first. */
-async function switchTo(site, id) {
-    const placed = site.pending?.to === id && site.pending.token === site.context.lockToken;
-    const before = placed ? undefined : await place(site, id, 'switched');
-    if (placed)
-        await setPhase(site, 'switched');
-    const record = await site.state.release(id);
-    site.replacing();
-    await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
-}
-/** Write-ahead, then env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
-async function place(site, id, phase) {
-    const { state, docker } = site;
-    site.lock?.check();
-    const record = await state.release(id);
-    site.name = record.project;
-    const references = movableReferences(record.images);
-    const [containers, present] = await Promise.all([
-        docker.containersOf(site.name),
-        docker.images(references),
-    ]);
-    const tags = Object.fromEntries(references.map((reference) => [reference, present.get(reference)?.id ?? null]));
-    await begin(site, { to: id, from: site.serving ?? null, tags, phase }, containers);
-    const moving = Object.values(record.images).filter(({ id, reference }) => movable(reference) && present.get(reference)?.id !== id);
-    await docker.putInPlace(state.releasePath(id), record.envFile ?? '', moving.flatMap((image) => [image.id, image.reference]));
-    return containers;
-}
-/** docker compose up, for all that the release was asked for, or for `only` these services without their dependencies. */
-async function bringUp(site, record, before, only) {
-    const { docker, settings, host, context } = site;
-    site.lock?.check();
-    await repair(site, before);
-    const directory = site.state.releasePath(record.id);
-    const plan = planChanges(before, {
-        services: record.services,
-        known: record.services,
-        hashes: record.hashes,
-        images: record.images,
-        changedMounts: {},
-    });
-    const replaced = plan.filter(({ change }) => change === 'recreate').map(({ service }) => service);
-    if (settings.strategy === 'stop-first' && replaced.length > 0) {
-        context.log.info(`${host}: stopping ${replaced.join(', ')} first; users are without it until the new one is up`);
-        await docker.compose(directory, ['stop', ...replaced], 'docker compose stop');
-    }
-    const up = ['up', '-d', '--no-build', '--pull', 'never'];
-    if (only)
-        return docker.compose(directory, [...up, '--no-deps', ...only], 'docker compose up');
-    const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
-    await docker.compose(directory, [...up, ...orphans, ...record.named], 'docker compose up');
-    // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
-    if (site.remounted.length === 0)
-        return;
-    const after = await docker.containersOf(site.name);
-    const forced = site.remounted.filter((service) => sameContainers(before, after, service));
-    if (forced.length > 0)
-        await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
-}
-/** Whether a service has just the containers it had. Pure. */
-function sameContainers(before, after, service) {
-    const ids = (containers) => containers
-        .filter((container) => container.service === service && !container.oneOff)
-        .map(({ id }) => id)
-        .sort()
-        .join();
-    return ids(before) === ids(after);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/roll-back/difference.ts
-
-/** Whether a service still is what it was before the deploy, and runs. Pure. */
-function untouched(pending, containers, service, record) {
-    if (!pending)
-        return false;
-    const image = record.images[service]?.id;
-    const own = containers.filter((container) => container.service === service && !container.oneOff);
-    const before = pending.containers[service] ?? [];
-    return (own.length === before.length &&
-        own.every((container) => before.includes(container.id) &&
-            (image === undefined || container.image === image) &&
-            (container.status === 'running' || (container.status === 'exited' && container.exitCode === 0))));
-}
-/** Containers of services that only the release that is left has. Pure. */
-function strangers(containers, target, left, pending) {
-    return containers.filter(({ service, oneOff }) => !oneOff &&
-        !target.services.includes(service) &&
-        !(pending && service in pending.containers) &&
-        left?.services.includes(service));
-}
-/** Running containers that were not there before the deploy. Pure. */
-function startedSince(pending, containers) {
-    return containers.filter(({ id, service, status }) => !(pending?.containers[service] ?? []).includes(id) &&
-        ['running', 'restarting', 'paused'].includes(status));
-}
-/** Pairs that make the host's tags mean what they meant before; a tag that was not there is left. Pure. */
-function tagsBefore(pending) {
-    return Object.entries(pending?.tags ?? {}).flatMap(([reference, id]) => (id ? [id, reference] : []));
-}
-/** Pairs that make the host's tags those of a release; others that the deploy moved are what they were before. Pure. */
-function tagsOf(target, pending) {
-    const own = Object.values(target.images).filter(({ reference }) => movable(reference));
-    const ids = new Map([
-        ...Object.entries(pending?.tags ?? {}),
-        ...own.map(({ reference, id }) => [reference, id]),
-    ]);
-    return [...ids].flatMap(([reference, id]) => (id ? [id, reference] : []));
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/roll-back/roll-back.ts
-
-
-
-
-
-/** Whether something was begun that `rollBack` would undo. */
-async function needsRollBack(site) {
-    site.pending ??= (await site.state.current()).pending;
-    return site.pending !== undefined && site.pending.phase !== 'left';
-}
-/** Back to what ran before the change, or to the named release, verified. Throws only when cancelled. */
-async function rollBack(site, reason, { to, timeout }) {
-    site.pending ??= (await site.state.current()).pending;
-    const { pending, serving } = site;
-    const left = pending?.to ?? serving;
-    const target = to ?? pending?.from ?? undefined;
-    if (!pending && (!to || to === serving))
-        return { serving, verified: true, message: 'Nothing was changed.' };
-    try {
-        site.lock?.check();
-        if (!target)
-            return await stopWhatWasStarted(site, left, reason);
-        const record = await site.state.release(target);
-        site.name = record.project;
-        await goBack(site, record, { left, pending });
-        const verdict = await verify(site, target, timeout);
-        if (!verdict.good)
-            return await notBack(site, reason, verdict.reason);
-        if (left && left !== target)
-            await site.state.markBad(left, reason);
-        await site.state.settle({ ...record, verifiedAt: record.verifiedAt ?? site.now() }, `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`);
-        site.pending = undefined;
-        site.serving = target;
-        return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
-    }
-    catch (error) {
-        if (site.context.signal?.aborted)
-            throw error;
-        return notBack(site, reason, error_messageOf(error));
-    }
-}
-/** Tags, env file and containers become those of the record; what the deploy did not touch is left alone. */
-async function goBack(site, record, { left, pending }) {
-    const { state, docker, settings } = site;
-    const replaced = pending?.phase !== 'placed';
-    if (pending)
-        await setPhase(site, 'rolling-back');
-    // A host that was finished goes back with its fleet: from here on it is under way again.
-    else
-        await begin(site, { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' }, await docker.containersOf(site.name));
-    if (replaced)
-        await switch_runHook(site, record.id, 'pre-rollback', settings.preRollback);
-    await docker.putInPlace(state.releasePath(record.id), (await envFileToRestore(site, record, pending)) ?? '', tagsOf(record, pending));
-    const containers = await docker.containersOf(site.name);
-    const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
-    const foreign = strangers(containers, record, leftRecord, pending);
-    if (foreign.length > 0)
-        await docker.docker(['rm', '-f', ...foreign.map(({ id }) => id)], 'cannot remove new containers');
-    const changed = record.services.filter((service) => !untouched(pending, containers, service, record));
-    site.replacing();
-    if (changed.length > 0)
-        await bringUp(site, record, containers, changed);
-}
-/** The release's own env file, or the host's as it lay before an env-file input replaced it. */
-async function envFileToRestore({ state, settings }, record, pending) {
-    if (record.envFile !== null)
-        return record.envFile;
-    const left = pending && (await state.release(pending.to).catch(() => undefined));
-    return left?.envFile === settings.envFilePath ? settings.envFilePath : undefined;
-}
-async function stopWhatWasStarted(site, left, reason) {
-    const { state, docker, pending } = site;
-    if (left)
-        site.name = (await state.release(left)).project;
-    await setPhase(site, 'rolling-back');
-    const started = startedSince(pending, await docker.containersOf(site.name));
-    if (started.length > 0)
-        await docker.docker(['stop', ...started.map(({ id }) => id)], 'cannot stop what was started');
-    await docker.tag(tagsBefore(pending));
-    if (pending)
-        await state.markBad(pending.to, reason);
-    await state.clearPending();
-    site.pending = undefined;
-    await state.audit(`stopped the failed first release: ${reason} ${site.context.owner.runUrl}`);
-    return {
-        serving: undefined,
-        verified: true,
-        message: 'Nothing ran here before, so what was started is stopped (its containers and logs are kept).',
-    };
-}
-async function notBack(site, reason, why) {
-    const target = site.pending?.from ?? 'the earlier release';
-    await site.state.audit(`rollback to ${target} failed: ${why} (after: ${reason})`).catch(() => { });
-    return { serving: undefined, verified: false, message: `Going back to ${target} failed too: ${why}.` };
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/site.ts
-/** A project on a host, opened: where it lies, what its record says, and how far this run is. Each verb works on it. */
-class Site {
-    context;
-    host;
-    directory;
-    free;
-    docker;
-    state;
-    lock;
-    /** The project's name as Compose resolves it; '' before a verb found it out. */
-    name = '';
-    /** The release that serves, as recorded. */
-    serving;
-    /** What was begun and not ended, by this run or an earlier one. */
-    pending;
-    /** Services whose mounted files changed with the staged release, though Compose sees no change. */
-    remounted = [];
-    /** Milliseconds in which replaced services were not proven yet. */
-    downtime = 0;
-    #replacedAt;
-    constructor(context, found) {
-        this.context = context;
-        this.host = context.shell.name;
-        this.directory = found.directory;
-        this.free = found.free;
-        this.docker = found.docker;
-        this.state = found.state;
-        this.lock = found.lock;
-        this.serving = found.serving;
-        this.pending = found.pending;
-    }
-    get settings() {
-        return this.context.settings;
-    }
-    /** For records: ISO 8601, UTC. */
-    now() {
-        return new Date(this.context.clock.now()).toISOString();
-    }
-    /** Services are being replaced: users may be without them until `proven`. */
-    replacing() {
-        this.#replacedAt ??= this.context.clock.now();
-    }
-    proven() {
-        if (this.#replacedAt !== undefined)
-            this.downtime += this.context.clock.now() - this.#replacedAt;
-        this.#replacedAt = undefined;
-    }
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/mounted-files.ts
-
-/** What the services mount from the host as single files; directories are not looked into. */
-async function mountedFiles(shell, config, services) {
-    const paths = [...new Set(services.flatMap((service) => config.services[service]?.mounts ?? []))];
-    if (paths.length === 0)
-        return {};
-    const { stdout } = await shell.run(checksums, { args: paths });
-    return mountsByService(config, services, stdout);
-}
-/** Reads what `checksums` prints. Pure. */
-function mountsByService(config, services, text) {
-    const sums = new Map(text.split('\n').flatMap((line) => {
-        const [, sum, path] = /^(\d+ \d+) (.+)$/.exec(line) ?? [];
-        return sum && path ? [[path, sum]] : [];
-    }));
-    return Object.fromEntries(services.flatMap((service) => {
-        const own = (config.services[service]?.mounts ?? []).filter((path) => sums.has(path));
-        return own.length > 0
-            ? [[service, Object.fromEntries(own.map((path) => [path, sums.get(path)]))]]
-            : [];
-    }));
-}
-/** Service → names of mounted files whose content changed. What was not mounted before is no change of content. Pure. */
-function changedMounts(before, now) {
-    return Object.fromEntries(Object.entries(now).flatMap(([service, files]) => {
-        const old = before[service];
-        const changed = old
-            ? Object.keys(files).filter((path) => old[path] !== undefined && old[path] !== files[path])
-            : [];
-        return changed.length > 0 ? [[service, changed.map((path) => path.split('/').at(-1))]] : [];
-    }));
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/compose-config.ts
-
-
-const schema = object({
-    name: string(),
-    services: record(string(), object({
-        image: optional(string()),
-        build: nullish(unknown()),
-        depends_on: nullish(record(string(), object({ condition: optional(string()) }))),
-        environment: nullish(record(string(), nullable(union([string(), number(), dist_boolean()])))),
-        deploy: nullish(object({ replicas: optional(number()) })),
-        scale: optional(number()),
-        volumes: nullish(array(object({ type: optional(string()), source: optional(string()) }))),
-    })),
-});
-/** Throws when the text is not Compose's JSON. */
-function parseConfig(json) {
-    const { name, services } = parse(schema, JSON.parse(json));
-    return {
-        name,
-        services: Object.fromEntries(Object.entries(services).map(([service, data]) => [
-            service,
-            {
-                image: data.image,
-                builds: data.build != null,
-                dependsOn: Object.keys(data.depends_on ?? {}),
-                replicas: data.deploy?.replicas ?? data.scale ?? 1,
-                mounts: (data.volumes ?? []).flatMap(({ type, source }) => type === 'bind' && source?.startsWith('/') ? [source] : []),
-            },
-        ])),
-    };
-}
-/** `docker compose config --hash '*'`: a line `service hash` each. */
-function parseHashes(text) {
-    return Object.fromEntries(text
-        .split('\n')
-        .map((line) => line.trim().split(/\s+/))
-        .filter((words) => words.length === 2 && /^[0-9a-f]{64}$/.test(words[1])));
-}
-/** The named services (all when none is named) and what they depend on, each once. */
-function withDependencies(config, services) {
-    const found = new Set();
-    const visit = (service) => {
-        if (found.has(service) || !config.services[service])
-            return;
-        found.add(service);
-        config.services[service].dependsOn.forEach(visit);
-    };
-    (services.length > 0 ? services : Object.keys(config.services)).forEach(visit);
-    return [...found];
-}
-/** Throws UserError when an input names a service that the file does not have. Pure. */
-function checkServices(config, named, host) {
-    const unknown = [...new Set(named)].filter((service) => !config.services[service]);
-    if (unknown.length > 0)
-        throw new error_UserError(`the Compose file on ${host} has no service ${unknown.join(', ')}; it has ${Object.keys(config.services).join(', ')}`);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/compose-files.ts
-
-
-const bases = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
-const overrides = [
-    'compose.override.yml',
-    'compose.override.yaml',
-    'docker-compose.override.yml',
-    'docker-compose.override.yaml',
-];
-/** The names to look for in the project directory: those of the input, else all that Compose itself knows. */
-function candidates(wanted) {
-    return wanted.length > 0 ? wanted : [...bases, ...overrides];
-}
-/** The Compose files of a project among those that are there: all of the input's, else Compose's own choice. Throws UserError. Pure. */
-function chooseFiles(wanted, found, { host, directory }) {
-    if (wanted.length > 0) {
-        const missing = wanted.filter((file) => !found.has(file));
-        if (missing.length > 0)
-            throw new error_UserError(`${host.name} has no ${missing.join(', ')} in ${directory}`, {
-                next: onHost(host, 'ls', directory),
-            });
-        return [...wanted];
-    }
-    const base = bases.find((file) => found.has(file));
-    if (!base)
-        throw new error_UserError(`${host.name} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
-            next: `give compose-files, or copy one to ${directory}`,
-        });
-    const override = overrides.find((file) => found.has(file));
-    return override ? [base, override] : [base];
-}
-/** Compose resolves relative paths from the directory of its first file. Pure. */
-function composeDirectory(directory, files) {
-    const parts = (files[0] ?? '')
-        .split('/')
-        .slice(0, -1)
-        .filter((part) => part && part !== '.');
-    return [directory, ...parts].join('/');
-}
-/** The global arguments that make `docker compose` mean the release that lies in a directory. Pure. */
-function composeArguments(tree) {
-    const { release, project, name, files, profiles, hasEnv, hasOverride } = tree;
-    return [
-        ...(name ? ['-p', name] : []),
-        '--project-directory',
-        composeDirectory(project, files),
-        ...files.flatMap((file, index) => ['-f', `${release}/files/${index}-${file.split('/').at(-1)}`]),
-        ...(hasOverride ? ['-f', `${release}/override.json`] : []),
-        '--env-file',
-        hasEnv ? `${release}/env` : '/dev/null',
-        ...profiles.flatMap((profile) => ['--profile', profile]),
-    ];
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/env-file.ts
-
-/**
- * The variables that an env file sets, as far as a judgement "set and not empty" needs it: quotes are taken
- * off, nothing is expanded. Compose itself reads the file for the containers.
- */
-function parseEnvFile(text) {
-    const variables = {};
-    for (const [, name, raw = ''] of text.matchAll(/^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*[=:][ \t]*('[^']*'|"(?:\\.|[^"\\])*"|[^\r\n]*)/gm)) {
-        const quote = raw[0];
-        const value = (quote === "'" || quote === '"') && raw.length > 1
-            ? raw.slice(1, -1)
-            : raw.replace(/(^|[ \t])#.*$/, '').trim();
-        variables[name] = value;
-    }
-    return variables;
-}
-/** Values of an env file that must not be seen in a log: those of names that speak of a secret. */
-function secretValues(text) {
-    return Object.entries(parseEnvFile(text))
-        .filter(([name, value]) => /SECRET|TOKEN|PASS|KEY|CREDENTIAL|DSN|_URL$|AUTH/i.test(name) && value.length >= 6)
-        .map(([, value]) => value);
-}
-/** Throws UserError when a variable of `required-env` is not set, or empty. Pure. */
-function requireVariables({ requiredEnv, environment, envFilePath, }, env, host) {
-    const variables = { ...parseEnvFile(env), ...environment };
-    const missing = requiredEnv.filter((name) => !variables[name]);
-    if (missing.length > 0)
-        throw new error_UserError(`${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} required (required-env) and not set on ${host}`, { next: `add to ${envFilePath}, env-file or environment` });
-}
-/**
- * Variables of the env file that the host's own environment must not beat, as it does with Compose. What
- * the shell and docker themselves need stays. Pure.
- */
-function clearedNames(envFile) {
-    return Object.keys(parseEnvFile(envFile ?? '')).filter((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(PATH|HOME|IFS|DOCKER_.*)$/.test(name));
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/release-tree.ts
-
-
-
-
-
-
-
-
-/** The Compose files of this project, by the inputs or as Compose itself chooses, and the env file that lies there. */
-async function release_tree_lookForFiles({ context, settings, directory }) {
-    const { stdout } = await must(context.shell, lookForFiles, { args: [directory, settings.envFilePath, ...candidates(settings.composeFiles)] }, 'cannot look for Compose files');
-    const at = stdout.search(/^env$/m);
-    const found = new Set([...stdout.slice(0, at < 0 ? undefined : at).matchAll(/^file (.*)$/gm)].map(([, name]) => name));
-    return {
-        files: chooseFiles(settings.composeFiles, found, { host: context.shell, directory }),
-        hostEnv: at < 0 ? undefined : stdout.slice(at + 'env\n'.length),
-    };
-}
-const lines = (items) => items.map((item) => `${item}\n`).join('');
-/** Lays out a release's directory: files, env, environment, arguments. Answers what Compose makes of them. */
-async function release_tree_layOut(site, release, { files, env, override }) {
-    const { settings, directory, host, context } = site;
-    if (settings.projectName)
-        site.name = settings.projectName;
-    const args = () => lines(composeArguments({
-        release,
-        project: directory,
-        name: site.name,
-        files,
-        profiles: settings.profiles,
-        hasEnv: env !== undefined,
-        hasOverride: override !== undefined,
-    }));
-    const { args: written, stdin } = filesToWrite({
-        [`${release}/environment`]: lines(Object.entries(settings.environment).map(([name, value]) => `${name}=${value}`)),
-        [`${release}/cleared`]: lines(clearedNames(settings.envFile)),
-        [`${release}/args`]: args(),
-        ...(env === undefined ? {} : { [`${release}/env`]: env }),
-        ...(override === undefined ? {} : { [`${release}/override.json`]: override }),
-    });
-    const result = await context.shell.run(layOut, {
-        args: [...written, '--', directory, site.docker.kind, release, ...files],
-        stdin,
-        timeout: 60_000,
-    });
-    if (result.code !== 0)
-        throw new error_UserError(`the Compose file in ${directory} on ${host} is not valid: ${lastLine(result.stderr)}`, { next: onHost(context.shell, 'docker compose config --quiet', directory) });
-    const at = result.stdout.indexOf('config\n{');
-    const config = parseConfig(result.stdout.slice(at + 'config\n'.length));
-    site.name ||= config.name;
-    return { config, hashes: parseHashes(result.stdout.slice(0, at)), args: args() };
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/baseline.ts
-
-
-
-
-/**
- * The way back for a host where something runs that is no recorded release, such as before our first deploy:
- * it is recorded as one, with its files as they lie, its images and, where the file changed since, the
- * environment of its containers.
- */
-async function recordWhatRuns(site, containers, { files, hostEnv, config }) {
-    const { state, host, context } = site;
-    // After an interrupted run what runs is its mixture; the way back is what ran before it.
-    if (site.pending)
-        return;
-    const own = containers.filter(({ oneOff, service }) => !oneOff && service);
-    if (!own.some(({ status }) => status === 'running'))
-        return;
-    const serving = site.serving ? await state.release(site.serving).catch(() => undefined) : undefined;
-    if (serving && runsAsRecorded(own, serving.images))
-        return;
-    const id = baselineId(context.release);
-    const directory = state.releasePath(id);
-    const rendered = config ?? (await release_tree_layOut(site, directory, { files, env: hostEnv })).config;
-    const override = imagesAsStarted(own, rendered);
-    const lay = () => release_tree_layOut(site, directory, {
-        files,
-        env: hostEnv,
-        override: Object.keys(override).length > 0 ? JSON.stringify({ services: override }) : undefined,
-    });
-    const { config: first, ...laid } = await lay();
-    let { hashes, args } = laid;
-    const differing = own.filter(({ service, configHash }) => first.services[service] && configHash && hashes[service] !== configHash);
-    if (differing.length > 0) {
-        // The file or its variables changed since these were started: at least their environment is kept as it was.
-        for (const { service, environment } of differing)
-            override[service] = { ...override[service], environment: environmentAsStarted(environment) };
-        ({ hashes, args } = await lay());
-        context.log.warning(`${host}: the Compose file or its variables changed since ${differing.map(({ service }) => service).join(', ')} started; going back would use the old image and environment with the file as it lies now`);
-    }
-    const covered = [
-        ...new Set(own.filter(({ service }) => first.services[service]).map(({ service }) => service)),
-    ];
-    const images = Object.fromEntries(own.map(({ service, reference, image }) => [service, { reference, id: image }]));
-    const good = judge(containers, covered.map((service) => ({ service, replicas: 1 })), host);
-    await site.docker.tag(keepTags(site.name, id, images));
-    const record = {
-        version: 1,
-        id,
-        commit: 'initial',
-        createdAt: site.now(),
-        baseline: true,
-        project: site.name,
-        services: covered,
-        named: covered,
-        replicas: Object.fromEntries(covered.map((service) => [service, own.filter((container) => container.service === service).length])),
-        images,
-        hashes,
-        mounts: await mountedFiles(context.shell, first, covered),
-        content: '',
-        envFile: null,
-        verifiedAt: good.state === 'good' ? site.now() : null,
-    };
-    await state.saveRelease(record, { [`${directory}/args`]: args });
-    await state.setServing(id);
-    site.serving = id;
-    context.log.info(`${host}: recorded what runs now as release ${id}`);
-    if (good.state !== 'good')
-        context.log.warning(`${host}: what runs now is not healthy: ${good.reason}`);
-}
-/** `20261121-031200-a1b2c3d-k3f9` → `20261121-031200-initial-k3f9`. */
-function baselineId(release) {
-    return release.replace(/-[a-z0-9]+-([a-z0-9]{4})$/, '-initial-$1');
-}
-/** Whether containers run the images of a record; services that it does not know are not its concern. Pure. */
-function runsAsRecorded(own, images) {
-    return own.every((container) => {
-        const image = images[container.service];
-        return !image || image.id === container.image;
-    });
-}
-/** For services whose file names another image today than the one they were started by. Pure. */
-function imagesAsStarted(own, config) {
-    const override = {};
-    for (const container of own) {
-        const service = config.services[container.service];
-        if (service && container.reference && service.image !== container.reference)
-            override[container.service] = { image: literally(container.reference) };
-    }
-    return override;
-}
-/** `NAME=value` lines of a container as Compose's `environment:`. Pure. */
-function environmentAsStarted(lines) {
-    return Object.fromEntries(lines.map((line) => {
-        const at = line.indexOf('=');
-        return [line.slice(0, at), literally(line.slice(at + 1))];
-    }));
-}
-/** Compose expands `$`, except where it is doubled. */
-function literally(text) {
-    return text.replaceAll('$', '$$$$');
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/ownership.ts
-
-/**
- * The project's containers among those of its name or its directory. Throws UserError when the name belongs
- * to another directory, or this directory's containers run under another name. Pure.
- */
-function ownContainers(all, { name, home, directory, host }) {
-    const containers = all.filter(({ project }) => project === name);
-    const foreign = containers.find(({ workingDirectory }) => workingDirectory && ![home, directory].includes(workingDirectory));
-    if (foreign)
-        throw new error_UserError(`the project name ${name} on ${host} belongs to ${foreign.workingDirectory}: its container ${foreign.name} runs from there`, { next: 'give another project-name' });
-    const other = all.find(({ project }) => project && project !== name);
-    if (other)
-        throw new error_UserError(`the containers of ${home} on ${host} run under the project name ${other.project}, not ${name}: two stacks would run side by side`, { next: `give project-name: ${other.project}` });
-    return containers;
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/registry-login.ts
-
-
-
-
-
-/**
- * Logs in to the registry in a throw-away Docker config on the host and returns its path. It goes with the
- * lock. Credential helpers are left out of it: they would keep the password beyond the deploy.
- */
-async function logIn(shell, registry, { directory, token, timeout }) {
-    const own = await shell.run(readDockerConfig);
-    const { stdout } = await must(shell, makeDockerConfig, { args: [directory, token], stdin: withoutHelpers(own.stdout, registry.server) }, 'cannot make a Docker config');
-    const config = stdout.trim();
-    const login = await shell.run(registryLogin, {
-        args: [directory, config, registry.server, registry.username],
-        stdin: registry.password,
-        timeout,
-    });
-    if (login.code !== 0) {
-        const said = login.stderr || login.stdout;
-        const wrong = /unauthorized|denied|incorrect username or password/i.test(said);
-        throw new error_UserError(wrong
-            ? `${registry.server} refused the login of "${registry.username}" from ${shell.name}: wrong user, password or token, or an expired one`
-            : `${shell.name} could not log in to ${registry.server}: ${lastLine(said)}`, {
-            next: onHost(shell, `docker login --username ${word(registry.username)} ${word(registry.server)}`),
-        });
-    }
-    return config;
-}
-/** The user's config without what would store this login elsewhere. Pure. */
-function withoutHelpers(config, server) {
-    let data = {};
-    try {
-        const parsed = JSON.parse(config);
-        if (parsed && typeof parsed === 'object')
-            data = { ...parsed };
-    }
-    catch {
-        // A config that docker could not read either.
-    }
-    delete data.credsStore;
-    if (data.credHelpers && typeof data.credHelpers === 'object') {
-        const helpers = { ...data.credHelpers };
-        delete helpers[server];
-        data.credHelpers = helpers;
-    }
-    return JSON.stringify(data);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/pull.ts
-
-
-
-/** Brings the release's images to the host and keeps them there; what the host's own tags mean stays as it was. */
-async function pullImages(site, { directory, config, services, pins, containers, before }) {
-    const { docker, settings, host, context } = site;
-    const deadline = new Deadline(context.clock, settings.stageTimeout);
-    const named = settings.services.length > 0 ? settings.services : services;
-    const question = { config, services, named, pins, containers, host };
-    const pulls = whatToPull(question, new Set(before.keys()));
-    const login = settings.registry
-        ? await logIn(context.shell, settings.registry, {
-            directory: site.directory,
-            token: context.lockToken,
-            timeout: deadline.remaining(),
-        })
-        : '';
-    try {
-        for (const pin of pulls.pinned)
-            await docker.docker(['pull', pin], `cannot pull ${pin}`, { login, timeout: deadline.remaining() });
-        if (pulls.services.length > 0) {
-            context.log.info(`${host}: pulling ${pulls.services.join(', ')}`);
-            await docker.compose(directory, ['pull', '--quiet', ...pulls.services], 'cannot pull', {
-                login,
-                timeout: deadline.remaining(),
-            });
-        }
-    }
-    finally {
-        if (login)
-            await site.state.remove(login);
-    }
-    const wanted = wantedImages(question);
-    const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
-    await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
-    return images;
-}
-/** For a dry run: what is known without pulling. */
-async function imagesAtHand({ docker }, { config, services, pins }) {
-    const wanted = services.flatMap((service) => {
-        const reference = pins[service] ?? config.services[service]?.image;
-        return reference ? [[service, reference]] : [];
-    });
-    const present = await docker.images(wanted.map(([, reference]) => reference));
-    return Object.fromEntries(wanted.map(([service, reference]) => [
-        service,
-        {
-            reference: config.services[service]?.image ?? reference,
-            id: present.get(reference)?.id ?? 'not pulled yet',
-        },
-    ]));
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/stage.ts
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Pulls and records this run's release; changes no container. `pins` are digests that another host resolved, by service. */
-async function stageRelease(site, pins) {
-    const { settings, state, context } = site;
-    const wantedPins = { ...pins, ...settings.pinnedImages };
-    if (settings.dryRun) {
-        const directory = await state.temporary();
-        try {
-            return await planOnly(site, directory, wantedPins);
-        }
-        finally {
-            await state.remove(directory);
-        }
-    }
-    const directory = state.releasePath(context.release);
-    const sources = await release_tree_lookForFiles(site);
-    const { laid, services } = await readProject(site, directory, sources);
-    const { config, hashes, args } = laid;
-    // Each question costs two journeys to the host and back: these do not depend on one another.
-    const [containers, present, mounts, serving] = await Promise.all([
-        containersOf(site, config, sources.files),
-        site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
-        mountedFiles(context.shell, config, services),
-        site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
-    ]);
-    await recordWhatRuns(site, containers, { ...sources, config });
-    checkSpace(site.free, context.shell);
-    const images = await pullImages(site, {
-        directory,
-        config,
-        services,
-        pins: wantedPins,
-        containers,
-        before: present,
-    });
-    const record = {
-        version: 1,
-        id: context.release,
-        commit: context.commit,
-        createdAt: site.now(),
-        baseline: false,
-        project: site.name,
-        services,
-        named: settings.services,
-        replicas: Object.fromEntries(services.map((service) => [service, config.services[service]?.replicas ?? 1])),
-        images,
-        hashes,
-        mounts,
-        content: '',
-        envFile: settings.envFile === undefined ? null : settings.envFilePath,
-        verifiedAt: null,
-    };
-    record.content = contentHash(record, settings.environment, settings.envFile ?? sources.hostEnv);
-    await state.saveRelease(record, { [`${directory}/args`]: args });
-    // What runs may just have been recorded as a release.
-    let before = serving;
-    if (site.serving && site.serving !== serving?.id)
-        before = await state.release(site.serving);
-    const plan = planFor(site, { laid, services, images, containers, before, now: record });
-    for (const { service, change, why } of plan)
-        context.log.info(`${site.host}: ${service}: ${change}, ${why}`);
-    const unchanged = !site.pending &&
-        before?.content === record.content &&
-        plan.every(({ change }) => change === 'unchanged' || change === 'orphan');
-    return { id: context.release, images, plan, unchanged };
-}
-/** What the inputs and the host make of the project, judged before anything is pulled or recorded. */
-async function readProject(site, directory, { files, hostEnv }) {
-    const { settings, host } = site;
-    const env = settings.envFile ?? hostEnv;
-    requireVariables(settings, env ?? '', host);
-    const laid = await release_tree_layOut(site, directory, { files, env });
-    checkServices(laid.config, [...settings.services, ...Object.keys(settings.pinnedImages)], host);
-    return { laid, services: withDependencies(laid.config, settings.services) };
-}
-async function containersOf(site, config, files) {
-    const { name, directory, host } = site;
-    const home = composeDirectory(directory, files);
-    const all = await site.docker.containers(`com.docker.compose.project=${name}`, `com.docker.compose.project.working_dir=${home}`);
-    const containers = ownContainers(all, { name, home, directory, host });
-    if (config.name !== name)
-        throw new error_UserError(`Compose calls this project ${config.name}, not ${name}`);
-    return containers;
-}
-async function planOnly(site, directory, pins) {
-    const sources = await release_tree_lookForFiles(site);
-    const { laid, services } = await readProject(site, directory, sources);
-    const containers = await containersOf(site, laid.config, sources.files);
-    const images = await imagesAtHand(site, { config: laid.config, services, pins });
-    const plan = planFor(site, { laid, services, images, containers });
-    return { id: site.context.release, images, plan, unchanged: false };
-}
-function planFor(site, known) {
-    const { laid, services, images, containers, before, now } = known;
-    const changed = before && now ? changedMounts(before.mounts, now.mounts) : {};
-    site.remounted = Object.keys(changed);
-    return planChanges(containers, {
-        services,
-        known: Object.keys(laid.config.services),
-        hashes: laid.hashes,
-        images,
-        changedMounts: changed,
-    });
-}
-/** `previous` or an id → a recorded release that can be switched to, its images all on the host. */
-async function resolveRelease(site, name) {
-    const { state, host } = site;
-    const list = await state.releases();
-    const id = name === 'previous' ? previousRelease(list, site.pending?.from ?? site.serving) : name;
-    if (!id)
-        throw new error_UserError(`${host} has no previous release to go back to`, {
-            next: onHost(site.context.shell, 'cat .lockkeeper/audit.log', site.directory),
-        });
-    if (!releaseIdPattern.test(id) || !list.releases.some((release) => release.id === id))
-        throw new error_UserError(`${host} has no release ${id}; it has ${list.releases.map((release) => release.id).join(', ') || 'none'}`);
-    const record = await state.release(id);
-    site.name = record.project;
-    const present = await site.docker.images(Object.values(record.images).map((image) => image.id));
-    for (const [service, image] of Object.entries(record.images))
-        if (!present.has(image.id))
-            throw new error_UserError(`the image of ${service} in release ${id} is no longer on ${host}`, {
-                next: onHost(site.context.shell, `docker pull ${word(image.digest ?? image.reference)}`),
-            });
-    const containers = await site.docker.containersOf(site.name);
-    if (!site.settings.dryRun)
-        await recordWhatRuns(site, containers, await release_tree_lookForFiles(site));
-    const plan = planChanges(containers, {
-        services: record.services,
-        known: record.services,
-        hashes: record.hashes,
-        images: record.images,
-        changedMounts: {},
-    });
-    return { id, images: record.images, plan, unchanged: false };
-}
-/** A staged release that is not wanted after all goes away. */
-async function discardRelease({ state, docker, name }, id) {
-    const record = await state.release(id).catch(() => undefined);
-    if (record)
-        await docker.untag(Object.keys(record.images).map((service) => keepTag(name, id, service)));
-    await state.remove(state.releasePath(id));
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/record/prune.ts
-
-
-/** Old releases go, with images that only they used. */
-async function prune({ state, docker, name, settings, context, host }, list, serving) {
-    const gone = obsoleteReleases(list, serving, settings.keepReleases);
-    if (gone.length === 0)
-        return;
-    await docker.untag(gone.flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))));
-    const unused = unusedImages(list, gone);
-    const now = await docker.images([...unused.keys()]);
-    // The tag may stand for a newer image by now.
-    await docker.untag([...unused].flatMap(([reference, id]) => (now.get(reference)?.id === id ? [reference] : [])));
-    for (const { id } of gone) {
-        await state.remove(state.releasePath(id));
-        await state.clearBad(id);
-    }
-    context.log.info(`${host}: ${gone.length} old releases removed, ${list.releases.length - gone.length} kept`);
-}
-/** Reference → id of the images that only the releases that go have used. Pure. */
-function unusedImages(list, gone) {
-    const kept = new Set(list.releases
-        .filter((release) => !gone.includes(release))
-        .flatMap(({ images }) => Object.values(images).map(({ id }) => id)));
-    return new Map(gone.flatMap(({ images }) => Object.values(images)
-        .filter(({ id }) => !kept.has(id))
-        .map(({ id, reference }) => [reference, id])));
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/switch/settle.ts
-
-/** From now on the release serves: record, audit, prune. */
-async function settle_settle(site, id) {
-    const { state, settings, context } = site;
-    site.lock?.check();
-    const record = await state.release(id);
-    const left = site.serving;
-    // A rollback asked for by a person leaves a release that is not to be chosen again by itself.
-    if (settings.rollbackTo && left && left !== id)
-        await state.markBad(left, 'left by rollback-to');
-    const releases = await state.settle({ ...record, verifiedAt: site.now() }, `${id} serves (before: ${left ?? 'nothing'}) ${context.owner.runUrl}`);
-    site.pending = undefined;
-    site.serving = id;
-    await prune(site, releases, id);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/project.ts
-
-
-
-
-
-
-
-
-
-
-
-
-/**
- * Checks the host, waits for the lock and opens the project. Throws UserError with the named cause, `Locked`
- * when another run holds it.
- */
-async function openProject(context) {
-    const { shell, settings, lockToken, owner, log, clock, signal } = context;
-    const { kind, directory, free } = await preflight_preflight(shell, settings.projectDirectory);
-    const state = new HostState(shell, directory);
-    const lock = settings.dryRun
-        ? undefined
-        : await Lock.take(shell, {
-            directory,
-            token: lockToken,
-            owner: `${owner.repository} ${owner.runUrl}`,
-            timeout: settings.lockTimeout,
-            log,
-            clock,
-            signal,
-        });
-    const { commandTimeout } = settings;
-    const docker = new DockerHost(shell, { kind, directory, lockToken, lock, commandTimeout, log, signal });
-    const current = lock?.found ?? (await state.current());
-    return new HostProject(new Site(context, { directory, free, docker, state, lock, ...current }));
-}
-/** The verbs, each in the folder of its name; what they share is the site. */
-class HostProject {
-    #site;
-    constructor(site) {
-        this.#site = site;
-    }
-    get host() {
-        return this.#site.host;
-    }
-    get name() {
-        return this.#site.name;
-    }
-    get directory() {
-        return this.#site.directory;
-    }
-    get serving() {
-        return this.#site.serving;
-    }
-    get downtime() {
-        return this.#site.downtime;
-    }
-    get interrupted() {
-        const { pending, context } = this.#site;
-        return pending !== undefined && pending.token !== context.lockToken;
-    }
-    get underWay() {
-        return this.#site.pending;
-    }
-    stage(pins = {}) {
-        return stageRelease(this.#site, pins);
-    }
-    resolveRelease(name) {
-        return resolveRelease(this.#site, name);
-    }
-    discard(id) {
-        return discardRelease(this.#site, id);
-    }
-    preDeploy(id) {
-        return preDeploy(this.#site, id);
-    }
-    switchTo(id) {
-        return switchTo(this.#site, id);
-    }
-    verify(id, timeout) {
-        return verify(this.#site, id, timeout);
-    }
-    postDeploy(id) {
-        return switch_runHook(this.#site, id, 'post-deploy', this.#site.settings.postDeploy);
-    }
-    settle(id) {
-        return settle_settle(this.#site, id);
-    }
-    needsRollBack() {
-        return needsRollBack(this.#site);
-    }
-    rollBack(reason, options = {}) {
-        return rollBack(this.#site, reason, options);
-    }
-    leaveAsItIs() {
-        return setPhase(this.#site, 'left');
-    }
-    async connections(port) {
-        const { docker, name } = this.#site;
-        const containers = (await docker.containersOf(name)).filter(({ status }) => status === 'running');
-        let total;
-        for (const { ports, pid, hostNetwork, addresses } of containers) {
-            const binding = ports.find(({ host }) => host === port);
-            if (!binding || pid <= 0 || hostNetwork)
-                continue;
-            const tables = await docker.tcpTables(pid);
-            if (tables === undefined)
-                return undefined;
-            total = (total ?? 0) + connections(tables, { port: binding.container, addresses });
-        }
-        return total;
-    }
-    writeNote(name, value) {
-        return this.#site.state.writeNote(name, value);
-    }
-    readNote(name) {
-        return this.#site.state.readNote(name);
-    }
-    async close() {
-        await this.#site.lock?.release();
-    }
-    leave() {
-        this.#site.lock?.leave();
-    }
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/recover-host.ts
-
-
-
-
-
-
-
-/**
- * What a post step does on a host whose main ended without finishing: lets a step that still runs end (or
- * ends it), goes back to what ran before, verified, and releases the lock. Does nothing where main finished.
- */
-async function recoverHost(context, budget) {
-    const { shell, settings, clock, log } = context;
-    const host = shell.name;
-    const deadline = new Deadline(clock, budget);
-    let project;
-    try {
-        project = await openProject({ ...context, settings: { ...settings, lockTimeout: 0, dryRun: false } });
-    }
-    catch (error) {
-        if (error instanceof Locked)
-            return {
-                host,
-                good: true,
-                message: `${host}: another deploy has taken over (${error.message})`,
-                next: '',
-            };
-        throw error;
-    }
-    try {
-        if (!(await project.needsRollBack()))
-            return {
-                host,
-                good: true,
-                message: `${host}: nothing was under way, no container was changed. ${servesNow(project.serving)}`,
-                next: '',
-            };
-        const what = interruptedWhile(project.underWay);
-        if (!settings.rollback) {
-            await project.leaveAsItIs();
-            return {
-                host,
-                good: false,
-                message: `${host}: ${what}. rollback is off, so it was left as it is`,
-                next: onHost(shell, 'docker compose ps --all', project.directory),
-            };
-        }
-        await waitForSteps(context, project, Math.min(45_000, budget / 3));
-        const back = await project.rollBack('the deploy was interrupted', {
-            timeout: Math.max(5_000, deadline.remaining() - 10_000),
-        });
-        return {
-            host,
-            good: back.verified,
-            message: `${host}: ${what}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
-            next: back.verified
-                ? ''
-                : onHost(shell, `docker compose -p ${word(project.name)} ps --all`, project.directory),
-        };
-    }
-    finally {
-        await project
-            .close()
-            .catch((error) => log.warning(`${host}: the lock stays until it expires: ${error_messageOf(error)}`));
-    }
-}
-/** A command of main may outlive it: it gets `grace` ms to end by itself, then it is told to. */
-async function waitForSteps({ shell, lockToken, clock, log }, project, grace) {
-    for (let waited = 0;; waited += 1_000) {
-        const ask = waited >= grace ? 'stop' : 'ask';
-        const { stdout } = await shell.run(stepsOf, { args: [project.directory, lockToken, ask] });
-        if (!stdout.includes('alive') || waited >= grace + 10_000)
-            return;
-        if (waited === 0)
-            log.info(`${shell.name}: a command of the interrupted deploy still runs; waiting for its end`);
-        await clock.sleep(1_000);
-    }
-}
-const doing = {
-    placed: 'before any container was replaced',
-    switched: 'while its containers were replaced and proven',
-    'rolling-back': 'while it was going back',
-    left: 'and left as it was',
-};
-/** Pure. */
-function interruptedWhile(change) {
-    return change
-        ? `the deploy of ${change.to} was interrupted ${doing[change.phase]}`
-        : 'the deploy was interrupted';
-}
-function servesNow(release) {
-    return release ? `Serving now: ${release}.` : 'No release serves now.';
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/index.ts
-
-
-
-
-
-
-
-
-;// CONCATENATED MODULE: ./src/account.ts
-
-/** The AWS account; the EC2 part of the SDK, which post does not need, is loaded with the first question to it. */
-async function openAccount(config, signal) {
-    // Calls that change membership run to their end, also when the run is cancelled: their answers are awaited with care.
-    const gate = await openTargetGroups(config);
-    let ec2;
-    return {
-        gate,
-        instances: {
-            describe: async (ids) => {
-                ec2 ??= openInstances(config, { signal });
-                return (await ec2).describe(ids);
-            },
-        },
-        close() {
-            gate.close();
-            void ec2?.then((opened) => opened.close());
-        },
-    };
 }
 
 ;// CONCATENATED MODULE: ../../node_modules/.pnpm/yocto-queue@1.2.2/node_modules/yocto-queue/index.js
@@ -68686,7 +67838,8300 @@ function validateConcurrency(concurrency) {
 	}
 }
 
-;// CONCATENATED MODULE: ./src/host-error.ts
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+;// CONCATENATED MODULE: external "node:string_decoder"
+const external_node_string_decoder_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:string_decoder");
+;// CONCATENATED MODULE: ../../packages/ssh/src/shell.ts
+/** How much of each output stream is kept: enough for `docker inspect` of a hundred containers. */
+const keptOutput = 8 * 1024 * 1024;
+/** The SSH connection ended before the command's exit code came: nobody knows what became of the command. */
+class ConnectionLost extends Error {
+    name = 'ConnectionLost';
+}
+/** The command did not end in time; on the host it may still run. */
+class CommandTimedOut extends Error {
+    name = 'CommandTimedOut';
+}
+/** One word of a shell command line, whatever it contains. */
+function quoted(word) {
+    if (word.includes('\0'))
+        throw new TypeError('a NUL character cannot be an argument of a command');
+    return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+/** The command line that runs a constant script with arguments, for whatever login shell the user has. */
+function commandLine(script, args = []) {
+    return ['sh', '-euc', quoted(script), 'lockkeeper', ...args.map(quoted)].join(' ');
+}
+/** Keeps the end of a growing text within `limit` characters. */
+class Tail {
+    #text = '';
+    #limit;
+    constructor(limit) {
+        this.#limit = limit;
+    }
+    add(text) {
+        this.#text += text;
+        // Cut now and then, not at each piece: cutting copies.
+        if (this.#text.length > this.#limit * 2)
+            this.#text = this.#text.slice(-this.#limit);
+    }
+    toString() {
+        return this.#text.length > this.#limit ? this.#text.slice(-this.#limit) : this.#text;
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/command.ts
+
+
+
+/** One command in a channel of its own; connecting counts towards its time. Settles as `Shell.run` says. */
+function execute(connect, name, script, { args, stdin, stdout, onOutput, timeout, signal }) {
+    return new Promise((resolve, reject) => {
+        const source = stdin instanceof external_node_stream_.Readable ? stdin : undefined;
+        let client;
+        let channel;
+        let timer;
+        let done = false;
+        const finish = (settle) => {
+            if (done)
+                return;
+            done = true;
+            clearTimeout(timer);
+            signal?.removeEventListener('abort', cancel);
+            client?.removeListener('close', lost);
+            unwatch();
+            stdout?.removeListener('drain', flow);
+            // Whoever fills it learns that nobody reads it any more.
+            source?.destroy();
+            settle();
+        };
+        const giveUp = (error) => finish(() => {
+            // It reaches a command that may still read; of others only the output is cut off.
+            channel?.signal('TERM');
+            channel?.close();
+            reject(error);
+        });
+        const lost = () => finish(() => reject(new ConnectionLost(`the connection to ${name} was lost during a command`)));
+        const cancel = () => giveUp(signal?.reason);
+        // The two streams share one window: what is held back holds back both, and nothing piles up here.
+        const hold = () => {
+            channel?.pause();
+            channel?.stderr.pause();
+        };
+        const flow = () => {
+            channel?.stderr.resume();
+            channel?.resume();
+        };
+        // Half an input must not pass for a whole one: the command is stopped, not told that this was the end.
+        if (source)
+            (0,external_node_stream_.finished)(source, { writable: false }, (error) => error && giveUp(error));
+        const unwatch = stdout
+            ? (0,external_node_stream_.finished)(stdout, { readable: false }, (error) => error && giveUp(error))
+            : () => { };
+        stdout?.on('drain', flow);
+        signal?.addEventListener('abort', cancel, { once: true });
+        if (timeout !== undefined)
+            timer = setTimeout(() => giveUp(new CommandTimedOut(`no end of the command on ${name}`)), Math.min(timeout, longestTimer));
+        const onChannel = (error, opened) => {
+            if (error)
+                return finish(() => reject(new ConnectionLost(`${name} opened no channel: ${error.message}`)));
+            channel = opened;
+            if (done)
+                return opened.close();
+            const kept = { stdout: new Tail(keptOutput), stderr: new Tail(keptOutput) };
+            let exit;
+            const take = (stream) => {
+                const decoder = new external_node_string_decoder_namespaceObject.StringDecoder('utf8');
+                return (data) => {
+                    if (done)
+                        return;
+                    const text = decoder.write(data);
+                    kept[stream].add(text);
+                    onOutput?.(text, stream);
+                };
+            };
+            const pass = (to) => (data) => {
+                if (!done && !to.write(data))
+                    hold();
+            };
+            opened.on('data', stdout ? pass(stdout) : take('stdout'));
+            opened.stderr.on('data', take('stderr'));
+            opened.on('exit', (code, signalName) => {
+                exit = code ?? 255;
+                if (code === null)
+                    kept.stderr.add(`killed by ${signalName}\n`);
+            });
+            opened.on('close', () => {
+                if (exit === undefined)
+                    return lost();
+                const code = exit;
+                finish(() => resolve({ code, stdout: kept.stdout.toString(), stderr: kept.stderr.toString() }));
+            });
+            // The host may close its end before it has read all: that shows in the exit code.
+            opened.on('error', () => { });
+            if (source)
+                source.pipe(opened);
+            else
+                opened.end(stdin ?? '');
+        };
+        if (signal?.aborted)
+            return cancel();
+        connect().then((connected) => {
+            if (done)
+                return;
+            client = connected;
+            client.once('close', lost);
+            try {
+                client.exec(commandLine(script, args), onChannel);
+            }
+            catch {
+                lost();
+            }
+        }, (error) => finish(() => reject(error)));
+    });
+}
+/** Node takes no longer one: 24.8 days. */
+const longestTimer = 2 ** 31 - 1;
+
+// EXTERNAL MODULE: ../../node_modules/.pnpm/ssh2@1.17.0_patch_hash=65de1fc59407ec562b1ceb801a04443f165412f8741c32c67bb7fbfefa996d54/node_modules/ssh2/lib/index.js
+var lib = __nccwpck_require__(2840);
+var lib_default = /*#__PURE__*/__nccwpck_require__.n(lib);
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ../../packages/ssh/src/host-trust.ts
+
+
+const keyTypes = [
+    'ssh-ed25519',
+    'ecdsa-sha2-nistp256',
+    'ecdsa-sha2-nistp384',
+    'ecdsa-sha2-nistp521',
+    'ssh-rsa',
+];
+/** Signature algorithms to offer for a key type, best first. An RSA key signs with SHA-2; SHA-1 is not offered. */
+const algorithmsOf = {
+    'ssh-ed25519': ['ssh-ed25519'],
+    'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
+    'ecdsa-sha2-nistp384': ['ecdsa-sha2-nistp384'],
+    'ecdsa-sha2-nistp521': ['ecdsa-sha2-nistp521'],
+    'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
+};
+/** Reads known_hosts lines and fingerprints. Throws UserError with every line that is not understood. */
+function parseHostTrust({ knownHosts = '', fingerprints = [], }) {
+    const problems = [];
+    const trust = { knownHosts: [], fingerprints: [] };
+    knownHosts.split(/\r\n|\n|\\n/).forEach((text, index) => {
+        const line = text.trim();
+        if (!line || line.startsWith('#'))
+            return;
+        const parsed = parseKnownHost(line);
+        if (typeof parsed === 'string')
+            problems.push(`line ${index + 1} ${parsed}`);
+        else
+            trust.knownHosts.push(parsed);
+    });
+    for (const given of fingerprints) {
+        const value = given.trim().replace(/=+$/, '');
+        if (/^SHA256:[A-Za-z0-9+/]{43}$/.test(value))
+            trust.fingerprints.push(value);
+        else if (/^(MD5:)?([0-9a-f]{2}:){15}[0-9a-f]{2}$/i.test(value))
+            problems.push(`"${value}" is an MD5 fingerprint, which proves nothing today; expected SHA256:…`);
+        else
+            problems.push(`"${value.slice(0, 80)}" is not a fingerprint; expected SHA256: and 43 base64 characters`);
+    }
+    if (problems.length > 0)
+        throw new error_UserError(problems.join('; '), {
+            next: 'ssh-keyscan HOST | ssh-keygen -lf -   (from a place you trust; compare with the console output)',
+        });
+    return trust;
+}
+function parseKnownHost(line) {
+    const words = line.split(/\s+/);
+    const marker = words[0]?.startsWith('@') ? words.shift() : undefined;
+    if (marker === '@cert-authority')
+        return 'is a @cert-authority line: host certificates are not supported; give the host key itself';
+    if (marker && marker !== '@revoked')
+        return `has the unknown marker ${marker}`;
+    const [hosts, type, key] = words;
+    if (!hosts || !type || !key)
+        return 'is not "host key-type key"';
+    if (hosts.startsWith('SHA256:'))
+        return 'is a fingerprint; give it as host-fingerprint';
+    if (type.endsWith('-cert-v01@openssh.com'))
+        return 'is a host certificate, which is not supported; give the host key itself';
+    if (!keyTypes.includes(type))
+        return `has the key type "${type.slice(0, 40)}"; expected one of ${keyTypes.join(', ')}`;
+    if (!/^[A-Za-z0-9+/]+=*$/.test(key) || !isKey(Buffer.from(key, 'base64'), type))
+        return `holds no ${type} key: it is cut or damaged`;
+    if (hosts.startsWith('|') && !/^\|1\|[A-Za-z0-9+/]+=*\|[A-Za-z0-9+/]+=*$/.test(hosts))
+        return 'has a hashed name of an unknown form; expected |1|salt|hash';
+    return { revoked: marker === '@revoked', patterns: hosts.split(','), type, key };
+}
+/** The type that an SSH public key blob states about itself. */
+function keyTypeOf(blob) {
+    if (blob.length < 4)
+        return undefined;
+    const length = blob.readUInt32BE(0);
+    return length <= blob.length - 4 ? blob.toString('latin1', 4, 4 + length) : undefined;
+}
+/** Whether a blob is a whole public key of the type: length-prefixed fields that end where it ends. */
+function isKey(blob, type) {
+    let fields = 0;
+    let at = 0;
+    while (at + 4 <= blob.length) {
+        at += 4 + blob.readUInt32BE(at);
+        fields++;
+    }
+    return keyTypeOf(blob) === type && at === blob.length && fields === (type === 'ssh-ed25519' ? 2 : 3);
+}
+/** As `ssh-keygen -l` prints it. */
+function fingerprintOf(blob) {
+    return `SHA256:${(0,external_node_crypto_.createHash)('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
+}
+/** The name under which known_hosts keeps a host: the port belongs to it unless it is 22. */
+function knownHostName(host, port) {
+    return port === 22 ? host : `[${host}]:${port}`;
+}
+function matches(entry, host, port) {
+    const name = knownHostName(host.toLowerCase(), port);
+    const [first = ''] = entry.patterns;
+    if (first.startsWith('|1|')) {
+        const [, , salt = '', hash = ''] = first.split('|');
+        const expected = Buffer.from(hash, 'base64');
+        const actual = (0,external_node_crypto_.createHmac)('sha1', Buffer.from(salt, 'base64')).update(name).digest();
+        return expected.length === actual.length && (0,external_node_crypto_.timingSafeEqual)(expected, actual);
+    }
+    let found = false;
+    for (const pattern of entry.patterns) {
+        const excludes = pattern.startsWith('!');
+        if (!wildcard(excludes ? pattern.slice(1) : pattern).test(name))
+            continue;
+        if (excludes)
+            return false;
+        found = true;
+    }
+    return found;
+}
+function wildcard(pattern) {
+    const source = pattern
+        .toLowerCase()
+        .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+        // `*` many times in a row would make matching slow.
+        .replace(/\*+/g, '.*')
+        .replaceAll('?', '.');
+    return new RegExp(`^${source}$`);
+}
+/**
+ * The host key algorithms to offer to a server, so that it shows a key that is pinned: a server with an
+ * Ed25519 and an RSA key, pinned by RSA only, would else show the other one. Undefined where fingerprints
+ * are given, which do not tell their type. An empty list: nothing is pinned for this host.
+ */
+function offeredAlgorithms(trust, host, port) {
+    if (trust.fingerprints.length > 0)
+        return undefined;
+    const pinned = new Set(trust.knownHosts
+        .filter((entry) => !entry.revoked && matches(entry, host, port))
+        .map((entry) => entry.type));
+    return keyTypes.filter((type) => pinned.has(type)).flatMap((type) => algorithmsOf[type] ?? []);
+}
+/** The algorithms that remain when a server's key of this type was not the pinned one. */
+function withoutType(algorithms, type) {
+    const all = algorithms ?? keyTypes.flatMap((known) => algorithmsOf[known] ?? []);
+    const gone = new Set(algorithmsOf[type] ?? [type]);
+    return all.filter((algorithm) => !gone.has(algorithm));
+}
+/** Whether the key that a server shows is one that was pinned for it. A revoked key is refused whoever vouches for it. */
+function judgeHostKey(trust, host, port, blob) {
+    const key = blob.toString('base64');
+    const same = (entry) => Buffer.from(entry.key, 'base64').toString('base64') === key;
+    const entries = trust.knownHosts.filter((entry) => matches(entry, host, port));
+    if (entries.some((entry) => entry.revoked && same(entry)))
+        return { trusted: false, why: 'revoked' };
+    if (entries.some((entry) => !entry.revoked && same(entry)))
+        return { trusted: true };
+    if (trust.fingerprints.includes(fingerprintOf(blob)))
+        return { trusted: true };
+    const type = keyTypeOf(blob);
+    const pinnedType = entries.some((entry) => entry.type === type) || trust.fingerprints.length > 0;
+    return { trusted: false, why: pinnedType ? 'changed' : 'unknown' };
+}
+/** What is pinned for a host, for a message: fingerprints with their types where known. */
+function pinnedFor(trust, host, port) {
+    return [
+        ...trust.knownHosts
+            .filter((entry) => !entry.revoked && matches(entry, host, port))
+            .map((entry) => `${fingerprintOf(Buffer.from(entry.key, 'base64'))} (${entry.type})`),
+        ...trust.fingerprints,
+    ];
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/dial.ts
+
+
+
+
+/** The host did not answer until the connect timeout; it may do so later. */
+class Unreachable extends error_UserError {
+    name = 'Unreachable';
+}
+/** Three in a row unanswered, and as long again: a connection that went silent is given up after 28 s, well before TCP would. */
+const keepaliveInterval = 7_000;
+class AttemptFailed extends Error {
+    failure;
+    constructor(failure) {
+        super(failure.error.message);
+        this.failure = failure;
+    }
+}
+/**
+ * Connects, proves the host key before anything else is said, and logs in. Only causes that pass by
+ * themselves are tried again, within the target's connect timeout: then it throws Unreachable. Throws UserError with
+ * the cause.
+ */
+async function dial(target, context) {
+    const { clock, log, signal } = context;
+    const deadline = new Deadline(clock, target.connectTimeout);
+    const pause = backoff({ first: 500, factor: 1.7, max: 5_000 });
+    let algorithms = offeredAlgorithms(target.trust, target.host, target.port);
+    if (algorithms?.length === 0)
+        throw new error_UserError(`no host key is pinned for ${knownHostName(target.host, target.port)}: known-hosts has lines, none for it`, {
+            next: `ssh-keyscan -p ${target.port} ${target.host}   (and compare the key with the host's console)`,
+        });
+    let mismatch;
+    for (let attempt = 0;; attempt++) {
+        signal?.throwIfAborted();
+        try {
+            return await attemptOnce(target, algorithms, Math.max(1, deadline.remaining()), context);
+        }
+        catch (error) {
+            if (!(error instanceof AttemptFailed))
+                throw error;
+            const { failure } = error;
+            if (failure.refusedType) {
+                // A bare fingerprint does not tell its type: ask the server for its other keys before giving up.
+                mismatch ??= failure.error;
+                algorithms = withoutType(algorithms, failure.refusedType);
+                if (algorithms.length > 0)
+                    continue;
+            }
+            if (mismatch)
+                throw mismatch;
+            if (!failure.retry)
+                throw failure.error;
+            const wait = pause(attempt) * (0.75 + Math.random() / 2);
+            if (deadline.remaining() <= wait)
+                throw new Unreachable(`${failure.error.message} (tried ${attempt + 1} times in ${duration_formatDuration(deadline.elapsed())})`, { next: failure.error.next, cause: failure.error.cause });
+            log.info(`${target.host}: ${failure.error.message}; trying again`);
+            await clock.sleep(wait, signal);
+        }
+    }
+}
+async function attemptOnce(target, algorithms, timeout, context) {
+    if (!target.jump)
+        return handshake(target, algorithms, timeout, context);
+    const jump = await dial({ ...target.jump, connectTimeout: timeout }, context);
+    try {
+        const socket = await new Promise((resolve, reject) => jump.client.forwardOut('127.0.0.1', 0, target.host, target.port, (error, channel) => error
+            ? reject(new AttemptFailed({
+                retry: true,
+                error: new error_UserError(`the jump host ${target.jump?.host} cannot reach ${target.host}:${target.port} (${error.message})`, { next: `on the jump host: nc -vz ${target.host} ${target.port}` }),
+            }))
+            : resolve(channel)));
+        const session = await handshake(target, algorithms, timeout, context, socket);
+        session.client.on('close', () => jump.end());
+        return {
+            client: session.client,
+            end: () => {
+                session.end();
+                jump.end();
+            },
+        };
+    }
+    catch (error) {
+        jump.end();
+        throw error;
+    }
+}
+function handshake(target, algorithms, timeout, { log, signal }, sock) {
+    return new Promise((resolve, reject) => {
+        const client = new (lib_default()).Client();
+        let shown;
+        let connected = false;
+        const give = (failure) => {
+            signal?.removeEventListener('abort', cancel);
+            client.destroy();
+            reject(new AttemptFailed(failure));
+        };
+        const cancel = () => {
+            client.destroy();
+            reject(signal?.reason);
+        };
+        signal?.addEventListener('abort', cancel, { once: true });
+        client.on('connect', () => {
+            connected = true;
+        });
+        client.on('ready', () => {
+            signal?.removeEventListener('abort', cancel);
+            // A command is a few small packets each way: held back for one another they cost a quarter of a second.
+            client.setNoDelay(true);
+            // After this the owner of the session listens; an error without a listener would end the process.
+            client.on('error', (error) => log.debug(`${target.host}: ${error.message}`));
+            resolve({ client, end: () => client.end() });
+        });
+        client.once('error', (error) => give(dial_explain(target, error, shown, connected)));
+        client.once('close', () => give({ retry: true, error: new error_UserError(`${where(target)} closed the connection before the login`) }));
+        try {
+            client.connect({
+                host: target.host,
+                port: target.port,
+                username: target.username,
+                privateKey: target.privateKey,
+                passphrase: target.passphrase,
+                sock: sock,
+                readyTimeout: timeout,
+                keepaliveInterval,
+                keepaliveCountMax: 3,
+                authHandler: ['publickey'],
+                algorithms: algorithms ? { serverHostKey: algorithms } : undefined,
+                // ssh2 rejects on a strict `false` alone: this must stay a plain function that returns a boolean.
+                hostVerifier: (key) => {
+                    shown = key;
+                    return judgeHostKey(target.trust, target.host, target.port, key).trusted === true;
+                },
+            });
+        }
+        catch (error) {
+            give({ retry: false, error: new error_UserError(`${where(target)}: ${error.message}`) });
+        }
+    });
+}
+function where(target) {
+    return `${target.host}:${target.port}`;
+}
+/** What an ssh2 error means, by its level and code. Pure. */
+function dial_explain(target, error, shown, connected) {
+    const at = where(target);
+    if (shown) {
+        const judgement = judgeHostKey(target.trust, target.host, target.port, shown);
+        if (!judgement.trusted)
+            return hostKeyRefused(target, shown, judgement.why);
+    }
+    const message = error.message;
+    if (error.level === 'client-authentication')
+        return {
+            retry: false,
+            error: new error_UserError(`${at} refused the key for user "${target.username}": it is not in that user's authorized_keys, or the user is wrong`, {
+                next: `on the host: ssh-keygen -lf ~${target.username}/.ssh/authorized_keys   (compare with ssh-keygen -lf of your key)`,
+            }),
+        };
+    if (message.includes('no matching host key format'))
+        return {
+            retry: false,
+            error: new error_UserError(`${at} has no host key of the pinned type: pinned ${pinnedFor(target.trust, target.host, target.port).join(', ')}`, { next: `ssh-keyscan -p ${target.port} ${target.host}` }),
+        };
+    if (message.includes('no matching'))
+        return {
+            retry: false,
+            error: new error_UserError(`${at}: ${message.replace('Handshake failed: ', '')} in common with this client`),
+        };
+    switch (error.code) {
+        case 'ENOTFOUND':
+            return {
+                retry: false,
+                error: new error_UserError(`the name ${target.host} is unknown to DNS`, {
+                    next: `dig +short ${target.host}`,
+                }),
+            };
+        case 'EAI_AGAIN':
+            return { retry: true, error: new error_UserError(`DNS does not answer for ${target.host}`) };
+        case 'ECONNREFUSED':
+            return {
+                retry: true,
+                error: new error_UserError(`${at} refused the connection: no SSH server listens there`, {
+                    next: `nc -vz ${target.host} ${target.port}`,
+                }),
+            };
+        case 'ETIMEDOUT':
+        case 'EHOSTUNREACH':
+        case 'ENETUNREACH':
+            return {
+                retry: true,
+                error: new error_UserError(`${at} does not answer: the security group does not let this runner in, or the address is wrong`, { next: `nc -vz -w 5 ${target.host} ${target.port}` }),
+            };
+        case 'ECONNRESET':
+        case 'EPIPE':
+            return { retry: true, error: new error_UserError(`${at} dropped the connection during the handshake`) };
+    }
+    if (error.level === 'client-timeout')
+        return {
+            retry: true,
+            error: new error_UserError(connected
+                ? `${at} accepted the connection but did not finish the SSH handshake`
+                : `${at} does not answer: the security group does not let this runner in, or the address is wrong`, { next: `nc -vz -w 5 ${target.host} ${target.port}` }),
+        };
+    // A server at its MaxStartups limit closes before it says anything; so does fail2ban.
+    return {
+        retry: /before handshake|socket|ended|closed|reset/i.test(message),
+        error: new error_UserError(`${at}: ${message}`, { cause: error }),
+    };
+}
+function hostKeyRefused(target, blob, why) {
+    const name = knownHostName(target.host, target.port);
+    const type = keyTypeOf(blob) ?? 'unknown';
+    const pinned = pinnedFor(target.trust, target.host, target.port).join(', ') || 'none';
+    const line = `${name} ${type} ${blob.toString('base64')}`;
+    const what = {
+        revoked: `the host key of ${name} is marked @revoked`,
+        changed: `the host key of ${name} is not the pinned one: somebody is in between, or the host was built anew`,
+        unknown: `the host key of ${name} is of a type that is not pinned`,
+    }[why];
+    return {
+        retry: false,
+        refusedType: why === 'revoked' || target.trust.fingerprints.length === 0 ? undefined : type,
+        error: new error_UserError(`${what}; offered ${fingerprintOf(blob)} (${type}), expected ${pinned}`, {
+            next: `compare with the host's own console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub); if it is yours, the known-hosts line is: ${line}`,
+        }),
+    };
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/login.ts
+
+/** How a person reaches the host from their own computer: `ssh -p 2222 deploy@10.0.0.5`. Pure. */
+function loginCommand({ host, port, username, jump }) {
+    return [
+        'ssh',
+        ...(jump ? ['-J', word(`${jump.username}@${hostAndPort(jump)}`)] : []),
+        ...(port === 22 ? [] : ['-p', String(port)]),
+        word(`${username}@${host}`),
+    ].join(' ');
+}
+/** One word of a command line that a person is to type: quoted only where it must be. Pure. */
+function word(text) {
+    return /^[\w@%+=:,./~-]+$/.test(text) ? text : quoted(text);
+}
+function hostAndPort({ host, port }) {
+    const name = host.includes(':') ? `[${host}]` : host;
+    return port === 22 ? name : `${name}:${port}`;
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/connection.ts
+
+
+
+
+/** Commands at the same time; sshd refuses a channel beyond its MaxSessions, 10 unless configured. */
+const connection_atOnce = 8;
+/**
+ * One verified connection to a host. When it is lost, the command under way throws `ConnectionLost` and the
+ * next one connects anew, with the same proof of the host key. Throws UserError when it cannot connect.
+ */
+async function connect(target, context) {
+    const shell = new SshShell(target, context);
+    await shell.open();
+    return shell;
+}
+class SshShell {
+    name;
+    login;
+    losses = 0;
+    #target;
+    #context;
+    #session;
+    #channels = pLimit(connection_atOnce);
+    constructor(target, context) {
+        this.name = target.host;
+        this.login = loginCommand(target);
+        this.#target = target;
+        this.#context = context;
+    }
+    /** The live session, or a new one; those who ask at the same time share it. */
+    open() {
+        if (!this.#session) {
+            const session = dial(this.#target, this.#context);
+            // A run that is cancelled must still be able to reconnect and go back: the signal ends the first dial only.
+            this.#context = { ...this.#context, signal: undefined };
+            this.#session = session;
+            const forget = () => {
+                if (this.#session === session)
+                    this.#session = undefined;
+            };
+            session.then(({ client }) => client.once('close', () => {
+                this.losses++;
+                forget();
+            }), forget);
+        }
+        return this.#session;
+    }
+    run(script, options = {}) {
+        const client = () => this.open().then((session) => session.client);
+        return this.#channels(() => execute(client, this.name, script, options));
+    }
+    async tunnel(host, port) {
+        const { client } = await this.open();
+        return new Promise((resolve, reject) => client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => error ? reject(error) : resolve(channel)));
+    }
+    async close() {
+        const session = await this.#session?.catch(() => undefined);
+        if (!session)
+            return;
+        const closed = new Promise((resolve) => session.client.once('close', () => resolve()));
+        session.end();
+        // A host that went silent never confirms the end.
+        const timer = setTimeout(() => session.client.destroy(), 2_000);
+        await closed;
+        clearTimeout(timer);
+    }
+}
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ../../packages/ssh/src/pkcs8.ts
+
+
+/** Whether a key is in the form that `openssl genpkey` writes, which ssh2 does not read. */
+function isPkcs8(key) {
+    return /-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.test(key);
+}
+/** A PKCS#8 key in a form that ssh2 reads, without its passphrase. Throws UserError that names what is wrong. */
+function fromPkcs8(key, passphrase) {
+    const opened = pkcs8_open(key, passphrase);
+    switch (opened.asymmetricKeyType) {
+        case 'rsa':
+            return String(opened.export({ type: 'pkcs1', format: 'pem' }));
+        case 'ec':
+            return String(opened.export({ type: 'sec1', format: 'pem' }));
+        case 'ed25519':
+            return opensshEd25519(opened);
+        default:
+            throw new error_UserError(`is of the kind ${opened.asymmetricKeyType}, which SSH has no use for; expected Ed25519, ECDSA or RSA`);
+    }
+}
+function pkcs8_open(key, passphrase) {
+    const encrypted = key.includes('BEGIN ENCRYPTED');
+    if (encrypted && passphrase === undefined)
+        throw new error_UserError('is encrypted; give its passphrase, or a key without one for this deploy only');
+    try {
+        return (0,external_node_crypto_.createPrivateKey)({ key, passphrase });
+    }
+    catch {
+        if (encrypted)
+            throw new error_UserError('cannot be opened with this passphrase');
+        throw new error_UserError('cannot be read: it is damaged or of an unsupported kind', {
+            next: 'openssl pkey -in key -noout   (says nothing when the file is whole)',
+        });
+    }
+}
+/** OpenSSH's own form (PROTOCOL.key), not encrypted: Node cannot write it. */
+function opensshEd25519(key) {
+    const { d = '', x = '' } = key.export({ format: 'jwk' });
+    const [seed, publicKey] = [Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')];
+    const type = field('ssh-ed25519');
+    const check = Buffer.from('lock');
+    const secret = Buffer.concat([
+        ...[check, check, type, field(publicKey), field(Buffer.concat([seed, publicKey])), field('')],
+    ]);
+    const padding = Buffer.from([1, 2, 3, 4, 5, 6, 7].slice(0, (8 - (secret.length % 8)) % 8));
+    const whole = Buffer.concat([
+        ...[Buffer.from('openssh-key-v1\0'), field('none'), field('none'), field(''), Buffer.from([0, 0, 0, 1])],
+        ...[field(Buffer.concat([type, field(publicKey)])), field(Buffer.concat([secret, padding]))],
+    ]);
+    const lines = whole.toString('base64').replace(/.{70}/g, '$&\n').trimEnd();
+    return `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines}\n-----END OPENSSH PRIVATE KEY-----\n`;
+}
+/** A string as SSH writes it: its length before it. */
+function field(content) {
+    const bytes = Buffer.from(content);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/private-key.ts
+
+
+
+/**
+ * Makes of a key as people paste it (CRLF, literal `\n`, base64 of the file, no last newline, lines joined
+ * by spaces) the text that ssh2 reads, and proves that it can be read. Throws UserError that names what is
+ * wrong; no byte of the key is in it.
+ */
+function parsePrivateKey(text, passphrase) {
+    let key = normalised(text);
+    if (/^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-)/.test(key))
+        throw new error_UserError('is a public key; expected the private one, the file without .pub');
+    if (key.startsWith('PuTTY-User-Key-File'))
+        throw new error_UserError('is a PuTTY key (PPK)', { next: 'puttygen key.ppk -O private-openssh -o key' });
+    if (!/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(key))
+        throw new error_UserError('is not a private key; expected text that starts with -----BEGIN … PRIVATE KEY-----');
+    if (!/-----END [A-Z0-9 ]*PRIVATE KEY-----/.test(key))
+        throw new error_UserError('is cut: its END line is missing');
+    if (isPkcs8(key))
+        key = fromPkcs8(key, passphrase);
+    const parsed = lib_default().utils.parseKey(key, passphrase);
+    if (!(parsed instanceof Error))
+        return key;
+    const message = parsed.message.toLowerCase();
+    if (message.includes('no passphrase given'))
+        throw new error_UserError('is encrypted; give its passphrase, or a key without one for this deploy only');
+    if (passphrase !== undefined && /bad decrypt|bad passphrase|integrity|malformed|decrypt/.test(message))
+        throw new error_UserError('cannot be opened with this passphrase');
+    throw new error_UserError('cannot be read: it is damaged or of an unsupported kind', {
+        next: 'ssh-keygen -y -f key   (prints the public key when the file is whole)',
+    });
+}
+function normalised(text) {
+    let key = text.replace(/^\uFEFF/, '').trim();
+    // A secret saved through JSON or an .env file has the two characters \ and n for each line end.
+    if (!key.includes('\n') && key.includes('\\n'))
+        key = key.replaceAll('\\n', '\n');
+    if (!key.includes('-----BEGIN') && /^[A-Za-z0-9+/=\s]+$/.test(key) && key.length > 60) {
+        const decoded = Buffer.from(key.replace(/\s+/g, ''), 'base64').toString('utf8');
+        if (decoded.includes('-----BEGIN'))
+            key = decoded.trim();
+    }
+    key = key
+        .replaceAll('\r\n', '\n')
+        .replaceAll('\r', '\n')
+        .split('\n')
+        .map((line) => line.trim())
+        .join('\n');
+    // Line ends that became spaces: only OpenSSH's and headerless PEM bodies can be put right.
+    const [, begin, body, end] = /^(-----BEGIN [A-Z0-9 ]+-----) +([A-Za-z0-9+/= ]+?) +(-----END [A-Z0-9 ]+-----)$/.exec(key) ?? [];
+    if (begin && body && end)
+        key = [begin, ...body.split(/ +/), end].join('\n');
+    return `${key}\n`;
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/inputs.ts
+
+
+
+
+const hostName = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+/** A host name by RFC 1123 or an IP address; nothing that another program could take for an option or a command. */
+function isHostName(text) {
+    return (0,external_node_net_.isIP)(text) !== 0 || hostName.test(text);
+}
+/** Reports a host that is no name or address as a problem of the input. */
+function checkHostName(inputs, name, host) {
+    if (!isHostName(host))
+        inputs.reject(name, host, 'a host name or an IP address, without user or port');
+}
+/**
+ * The SSH inputs that every deploying action shares. Problems are collected in `inputs`; the result is of
+ * use only after `inputs.done()`. Without `needsTrust` the caller learns the hosts' keys by another way.
+ */
+function readSshInputs(inputs, { needsTrust = true } = {}) {
+    const username = readUser(inputs, 'username', true);
+    const passphrase = inputs.secret('passphrase').replace(/[\r\n]+$/, '') || undefined;
+    const privateKey = readKey(inputs, 'private-key', passphrase, true);
+    const port = inputs.integer('port', { min: 1, max: 65535 });
+    const knownHosts = inputs.raw('known-hosts');
+    const trust = readTrust(inputs, {
+        'known-hosts': () => parseHostTrust({ knownHosts }),
+        'host-fingerprint': () => parseHostTrust({ fingerprints: inputs.list('host-fingerprint') }),
+    });
+    if (needsTrust && trust.knownHosts.length + trust.fingerprints.length === 0 && !knownHosts.trim())
+        if (inputs.list('host-fingerprint').length === 0)
+            inputs.problem('host-fingerprint', 'is required, or known-hosts: no host is trusted unseen. On the host: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub');
+    const connectTimeout = inputs.duration('connect-timeout', { min: 1000, max: 600_000 });
+    const target = { port, username, privateKey, passphrase, trust, connectTimeout };
+    const jumpHost = inputs.text('jump-host');
+    const jumpPort = inputs.integer('jump-port', { min: 1, max: 65535 });
+    const jumpUser = readUser(inputs, 'jump-username', false);
+    const jumpKey = readKey(inputs, 'jump-private-key', passphrase, false);
+    const jumpFingerprints = inputs.list('jump-host-fingerprint');
+    const jumpTrust = readTrust(inputs, {
+        'jump-host-fingerprint': () => parseHostTrust({ fingerprints: jumpFingerprints }),
+    });
+    if (!jumpHost) {
+        for (const name of ['jump-username', 'jump-private-key', 'jump-host-fingerprint'])
+            if (inputs.text(name))
+                inputs.problem(name, 'is of use only with jump-host');
+        return target;
+    }
+    checkHostName(inputs, 'jump-host', jumpHost);
+    if (jumpFingerprints.length === 0 && trust.knownHosts.length === 0)
+        inputs.problem('jump-host-fingerprint', 'is required with jump-host, or a known-hosts line for it');
+    target.jump = {
+        host: jumpHost,
+        port: jumpPort,
+        username: jumpUser || username,
+        privateKey: jumpKey || privateKey,
+        passphrase,
+        trust: { knownHosts: trust.knownHosts, fingerprints: jumpTrust.fingerprints },
+        connectTimeout,
+    };
+    return target;
+}
+function readUser(inputs, name, needed) {
+    const user = needed ? inputs.required(name, 'the user to log in as') : inputs.text(name);
+    if (user && !/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(user))
+        inputs.reject(name, user, 'a user name of letters, digits, dot, dash and underscore');
+    return user;
+}
+function readKey(inputs, name, passphrase, needed) {
+    const text = inputs.secret(name);
+    if (!text.trim()) {
+        if (needed)
+            inputs.problem(name, 'is required; a secret is empty in runs of forks and where its name is misspelt');
+        return '';
+    }
+    try {
+        return parsePrivateKey(text, passphrase);
+    }
+    catch (error) {
+        if (!(error instanceof error_UserError))
+            throw error;
+        inputs.problem(name, error.next ? `${error.message}. Next: ${error.next}` : error.message);
+        return '';
+    }
+}
+function readTrust(inputs, parts) {
+    const trust = { knownHosts: [], fingerprints: [] };
+    for (const [name, parse] of Object.entries(parts)) {
+        try {
+            const part = parse();
+            trust.knownHosts.push(...part.knownHosts);
+            trust.fingerprints.push(...part.fingerprints);
+        }
+        catch (error) {
+            if (!(error instanceof error_UserError))
+                throw error;
+            inputs.problem(name, `${error.message}. Next: ${error.next}`);
+        }
+    }
+    return trust;
+}
+
+;// CONCATENATED MODULE: ../../packages/ssh/src/index.ts
+
+
+
+
+
+
+
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/answer.ts
+
+/** Runs a script that must succeed; what the host said is the error. */
+async function must(shell, script, options, what) {
+    const result = await shell.run(script, options);
+    if (result.code === 0)
+        return result;
+    throw new error_UserError(`${shell.name}: ${what}: ${lastLine(result.stderr || result.stdout)}`, {
+        details: result.stderr || undefined,
+    });
+}
+/** The line that tells most of what a command said: its last. Pure. */
+function lastLine(text) {
+    const line = text
+        .split(/[\r\n]+/)
+        .map((part) => part.trim())
+        .filter(Boolean)
+        .at(-1) ?? 'it said nothing';
+    if (/no space left on device/i.test(text))
+        return 'the disk of the host is full (no space left on device)';
+    return line.length > 300 ? `${line.slice(0, 299)}…` : line;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/next-command.ts
+
+/** The command to paste on one's own computer that runs a command on the host, in a directory there. Pure. */
+function onHost({ name, login }, command, directory) {
+    const there = directory === undefined ? command : `cd ${word(directory)} && ${command}`;
+    return `${login ?? `ssh ${word(name)}`} ${quoted(there)}`;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/fragments.ts
+/** What several scripts begin with: parts of the constant POSIX sh that runs on the host. */
+/** A login over SSH without a login shell often lacks the places where docker lies. */
+const fragments_path = `
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
+export PATH LC_ALL=C
+umask 077
+`;
+/**
+ * Who runs a step. The runner recorded itself in `<step>/run`: its process id, the id of the boot, its start in clock
+ * ticks (a process id alone is soon another's), and the second by which it should have ended.
+ */
+const runners = `
+read -r boot </proc/sys/kernel/random/boot_id || boot=unknown
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
+# $started: when process $1 began. Fails when it is gone or dead.
+start_of() {
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  set -- \${stat##*) }
+  started=\${20}
+  [ "$1" != Z ]
+}
+# $pid, $born, $start and $limit as the runner of step $1 recorded them. Fails unless that process still lives.
+lives() {
+  pid=0 born= start= limit=0
+  { read -r pid born start limit <"$1/run"; } 2>/dev/null || return 1
+  [ "$born" = "$boot" ] && start_of "$pid" && [ "$started" = "$start" ]
+}
+# To a runner and all that it started: its session, or, where the host knows none, its children's children.
+signal() {
+  if kill -s "$1" -- "-$2" 2>/dev/null; then return 0; fi
+  for child in $(cat "/proc/$2/task/$2/children" 2>/dev/null); do signal "$1" "$child"; done
+  kill -s "$1" "$2" 2>/dev/null || true
+}
+# What \`docker compose run\` started for step $1; it may outlive the command that waits for it.
+containers_of() { docker ps -q --filter "label=lockkeeper.step=\${1##*/}" 2>/dev/null || true; }
+kill_containers_of() {
+  ids=$(containers_of "$1")
+  if [ -n "$ids" ]; then docker kill $ids >/dev/null 2>&1 || true; fi
+}
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/scripts.ts
+
+/**
+ * The scripts that run on the host: constant POSIX sh, for dash and busybox too. Inputs come as positional
+ * arguments, secrets by stdin. In all of them `$1` is the project directory, absolute, unless said otherwise.
+ */
+/**
+ * `compose` with a release: $kind is plugin or standalone, $release the directory that holds
+ * `args` (global arguments, one a line), `environment` (NAME=value lines) and `cleared` (names of the
+ * env file: Compose lets the process environment beat it, so the host's own must go).
+ */
+const compose = `
+load_environment() {
+  while IFS= read -r line; do unset "$line"; done <"$release/cleared"
+  while IFS= read -r line; do export "$line"; done <"$release/environment"
+}
+compose() {
+  # What it starts can be found and ended, also when this command is killed.
+  if [ "\${1-}" = run ] && [ -n "\${LOCKKEEPER_STEP-}" ]; then
+    shift
+    set -- run --label "lockkeeper.step=$LOCKKEEPER_STEP" "$@"
+  fi
+  n=$#
+  while IFS= read -r line; do set -- "$@" "$line"; done <"$release/args"
+  while [ "$n" -gt 0 ]; do line=$1; shift; set -- "$@" "$line"; n=$((n - 1)); done
+  (
+    load_environment
+    if [ "$kind" = plugin ]; then exec docker compose "$@"; else exec docker-compose "$@"; fi
+  )
+}
+`;
+/** `run_hook` with a release: the lines of file $hook, in which \`docker compose\` means the release. */
+const hooks = `${compose}
+docker() {
+  if [ "\${1-}" = compose ]; then shift; compose "$@"; else command docker "$@"; fi
+}
+run_hook() {
+  load_environment
+  set --
+  . "$hook"
+}
+`;
+/**
+ * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
+ * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
+ * `directory …` or what is wrong with it, then `free <kilobytes>`.
+ */
+const preflight = `${fragments_path}
+look() {
+  if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
+  echo 'docker present'
+  look_for_compose &
+  if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
+  else echo 'daemon refused'; printf '%s\\n' "$out" | sed 's/^/said /'
+  fi
+  wait
+}
+look_for_compose() {
+  if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
+  elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
+  else echo 'compose absent'
+  fi
+}
+look
+case $1 in
+  "~") dir=$HOME ;;
+  "~/"*) dir=$HOME/\${1#"~/"} ;;
+  *) dir=$1 ;;
+esac
+if [ ! -d "$dir" ]; then echo 'no directory'; exit 0; fi
+if [ -L "$dir" ]; then cd "$dir"; echo "link $(pwd -P)"; exit 0; fi
+if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then echo 'closed directory'; exit 0; fi
+# As written, not resolved: Compose labels containers with the path it was called by.
+cd "$dir"
+echo "directory $(pwd)"
+df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
+`;
+/** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
+const prepare = `${fragments_path}
+state=$1/.lockkeeper
+[ -L "$state" ] && exit 67
+mkdir -p "$state/releases" "$state/bad" "$state/steps"
+chmod 700 "$state"
+[ -f "$state/.gitignore" ] || echo '*' >"$state/.gitignore"
+`;
+/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
+const tell = `
+tell() {
+  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
+  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
+}
+`;
+const readRecord = `${tell}
+tell "$1"
+`;
+/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
+const write = `
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; break; fi
+  file=$1 count=$2
+  shift 2
+  mkdir -p "\${file%/*}"
+  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
+  mv -f "$file.part" "$file"
+done
+`;
+/** Writes text files: path and number of lines each. */
+const writeFiles = `${fragments_path}${write}`;
+/** $1 a path. 66: there is none. */
+const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
+/** Paths $1…, removed with all below them. */
+const removePaths = `rm -rf "$@"`;
+/** Appends stdin to the audit log. */
+const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
+/** Prints each release's record under its id, and \`bad <id>\` heads. */
+const list = `
+list() {
+  cd "$1/.lockkeeper"
+  for dir in releases/*/; do if [ -f "$dir/release.json" ]; then printf '%s\\n' "--- \${dir#releases/}"; cat "$dir/release.json"; echo; fi; done
+  for mark in bad/*; do if [ -f "$mark" ]; then echo "--- bad \${mark#bad/}"; fi; done
+}
+`;
+const listReleases = `${list}
+list "$1"
+`;
+/** Release $2 serves from now on: its record and a line for the audit log come by stdin. Then lists the releases. */
+const settle = `${fragments_path}${list}
+directory=$1 id=$2
+cd "$directory/.lockkeeper"
+IFS= read -r record
+IFS= read -r line
+printf '%s\\n' "$record" >"releases/$id/release.json.part"
+mv -f "releases/$id/release.json.part" "releases/$id/release.json"
+echo "$id" >serving.part
+mv -f serving.part serving
+rm -f pending.json "bad/$id"
+# What a run that was killed had begun to stage.
+for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
+printf '%s\\n' "$line" >>audit.log
+list "$directory"
+`;
+/**
+ * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the
+ * seconds since the owner's last sign of life, whether a step of another run lives, whether the lock is ours (and only
+ * that step is waited for), and who the owner is. It is taken over only when it is older than $3 seconds and no step
+ * of its owner lives. A step that should have ended long ago is ended: nobody is there any more who would.
+ */
+const takeLock = `${prepare}${tell}${runners}
+dir=$1 token=$2 ttl=$3
+owner=$(cat)
+now=$(date +%s)
+printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
+echo "$now" >"$state/beat.$token"
+look_at_others() {
+  alive=no
+  for step in "$state"/steps/*; do
+    case \${step##*/} in "$token".* | '*') continue ;; esac
+    running=no
+    if lives "$step"; then running=yes
+    elif [ -e "$step/exit" ] || [ -z "$(containers_of "$step")" ]; then continue
+    fi
+    alive=yes
+    if [ "$running" = yes ] && [ "$now" -gt "$limit" ]; then signal TERM "$pid"; fi
+    if [ "$now" -gt "$((limit + 15))" ]; then
+      if [ "$running" = yes ]; then signal KILL "$pid"; fi
+      kill_containers_of "$step"
+    fi
+  done
+}
+mine=no age=0 over=
+if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then mine=yes; fi
+holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
+if [ "$holder" = "$token" ]; then mine=yes; fi
+look_at_others
+if [ "$mine" = no ]; then
+  beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
+  age=$((now - beat))
+  if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
+    mv -f "$state/lock.$token" "$state/lock"
+    rm -rf "$state/takeover.$holder".* "$state/beat.$holder"
+    if [ "$(head -n 1 "$state/lock")" = "$token" ]; then mine=yes over=' over'; fi
+    # A step starts only while its lock is held: one that saw the lock just before is seen now.
+    look_at_others
+  fi
+fi
+rm -f "$state/lock.$token"
+if [ "$mine" = yes ] && [ "$alive" = no ]; then
+  for left in "$state"/steps/* "$state"/docker-config.* "$state"/run.*; do
+    case $left in "$state/steps/$token".* | "$state/docker-config.$token" | "$state/run.$token") ;; *) rm -rf "$left" ;; esac
+  done
+  echo "taken$over"
+  tell "$dir"
+  exit 0
+fi
+if [ "$mine" = no ]; then rm -f "$state/beat.$token"; fi
+echo "held $age $alive $mine"
+tail -n +2 "$state/lock" 2>/dev/null || true
+`;
+/** A sign of life for token $2. 69: the lock is somebody else's now. */
+const beatLock = `
+state=$1/.lockkeeper
+[ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ] || exit 69
+date +%s >"$state/beat.$2"
+`;
+/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's, nor to a step that lives. */
+const releaseLock = `${runners}
+state=$1/.lockkeeper
+for step in "$state/steps/$2".*; do if ! lives "$step"; then rm -rf "$step"; fi; done
+rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$2"
+if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
+`;
+/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
+const lookForFiles = `
+cd "$1"; env=$2; shift 2
+for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
+if [ -f "$env" ]; then echo env; cat "$env"; fi
+`;
+/**
+ * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
+ * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
+ */
+const hashes = `
+rendered=$release/rendered.json
+trap 'rm -f "$rendered"' EXIT
+printf '%s\\n' "$json" >"$rendered"
+hash_services() {
+  set -- config --hash '*'
+  before=
+  while IFS= read -r line; do
+    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
+    before=$line
+  done <"$release/args"
+  set -- -f "$rendered" --env-file /dev/null "$@"
+  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
+}
+hash_services
+rm -f "$rendered"
+`;
+/**
+ * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
+ * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
+ * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
+ */
+const layOut = `${fragments_path}${write}
+cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
+mkdir -p "$release/files"
+n=0
+for name; do
+  cp "$name" "$release/files/$n-\${name##*/}"
+  n=$((n + 1))
+done
+${compose}
+json=$(compose config --format json)
+if [ -n "$from" ]; then
+  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
+    line = ""
+    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
+    print line $0
+  }')
+fi
+${hashes}
+echo config
+printf '%s\\n' "$json"
+`;
+/** docker compose with a release: $1 project, $2 kind, $3 release, $4 Docker config ('' = the user's own), $5… */
+const composeStep = `${fragments_path}
+cd "$1"; kind=$2 release=$3
+if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
+shift 4
+${compose}
+compose "$@"
+`;
+/**
+ * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
+ * no attestation, which would make a new image of what did not change.
+ */
+const buildSettings = `
+DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
+export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
+`;
+/** docker $2… with the Docker config $1 ('' = the user's own). */
+const dockerStep = `${fragments_path}
+if [ -n "$1" ]; then DOCKER_CONFIG=$1; export DOCKER_CONFIG; fi
+shift
+exec docker "$@"
+`;
+/** docker $1…: reads only. */
+const dockerRead = `${fragments_path}
+docker "$@"
+`;
+/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
+const inspectLabelled = `${fragments_path}
+ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
+# A container may go between the two questions: what remains is still told.
+[ -z "$ids" ] || docker inspect $ids || true
+`;
+/** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
+const inspectImages = `${fragments_path}
+docker image inspect "$@" || true
+`;
+/** The same one by one, each under its reference, for where one answer cannot be told apart. */
+const inspectEachImage = `${fragments_path}
+for reference; do
+  if line=$(docker image inspect "$reference" 2>/dev/null); then
+    printf '%s\\n' "--- $reference"
+    printf '%s\\n' "$line"
+  fi
+done
+`;
+/** The platform of the daemon, then all images, as docker image inspect prints them. */
+const inspectAllImages = `${fragments_path}
+docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
+ids=$(docker images -q --no-trunc | sort -u)
+# One may go between the two questions.
+[ -z "$ids" ] || docker image inspect $ids || true
+`;
+/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
+const loadImage = `${fragments_path}
+said=$(docker load)
+id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
+if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
+docker image inspect "$id"
+`;
+/**
+ * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
+ * reference stand for its image: pairs $3 $4, … of id and reference.
+ */
+const putInPlace = `${fragments_path}
+from=$1 to=$2; shift 2
+if [ -f "$from" ]; then
+  mkdir -p "\${to%/*}"
+  cp "$from" "$to.part"
+  mv -f "$to.part" "$to"
+fi
+while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
+`;
+/** Makes each reference stand for its image: pairs $1 $2, $3 $4, … of id and reference. */
+const tagImages = `${fragments_path}
+while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
+`;
+/**
+ * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
+ * $1 project, $2 kind, $3 release, $4 the hook's file.
+ */
+const runHook = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+${hooks}
+run_hook
+`;
+/**
+ * \`pin\`: the hosts file of proxy $1, known by its address $2, says the lines $3, and no others of ours. Written
+ * in place, because Docker mounts it; a restart of the proxy undoes it. Says \`pinned\` where that is a change.
+ */
+const pin = `
+in_proxy='
+own=$1 now=$2 kept= had= tab=$(printf "\\t") end="
+"
+while IFS= read -r line || [ -n "$line" ]; do
+  case $line in
+    *" # lockkeeper") had=$had$line$end ;;
+    *) kept=$kept$line$end ;;
+  esac
+done </etc/hosts
+case $kept in *"$own$tab"*) ;; *) exit 1 ;; esac
+if [ "$had" = "$now" ]; then exit 0; fi
+printf "%s%s" "$kept" "$now" >/etc/hosts
+echo pinned
+'
+pin() {
+  command docker exec -u 0 "$1" sh -euc "$in_proxy" sh "$2" "$3" 2>/dev/null ||
+    echo "the hosts file of proxy $1 cannot be written: until the others have ended, it sends to them too" >&2
+}
+`;
+/**
+ * Proxies look again: hook $4, after each one's hosts file was made to say what it is to find: triples $5 $6 $7,
+ * … as \`pin\` takes them. $1 project, $2 kind, $3 release.
+ */
+const point = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+while [ $# -gt 0 ]; do pin "$1" "$2" "$3" >/dev/null; shift 3; done
+run_hook
+`;
+/**
+ * Containers stop, each in its own time (stop_signal, stop_grace_period), and go. First the proxies are made
+ * to find the others alone (triples $5 $6 $7, … up to \`--\`, as for \`point\`) and have a second to do so; the
+ * moment the containers have stopped, they go by Docker's DNS again: none of this may wait for a journey to
+ * the runner and back. Without a hook $4 the proxy sees to itself. What is gone already is no error.
+ */
+const retire = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+proxies= changed=
+while [ "$1" != -- ]; do
+  if [ "$(pin "$1" "$2" "$3")" = pinned ]; then changed=yes; fi
+  proxies="$proxies $1:$2"
+  shift 3
+done
+shift
+if [ -n "$changed" ]; then (run_hook); sleep 1; fi
+there=$(command docker inspect --format '{{.Id}}' "$@" 2>/dev/null || true)
+if [ -n "$there" ]; then command docker stop $there >/dev/null; fi
+for proxy in $proxies; do pin "\${proxy%%:*}" "\${proxy#*:}" '' >/dev/null; done
+if [ -n "$hook" ]; then (run_hook); fi
+if [ -n "$there" ]; then command docker rm $there >/dev/null; fi
+`;
+/** Memory that each of containers $1… uses, \`id used / limit\` in docker's words, then MemAvailable of the host. */
+const memory = `${fragments_path}
+docker stats --no-stream --no-trunc --format '{{.ID}} {{.MemUsage}}' "$@"
+grep '^MemAvailable:' /proc/meminfo
+`;
+/**
+ * A throw-away Docker config for token $2; its config.json comes by stdin. Contexts and plugins of the
+ * user's own are kept. Prints its path.
+ */
+const makeDockerConfig = `${fragments_path}
+config=$1/.lockkeeper/docker-config.$2
+own=\${DOCKER_CONFIG:-$HOME/.docker}
+rm -rf "$config"
+mkdir -m 700 "$config"
+cat >"$config/config.json"
+for part in contexts cli-plugins; do
+  if [ -d "$own/$part" ]; then ln -s "$own/$part" "$config/$part"; fi
+done
+echo "$config"
+`;
+/** The user's own Docker config; {} where there is none. */
+const readDockerConfig = `cat "\${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null || echo '{}'`;
+/** Logs in to registry $3 as $4 with the password from stdin, into the config $2. */
+const registryLogin = `${fragments_path}
+DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
+`;
+/** cksum of each file $1… that is a regular file: \`sum size path\`. */
+const checksums = `
+for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
+`;
+/** Last $1 log lines of containers $2…, each under its own head. */
+const lastLogs = `${fragments_path}
+lines=$1; shift
+for id; do echo "--- $id"; docker logs --tail "$lines" "$id" 2>&1 || true; done
+`;
+/** The TCP tables of the network that process $1 lives in. 66: the process has gone or cannot be seen. */
+const tcpTables = `
+[ -r "/proc/$1/net/tcp" ] || exit 66
+cat "/proc/$1/net/tcp"
+cat "/proc/$1/net/tcp6" 2>/dev/null || true
+`;
+/** Makes a directory outside the project, for a dry run. */
+const temporary = 'umask 077; mktemp -d';
+
+;// CONCATENATED MODULE: ../../packages/compose/src/record/release-id.ts
+/** The form of every release id; it is a directory name and an image tag, so nothing else is let through. */
+const releaseIdPattern = /^\d{8}-\d{6}-[a-z0-9]{1,12}-[a-z0-9]{4}$/;
+/** UTC time, short commit and a nonce: `20261121-031200-a1b2c3d-k3f9`. Sorts by time. */
+function releaseId(now, commit, nonce) {
+    const [date, time] = now.toISOString().split('T');
+    const short = commit.slice(0, 7).toLowerCase();
+    const id = [date.replaceAll('-', ''), time.slice(0, 8).replaceAll(':', ''), short || 'unknown', nonce].join('-');
+    if (!releaseIdPattern.test(id))
+        throw new TypeError(`"${id}" is not a release id`);
+    return id;
+}
+/** Four random characters that may stand in a release id. */
+function releaseNonce(random = Math.random) {
+    return Math.floor(random() * 36 ** 4)
+        .toString(36)
+        .padStart(4, '0');
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/record/release-record.ts
+
+
+
+const id = pipe(string(), regex(releaseIdPattern));
+const release_record_image = object({ reference: string(), id: string(), digest: optional(string()) });
+/** releases/<id>/release.json: what the release is made of. No secret is in it. */
+const releaseRecord = object({
+    version: literal(1),
+    id,
+    commit: string(),
+    createdAt: string(),
+    /** Recorded from what ran, not deployed by us. */
+    baseline: dist_boolean(),
+    project: string(),
+    services: array(string()),
+    /** What the release was asked for; [] = all. `docker compose up` gets the same. */
+    named: array(string()),
+    /** 0 for a singleton service that runs on another host. */
+    replicas: record(string(), number()),
+    /** Service → all that it depends on, however far. */
+    needs: optional(record(string(), array(string())), {}),
+    /** Services of which a second container can run beside the first. */
+    beside: optional(array(string()), []),
+    images: record(string(), release_record_image),
+    hashes: record(string(), string()),
+    /** Service → mounted file → checksum. */
+    mounts: record(string(), record(string(), string())),
+    /** Hash of files, env, images and mounted files: the same means nothing to deploy. */
+    content: string(),
+    /** Whether the env file belongs to the release and is put in place with it. */
+    envFile: nullable(string()),
+    /** Where its files come from; `left` is `host` where an earlier release had put files in place. */
+    files: optional(picklist(['host', 'left', 'git', 'upload']), 'host'),
+    /** Where HEAD of the checkout is when it serves. */
+    git: optional(object({ commit: string(), branch: nullable(string()) })),
+    /** The same for two releases of the same files, of `git` and `upload`. */
+    tree: optional(string()),
+    /** Service → what it mounts from the host, files and directories. */
+    sources: optional(record(string(), array(string()))),
+    verifiedAt: nullable(string()),
+});
+/** How far the swap of a blue-green service is; each list is written before what it tells of is done. */
+const swap = object({
+    /** Ids of containers that the proxy may know. */
+    exposed: array(string()),
+    /** Ids of containers that were told to stop. */
+    retired: array(string()),
+});
+/** .lockkeeper/pending.json: written before the first change of a deploy, gone after its end. */
+const pendingRecord = object({
+    version: literal(1),
+    token: string(),
+    to: id,
+    /** What ran before; null where nothing did. */
+    from: nullable(id),
+    at: string(),
+    runUrl: string(),
+    phase: picklist(['placed', 'switched', 'rolling-back', 'left']),
+    /** Container ids by service, before. */
+    containers: record(string(), array(string())),
+    /** Image references that the deploy moved → the id before; null where there was none. */
+    tags: record(string(), nullable(string())),
+    /** Blue-green services by name, and the lines that make the proxy look again: whoever goes on needs them. */
+    swaps: optional(object({ reload: string(), services: record(string(), swap) })),
+    /** Services that must see their mounted files anew, whichever way it ends. */
+    remounted: optional(array(string()), []),
+    /** Releases whose files an interrupted run may have left in place. */
+    placed: optional(array(id), []),
+    /** Where HEAD of the checkout was, when the deploy moves it. */
+    head: optional(object({ commit: nullable(string()), branch: nullable(string()) })),
+});
+/** Reads what `listReleases` prints; a record that is cut or foreign is left out. */
+function parseReleases(text) {
+    const list = { releases: [], bad: new Set() };
+    for (const part of text.split(/^--- /m).slice(1)) {
+        const end = part.indexOf('\n');
+        const head = part.slice(0, end).trim();
+        if (head.startsWith('bad '))
+            list.bad.add(head.slice(4));
+        else {
+            const record = safeParse(releaseRecord, safeJson(part.slice(end)));
+            if (record.success && `${record.output.id}/` === head)
+                list.releases.push(record.output);
+        }
+    }
+    list.releases.sort((a, b) => a.id.localeCompare(b.id));
+    return list;
+}
+function safeJson(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+}
+/** The newest verified release that neither serves nor is marked bad. */
+function previousRelease({ releases, bad }, serving) {
+    return releases
+        .filter((release) => release.verifiedAt && release.id !== serving && !bad.has(release.id))
+        .sort((a, b) => a.verifiedAt.localeCompare(b.verifiedAt))
+        .at(-1)?.id;
+}
+/** What may go: all but the newest `keep`, the serving one and the one before it. */
+function obsoleteReleases(list, serving, keep) {
+    const previous = previousRelease(list, serving);
+    const kept = new Set([serving, previous, ...list.releases.slice(-keep).map((release) => release.id)]);
+    return list.releases.filter((release) => !kept.has(release.id));
+}
+/** What tells two releases apart: the same means that there is nothing to deploy. Pure. */
+function contentHash(record, environment, env) {
+    const { project, services, named, hashes, mounts, images, tree } = record;
+    const ids = Object.fromEntries(Object.entries(images).map(([service, { id }]) => [service, id]));
+    return (0,external_node_crypto_.createHash)('sha256')
+        .update(JSON.stringify([project, services, named, hashes, mounts, ids, environment, env ?? null, tree ?? null]))
+        .digest('hex');
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/record/host-state.ts
+
+
+
+
+
+
+
+/** The record in `<project directory>/.lockkeeper`: releases, what is under way, what is bad, what was done. */
+class HostState {
+    #shell;
+    #directory;
+    path;
+    /** Records read or written by this run; only the holder of the lock writes them. */
+    #known = new Map();
+    constructor(shell, directory) {
+        this.#shell = shell;
+        this.#directory = directory;
+        this.path = `${directory}/.lockkeeper`;
+    }
+    releasePath(id) {
+        return `${this.path}/releases/${id}`;
+    }
+    /** Text files, each 0600 and whole at once; a last line without an end gets one. */
+    async write(files) {
+        await must(this.#shell, writeFiles, filesToWrite(files), `cannot write to ${this.path}`);
+    }
+    async read(path) {
+        const result = await this.#shell.run(readFile, { args: [path] });
+        if (result.code === 66)
+            return undefined;
+        if (result.code !== 0)
+            throw new error_UserError(`${this.#shell.name}: cannot read ${path}: ${lastLine(result.stderr)}`);
+        return result.stdout;
+    }
+    async remove(...paths) {
+        await must(this.#shell, removePaths, { args: paths }, `cannot remove ${paths.join(', ')}`);
+    }
+    async releases() {
+        const { stdout } = await must(this.#shell, listReleases, { args: [this.#directory] }, 'cannot list the releases');
+        return parseReleases(stdout);
+    }
+    async release(id) {
+        const known = this.#known.get(id);
+        if (known)
+            return known;
+        const text = await this.read(`${this.releasePath(id)}/release.json`);
+        const record = text === undefined ? undefined : safeParse(releaseRecord, host_state_parseJson(text));
+        if (!record?.success)
+            throw new error_UserError(`${this.#shell.name} has no release ${id}`, {
+                next: onHost(this.#shell, 'ls .lockkeeper/releases', this.#directory),
+            });
+        this.#known.set(id, record.output);
+        return record.output;
+    }
+    async saveRelease(record, more = {}) {
+        await this.write({ ...more, [`${this.releasePath(record.id)}/release.json`]: JSON.stringify(record) });
+        this.#known.set(record.id, record);
+    }
+    /** The release serves from now on; nothing is pending any more. Answers all releases. */
+    async settle(record, line) {
+        const stdin = `${JSON.stringify(record)}\n${auditLine(line)}`;
+        const { stdout } = await must(this.#shell, settle, { args: [this.#directory, record.id], stdin }, 'cannot write the record');
+        this.#known.set(record.id, record);
+        return parseReleases(stdout);
+    }
+    async setServing(id) {
+        await this.write({ [`${this.path}/serving`]: id });
+    }
+    /** What serves, and what an earlier or this run began and did not end. */
+    async current() {
+        const { stdout } = await must(this.#shell, readRecord, { args: [this.#directory] }, 'cannot read the record');
+        return parseCurrent(stdout);
+    }
+    async setPending(record, more = {}) {
+        await this.write({ [`${this.path}/pending.json`]: JSON.stringify(record), ...more });
+    }
+    async clearPending() {
+        await this.remove(`${this.path}/pending.json`);
+    }
+    async markBad(id, reason) {
+        await this.write({ [`${this.path}/bad/${id}`]: reason.replace(/[\r\n]+/g, ' ') });
+    }
+    async clearBad(id) {
+        await this.remove(`${this.path}/bad/${id}`);
+    }
+    /** A note for later runs, such as the fleet this host belongs to. */
+    async writeNote(name, value) {
+        await this.write({ [`${this.path}/${name}.json`]: JSON.stringify(value) });
+    }
+    /** Undefined when there is none, or none that can be read. */
+    async readNote(name) {
+        const text = await this.read(`${this.path}/${name}.json`);
+        return text === undefined ? undefined : host_state_parseJson(text);
+    }
+    /** Makes a directory outside the project, for a dry run. */
+    async temporary() {
+        const { stdout } = await must(this.#shell, temporary, {}, 'cannot make a temporary directory');
+        return stdout.trim();
+    }
+    /** One line of what was done, for people: never a secret, never more than a line. */
+    async audit(line) {
+        await this.#shell.run(appendAudit, { args: [this.#directory], stdin: auditLine(line) });
+    }
+}
+/** Arguments and stdin for the scripts that write files. Pure. */
+function filesToWrite(files) {
+    const args = [];
+    let stdin = '';
+    for (const [path, content] of Object.entries(files)) {
+        const text = content === '' || content.endsWith('\n') ? content : `${content}\n`;
+        args.push(path, String(text.split('\n').length - 1));
+        stdin += text;
+    }
+    return { args, stdin };
+}
+function auditLine(line) {
+    return `${new Date().toISOString()} ${line.replace(/[\r\n]+/g, ' ')}\n`;
+}
+/** Reads what `readRecord` prints; a pending record that cannot be read counts as none. */
+function parseCurrent(text) {
+    const [serving = '', ...rest] = text.split('\n');
+    const pending = safeParse(pendingRecord, host_state_parseJson(rest.join('\n')));
+    return {
+        serving: releaseIdPattern.test(serving.trim()) ? serving.trim() : undefined,
+        pending: pending.success ? pending.output : undefined,
+    };
+}
+function host_state_parseJson(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/lock.ts
+
+
+
+
+
+
+
+/** Without a sign of life for so long (the host's clock, seconds) a lock may be taken over. */
+const expiry = 90;
+const beatEvery = 15_000;
+/** Another run holds the host and did not finish within `lock-timeout`. */
+class Locked extends error_UserError {
+    name = 'Locked';
+}
+/** This run's lock on a project: no two deploys at once. It says that it lives until it is released. */
+class Lock {
+    /** What the record said when the lock was taken. */
+    found;
+    #shell;
+    #directory;
+    #token;
+    #timer;
+    /** Set when somebody else took the lock over: nothing may be changed any more. */
+    lost = false;
+    constructor(shell, directory, token, found) {
+        this.found = found;
+        this.#shell = shell;
+        this.#directory = directory;
+        this.#token = token;
+    }
+    /** Waits up to `timeout` for the lock. Throws `Locked` that names its holder. */
+    static async take(shell, { directory, token, owner, timeout, log, clock, signal, }) {
+        const deadline = new Deadline(clock, timeout);
+        let told = '';
+        for (;;) {
+            const { code, stdout, stderr } = await shell.run(takeLock, {
+                args: [directory, token, String(expiry)],
+                stdin: owner,
+                signal,
+            });
+            const path = `${directory}/.lockkeeper`;
+            if (code === 67)
+                throw new error_UserError(`${path} on ${shell.name} is a symbolic link, which somebody else may own`, {
+                    next: onHost(shell, `ls -ld ${word(path)}`),
+                });
+            if (code !== 0)
+                throw new error_UserError(`${shell.name}: cannot take the deploy lock in ${path}: ${lastLine(stderr)}`, {
+                    next: onHost(shell, `ls -ld ${word(directory)}`),
+                });
+            const [answer = '', holder = '', ...rest] = stdout.split('\n');
+            if (answer.startsWith('taken')) {
+                if (answer === 'taken over')
+                    log.warning(`${shell.name}: took over the lock of a run that is gone`);
+                const lock = new Lock(shell, directory, token, parseCurrent([holder, ...rest].join('\n')));
+                lock.#beat(log);
+                return lock;
+            }
+            const [, age = '0', alive, mine] = answer.split(' ');
+            const who = mine === 'yes'
+                ? 'an earlier run that is gone, a step of it is running'
+                : `${holder || 'another run'}, last sign of life ${age} s ago${alive === 'yes' ? ', a step of it is running' : ''}`;
+            if (deadline.passed()) {
+                if (mine === 'yes')
+                    await shell.run(releaseLock, { args: [directory, token] });
+                throw new Locked(`${shell.name} is locked by ${who}; waited ${duration_formatDuration(deadline.elapsed())}`, {
+                    next: 'wait for that run, or raise lock-timeout',
+                });
+            }
+            const now = `${holder} ${alive}`;
+            if (now !== told)
+                log.info(`${shell.name}: waiting for ${who}`);
+            told = now;
+            await clock.sleep(Math.min(2_000, deadline.remaining()), signal);
+        }
+    }
+    #beat(log) {
+        this.#timer = setInterval(async () => {
+            try {
+                const { code } = await this.#shell.run(beatLock, { args: [this.#directory, this.#token] });
+                if (code === 69 && this.#timer) {
+                    this.lost = true;
+                    log.error(`${this.#shell.name}: the lock was taken over by another run; nothing more is changed`);
+                }
+            }
+            catch (error) {
+                // The connection is down; the next beat, or the step under way, connects anew.
+                log.debug(`${this.#shell.name}: no heartbeat: ${error_messageOf(error)}`);
+            }
+        }, beatEvery);
+        this.#timer.unref();
+    }
+    /** Throws when the lock is no longer ours. To be asked before every change. */
+    check() {
+        if (this.lost)
+            throw new error_UserError(`${this.#shell.name}: another run took the lock over`);
+    }
+    async release() {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+        await this.#shell.run(releaseLock, { args: [this.#directory, this.#token] });
+    }
+    /** Stops the signs of life without giving the lock back: post of the same run goes on with it. */
+    leave() {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-ref.ts
+/** A name that is safe as an argument of git and as nothing else than a name: no option, no range, no path upwards. */
+function isRefName(ref) {
+    return /^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$/.test(ref) && !/\.\.|\/\/|\/\.|\/$|\.lock(\/|$)|\.$/.test(ref);
+}
+/** SHA-1, or SHA-256 in a repository of that format. */
+function isCommitId(text) {
+    return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+/**
+ * Which commit a branch or tag stands for, from what `git ls-remote` prints of it. A tag of its own object
+ * stands for what it points to (`^{}`). Pure.
+ */
+function resolveRef(ref, listing) {
+    const found = new Map(listing.split('\n').flatMap((line) => {
+        const [id, name] = line.split('\t');
+        return id && name && isCommitId(id) ? [[name, id]] : [];
+    }));
+    const tag = found.get(`refs/tags/${ref}^{}`) ?? found.get(`refs/tags/${ref}`);
+    const branch = found.get(`refs/heads/${ref}`);
+    const whole = ref.startsWith('refs/') ? (found.get(`${ref}^{}`) ?? found.get(ref)) : undefined;
+    if (tag && branch && tag !== branch)
+        return { problem: `is both a branch and a tag; say refs/heads/${ref} or refs/tags/${ref}` };
+    const commit = whole ?? tag ?? branch;
+    return commit ? { commit } : { problem: 'is no branch and no tag of the repository' };
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/file-source.ts
+
+/** `files` and the inputs that go with it. Problems are collected in `inputs`. */
+function readFileSource(inputs) {
+    const from = inputs.choice('files', ['host', 'git', 'upload']);
+    const ref = inputs.text('git-ref');
+    const token = inputs.secret('git-token').trim();
+    const paths = readUploadPaths(inputs);
+    if (ref && !isRefName(ref))
+        inputs.reject('git-ref', ref, 'a branch, a tag or a whole commit id: letters, digits, ., _, - and /');
+    if (/[^\x21-\x7e]/.test(token))
+        inputs.problem('git-token', 'has characters that no token has');
+    if (from !== 'git')
+        for (const name of ['git-ref', 'git-token'])
+            if (inputs.isSet(name))
+                inputs.problem(name, 'is of use only with files: git');
+    if (from === 'upload' && paths.length === 0)
+        inputs.problem('upload-paths', 'is required with files: upload; expected files and directories');
+    if (from !== 'upload' && inputs.isSet('upload-paths'))
+        inputs.problem('upload-paths', 'is of use only with files: upload');
+    if (from === 'git')
+        return { from, ref: ref || undefined, token: token || undefined };
+    return from === 'upload' ? { from, paths } : { from };
+}
+function readUploadPaths(inputs) {
+    const paths = inputs.list('upload-paths').map((path) => path.replace(/^(\.\/)+/, '').replace(/\/+$/, ''));
+    for (const path of paths) {
+        const parts = path.split('/');
+        if (parts.some((part) => ['', '.', '..', '.git', '.lockkeeper'].includes(part)) || path.startsWith('-'))
+            inputs.reject('upload-paths', path || '.', 'files and directories by name, relative to the workspace, without .. and .git');
+    }
+    return [...new Set(paths)];
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/image-source.ts
+/** `images` and the inputs that go with it. Problems are collected in `inputs`. */
+function readImageSource(inputs) {
+    const from = inputs.choice('images', ['pull', 'build', 'transfer']);
+    const build = {
+        parallel: inputs.choice('build', ['sequential', 'parallel']) === 'parallel',
+        args: Object.fromEntries(inputs.pairs('build-args', { key: /^[A-Za-z_][A-Za-z0-9_]*$/ })),
+        noCache: inputs.boolean('no-cache'),
+    };
+    if (from === 'build')
+        return { from, ...build };
+    for (const name of ['build', 'build-args', 'no-cache'])
+        if (inputs.isSet(name))
+            inputs.problem(name, 'is of use only with images: build');
+    if (from === 'transfer') {
+        if (inputs.isSet('image'))
+            inputs.problem('image', "names what a registry has; with images: transfer it is the runner's own image of that name");
+        for (const name of ['registry', 'registry-username', 'registry-password'])
+            if (inputs.isSet(name))
+                inputs.problem(name, 'is of no use with images: transfer, which asks no registry');
+    }
+    return { from };
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/inputs.ts
+
+
+
+const minute = 60_000;
+const variable = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Variables that would change how the host itself finds and runs docker. */
+const reserved = /^(PATH|HOME|IFS|ENV|SHELL|USER|LD_.*|DOCKER_.*|COMPOSE_FILE|COMPOSE_PROJECT_NAME)$/;
+const serviceName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+/** The release inputs that every deploying action shares. Problems are collected in `inputs`. */
+function readReleaseInputs(inputs) {
+    const singletonServices = readNames(inputs, 'singleton-services');
+    const rollbackTo = inputs.text('rollback-to') || undefined;
+    if (rollbackTo && rollbackTo !== 'previous' && !releaseIdPattern.test(rollbackTo))
+        inputs.reject('rollback-to', rollbackTo, 'previous, or a release id such as 20261121-031200-a1b2c3d-k3f9');
+    return {
+        projectDirectory: readDirectory(inputs),
+        composeFiles: readPaths(inputs, 'compose-files', inputs.list('compose-files')),
+        projectName: inputs.matching('project-name', /^[a-z0-9][a-z0-9_-]*$/, 'lower-case letters, digits, dashes and underscores, starting with a letter or digit') || undefined,
+        files: readFileSource(inputs),
+        images: readImageSource(inputs),
+        profiles: readNames(inputs, 'profiles'),
+        services: readNames(inputs, 'services'),
+        pinnedImages: readPins(inputs),
+        environment: readEnvironment(inputs),
+        envFile: readEnvFile(inputs),
+        envFilePath: readPaths(inputs, 'env-file-path', [inputs.text('env-file-path')])[0] ?? '.env',
+        requiredEnv: inputs.list('required-env').filter((name) => {
+            if (!variable.test(name))
+                inputs.reject('required-env', name, 'names of variables');
+            return variable.test(name);
+        }),
+        registry: readRegistry(inputs),
+        preDeploy: inputs.raw('pre-deploy'),
+        postDeploy: inputs.raw('post-deploy'),
+        preRollback: inputs.raw('pre-rollback'),
+        ...readStrategy(inputs, singletonServices),
+        singletonServices,
+        healthTimeout: inputs.duration('health-timeout', { min: 1000 }),
+        stabilityWindow: inputs.duration('stability-window'),
+        health: readHealth(inputs),
+        rollback: inputs.boolean('rollback'),
+        rollbackTo,
+        removeOrphans: inputs.boolean('remove-orphans'),
+        keepReleases: inputs.integer('keep-releases', { min: 1, max: 100 }),
+        stageTimeout: inputs.duration('stage-timeout', { min: minute / 60 }),
+        commandTimeout: inputs.duration('command-timeout', { min: minute / 60 }),
+        lockTimeout: inputs.duration('lock-timeout'),
+        dryRun: inputs.boolean('dry-run'),
+    };
+}
+function readStrategy(inputs, singletons) {
+    const strategy = inputs.choice('strategy', ['recreate', 'stop-first', 'blue-green']);
+    const blueGreenServices = readNames(inputs, 'blue-green-services');
+    const blueGreenReload = inputs.raw('blue-green-reload');
+    if (strategy !== 'blue-green') {
+        for (const name of ['blue-green-services', 'blue-green-reload'])
+            if (inputs.isSet(name))
+                inputs.problem(name, 'is of use only with strategy: blue-green');
+    }
+    else if (blueGreenServices.length === 0)
+        inputs.problem('blue-green-services', 'is required with strategy: blue-green; expected the services that get a second container, such as web');
+    const both = blueGreenServices.filter((service) => singletons.includes(service));
+    if (both.length > 0)
+        inputs.problem('blue-green-services', `names ${both.join(', ')}, which singleton-services forbids to run twice`);
+    return { strategy, blueGreenServices, blueGreenReload };
+}
+function readDirectory(inputs) {
+    const directory = inputs.required('project-directory', 'the directory on the host that holds the Compose file');
+    const expected = 'an absolute path on the host, or one that starts with ~/';
+    if (directory &&
+        (!/^(\/|~\/)[^\0\n\r]*$/.test(directory) || hasParent(directory) || /^\/+$/.test(directory)))
+        inputs.reject('project-directory', directory, expected);
+    return directory.replace(/\/+$/, '');
+}
+function hasParent(path) {
+    return path.split('/').includes('..');
+}
+function readPaths(inputs, name, paths) {
+    for (const path of paths)
+        if (!path || path.startsWith('/') || path.startsWith('-') || hasParent(path) || /[\0\n\r:]/.test(path))
+            inputs.reject(name, path, 'paths relative to the project directory, without ..');
+    return paths;
+}
+function readNames(inputs, name) {
+    const names = inputs.list(name);
+    for (const item of names)
+        if (!serviceName.test(item))
+            inputs.reject(name, item, 'names as the Compose file has them');
+    return [...new Set(names)];
+}
+function readPins(inputs) {
+    const pins = {};
+    for (const [service, reference] of inputs.pairs('image', { key: serviceName })) {
+        if (!/^[a-z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$/.test(reference))
+            inputs.reject('image', `${service}=${reference}`, 'service=repository@sha256:<64 hexadecimal digits>');
+        else if (pins[service] && pins[service] !== reference)
+            inputs.problem('image', `names the service ${service} twice, with different images`);
+        else
+            pins[service] = reference;
+    }
+    return pins;
+}
+function readEnvironment(inputs) {
+    const environment = {};
+    for (const [name, value] of inputs.pairs('environment', { key: variable })) {
+        if (reserved.test(name))
+            inputs.problem('environment', `${name} steers the host's own docker and cannot be set here`);
+        else
+            environment[name] = value;
+    }
+    return environment;
+}
+function readEnvFile(inputs) {
+    const content = inputs.secret('env-file');
+    if (!content.trim())
+        return undefined;
+    if (content.includes('\0'))
+        inputs.problem('env-file', 'contains a NUL character');
+    return content.endsWith('\n') ? content : `${content}\n`;
+}
+function readRegistry(inputs) {
+    const server = inputs.matching('registry', /^[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(\/[A-Za-z0-9._/-]*)?$/, 'a registry host such as ghcr.io, without https://');
+    const username = inputs.text('registry-username');
+    const password = inputs.secret('registry-password').trim();
+    if (username.startsWith('-'))
+        inputs.reject('registry-username', username, 'a user name');
+    if (!username && !password) {
+        if (server)
+            inputs.problem('registry-username', 'is required with registry');
+        return undefined;
+    }
+    if (!username)
+        inputs.problem('registry-username', 'is required with registry-password');
+    if (!password)
+        inputs.problem('registry-password', 'is required with registry-username; is the secret set?');
+    return { server: server || 'docker.io', username, password };
+}
+function readHealth(inputs) {
+    const url = inputs.text('health-url');
+    const status = readStatus(inputs);
+    const json = inputs.pairs('health-json', { key: /^[^\s=]+$/ });
+    const headers = inputs.pairs('health-headers', { separator: ':', key: /^[A-Za-z0-9-]+$/ });
+    if (!url) {
+        for (const name of ['health-json', 'health-headers', 'health-status'])
+            if (inputs.isSet(name))
+                inputs.problem(name, 'is of use only with health-url');
+        return undefined;
+    }
+    const parsed = URL.canParse(url) ? new URL(url) : undefined;
+    if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password)
+        inputs.reject('health-url', url, 'http://… or https://… as the host itself reaches it, without a password');
+    return { url, status, json, headers };
+}
+function readStatus(inputs) {
+    return inputs.list('health-status').flatMap((item) => {
+        const [, from, to] = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(item) ?? [];
+        if (!from || (to && Number(to) < Number(from))) {
+            inputs.reject('health-status', item, 'status codes or ranges, such as 200 or 200-299');
+            return [];
+        }
+        return [[Number(from), Number(to ?? from)]];
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/connections.ts
+/**
+ * Counts established connections to a container's port in the text of its `/proc/<pid>/net/tcp` and `tcp6`
+ * (state 01; readable without root). Loopback is the container's own health check and does not count,
+ * unless it is the container's address. Pure.
+ */
+function connections(table, { port, addresses }) {
+    let count = 0;
+    for (const line of table.split('\n')) {
+        const [, local, state] = /^\s*\d+:\s+([0-9A-F]+:[0-9A-F]{4})\s+\S+\s+([0-9A-F]{2})\s/.exec(line) ?? [];
+        if (!local || state !== '01')
+            continue;
+        const [address = '', hexPort = ''] = local.split(':');
+        if (Number.parseInt(hexPort, 16) !== port)
+            continue;
+        const readable = kernelAddress(address);
+        if (addresses.includes(readable))
+            count++;
+        else if (!/^127\.|^::1$/.test(readable) && !addresses.some((own) => own.startsWith('127.')))
+            count++;
+    }
+    return count;
+}
+/** The kernel prints addresses as little-endian words: `0100007F` is 127.0.0.1. */
+function kernelAddress(hex) {
+    const bytes = Buffer.from(hex, 'hex');
+    for (let word = 0; word + 4 <= bytes.length; word += 4)
+        bytes.subarray(word, word + 4).reverse();
+    if (bytes.length === 4)
+        return [...bytes].join('.');
+    if (bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff)
+        return [...bytes.subarray(12)].join('.');
+    if (bytes.subarray(0, 15).every((byte) => byte === 0) && bytes[15] === 1)
+        return '::1';
+    return bytes.toString('hex');
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/image-facts.ts
+
+
+const image_facts_list = nullish(array(string()));
+const image_facts_table = nullish(record(string(), unknown()));
+/** The parts of `docker image inspect` that every engine gives. Engines differ in how they say "none". */
+const inspected = object({
+    Id: string(),
+    Os: optional(string(), ''),
+    Architecture: optional(string(), ''),
+    Size: optional(number(), 0),
+    RootFS: nullish(object({ Layers: image_facts_list })),
+    Config: nullish(object({
+        Env: image_facts_list,
+        Entrypoint: image_facts_list,
+        Cmd: image_facts_list,
+        Shell: image_facts_list,
+        OnBuild: image_facts_list,
+        Volumes: image_facts_table,
+        ExposedPorts: image_facts_table,
+        Labels: image_facts_table,
+        Healthcheck: image_facts_table,
+        User: nullish(string()),
+        WorkingDir: nullish(string()),
+        StopSignal: nullish(string()),
+    })),
+});
+/** Reads the JSON array that `docker image inspect` prints. Throws when it is not of Docker's shape. */
+function parseImageFacts(json) {
+    return parse(array(inspected), JSON.parse(json.trim() || '[]')).map((image) => {
+        const layers = image.RootFS?.Layers ?? [];
+        const platform = `${image.Os}/${image.Architecture}`;
+        const content = JSON.stringify([platform, layers, said(image.Config ?? {})]);
+        return {
+            id: image.Id,
+            size: image.Size,
+            platform,
+            layers: layers.length,
+            content: (0,external_node_crypto_.createHash)('sha256').update(content).digest('hex'),
+        };
+    });
+}
+/** What a configuration says, in one order, without what it leaves open. */
+function said(config) {
+    const isNothing = (value) => value === null ||
+        value === undefined ||
+        value === '' ||
+        (typeof value === 'object' && Object.keys(value).length === 0);
+    return inOrder(Object.fromEntries(Object.entries(config).filter(([, value]) => !isNothing(value))));
+}
+function inOrder(value) {
+    if (value === null || typeof value !== 'object' || Array.isArray(value))
+        return value;
+    return Object.entries(value)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, item]) => [key, inOrder(item)]);
+}
+/** Whether a host runs what was built for a platform; an engine that does not tell its own is not second-guessed. Pure. */
+function runsOn(platform, host) {
+    if (host === '' || platform === host || platform === '/')
+        return true;
+    return ((platform === 'linux/386' && host === 'linux/amd64') ||
+        (platform === 'linux/arm' && host === 'linux/arm64'));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/containers.ts
+
+const moment = optional(string(), '');
+/** The parts of `docker inspect` that are read; Docker adds fields, so others are let pass. */
+const containers_inspected = object({
+    Id: string(),
+    Name: string(),
+    Image: string(),
+    RestartCount: optional(number(), 0),
+    State: object({
+        Status: string(),
+        Running: optional(dist_boolean(), false),
+        ExitCode: optional(number(), 0),
+        OOMKilled: optional(dist_boolean(), false),
+        Error: optional(string(), ''),
+        Pid: optional(number(), 0),
+        StartedAt: moment,
+        FinishedAt: moment,
+        Health: nullish(object({
+            Status: string(),
+            FailingStreak: optional(number(), 0),
+            Log: nullish(array(object({ ExitCode: number(), Output: string() }))),
+        })),
+    }),
+    Config: object({
+        Image: optional(string(), ''),
+        Env: nullish(array(string())),
+        Entrypoint: nullish(array(string())),
+        Cmd: nullish(array(string())),
+        Labels: nullish(record(string(), string())),
+        Healthcheck: nullish(object({ Interval: optional(number(), 0), Retries: optional(number(), 0) })),
+    }),
+    HostConfig: object({
+        RestartPolicy: nullish(object({ Name: optional(string(), 'no') })),
+        NetworkMode: optional(string(), ''),
+    }),
+    NetworkSettings: nullish(object({
+        Ports: nullish(record(string(), nullish(array(object({ HostIp: optional(string(), ''), HostPort: string() }))))),
+        Networks: nullish(record(string(), nullish(object({
+            NetworkID: optional(string(), ''),
+            IPAddress: optional(string(), ''),
+            GlobalIPv6Address: optional(string(), ''),
+            Aliases: nullish(array(string())),
+        })))),
+    })),
+});
+/** Reads the JSON array that `docker inspect` prints. Throws when it is not of Docker's shape. */
+function parseContainers(json) {
+    return parse(array(containers_inspected), JSON.parse(json.trim() || '[]')).map((data) => {
+        const labels = data.Config.Labels ?? {};
+        const label = (name) => labels[`com.docker.compose.${name}`] ?? '';
+        const { Health: health } = data.State;
+        return {
+            id: data.Id,
+            name: data.Name.replace(/^\//, ''),
+            service: label('service'),
+            oneOff: label('oneoff') === 'True',
+            image: data.Image,
+            reference: data.Config.Image,
+            configHash: label('config-hash'),
+            workingDirectory: label('project.working_dir'),
+            configFiles: label('project.config_files').split(',').filter(Boolean),
+            project: label('project'),
+            // `web:service_started:false,db:service_healthy:true`
+            dependsOn: label('depends_on')
+                .split(',')
+                .flatMap((entry) => entry.split(':')[0] || []),
+            status: data.State.Status,
+            exitCode: data.State.ExitCode,
+            outOfMemory: data.State.OOMKilled,
+            error: data.State.Error,
+            pid: data.State.Pid,
+            startedAt: data.State.StartedAt,
+            finishedAt: data.State.FinishedAt,
+            restartCount: data.RestartCount,
+            restartPolicy: data.HostConfig.RestartPolicy?.Name || 'no',
+            environment: data.Config.Env ?? [],
+            command: [...(data.Config.Entrypoint ?? []), ...(data.Config.Cmd ?? [])],
+            health: health && health.Status !== 'none'
+                ? {
+                    status: health.Status,
+                    failingStreak: health.FailingStreak,
+                    retries: data.Config.Healthcheck?.Retries || 3,
+                    // Docker counts in nanoseconds; 0 is its default of 30 s.
+                    interval: (data.Config.Healthcheck?.Interval || 30e9) / 1e6,
+                    log: (health.Log ?? []).map(({ ExitCode, Output }) => ({ exitCode: ExitCode, output: Output })),
+                }
+                : undefined,
+            ports: Object.entries(data.NetworkSettings?.Ports ?? {}).flatMap(([inside, bindings]) => (bindings ?? []).map(({ HostPort }) => ({
+                host: Number(HostPort),
+                container: Number.parseInt(inside, 10),
+            }))),
+            addresses: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) => network?.IPAddress ? [network.IPAddress] : []),
+            networks: Object.values(data.NetworkSettings?.Networks ?? {}).flatMap((network) => network
+                ? [
+                    {
+                        network: network.NetworkID,
+                        address: network.IPAddress,
+                        address6: network.GlobalIPv6Address,
+                        aliases: network.Aliases ?? [],
+                    },
+                ]
+                : []),
+            hostNetwork: data.HostConfig.NetworkMode === 'host',
+        };
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/memory.ts
+const memory_units = { B: 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 };
+/** Reads what the script `memory` prints: `<id> 61.3MiB / 7.6GiB` lines, then `MemAvailable: 123 kB`. Undefined where that is not there. Pure. */
+function parseMemory(text) {
+    const available = Number(/^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
+    let used = 0;
+    for (const [, amount, unit = ''] of text.matchAll(/^\S+ ([\d.]+)([KMGT]?i?B) \/ /gm))
+        used += Number(amount) * (memory_units[unit.toUpperCase()] ?? Number.NaN);
+    return available > 0 && used > 0 ? { used: Math.round(used), available } : undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/steady-shell.ts
+
+
+
+
+const pause = 1_000;
+/**
+ * A shell for scripts that may run twice without harm: one that a lost connection cut off runs again. What must run
+ * once is a step.
+ */
+class SteadyShell {
+    /** Where a lost connection is an error. */
+    raw;
+    #patience;
+    #reconnecting;
+    constructor(raw, patience) {
+        this.raw = raw;
+        this.#patience = patience;
+    }
+    get name() {
+        return this.raw.name;
+    }
+    get login() {
+        return this.raw.login;
+    }
+    get losses() {
+        return this.raw.losses;
+    }
+    async run(script, options = {}) {
+        const { within, clock } = this.#patience;
+        const repeatable = !options.stdout && !(options.stdin instanceof external_node_stream_.Readable);
+        let deadline;
+        for (;;) {
+            try {
+                return await this.raw.run(script, options);
+            }
+            catch (error) {
+                if (!isOutage(error) || !repeatable || deadline?.passed())
+                    throw forUsers(this, error);
+                deadline ??= new Deadline(clock, within);
+                await this.reconnect(options.signal);
+            }
+        }
+    }
+    tunnel(host, port) {
+        return this.raw.tunnel(host, port);
+    }
+    close() {
+        return this.raw.close();
+    }
+    /** Waits until the host answers again; all that wait share it. Throws UserError when it stays away too long. */
+    async reconnect(signal) {
+        this.#reconnecting ??= this.#reconnect().finally(() => {
+            this.#reconnecting = undefined;
+        });
+        await unlessAborted(this.#reconnecting, signal);
+    }
+    async #reconnect() {
+        const { within, clock, log } = this.#patience;
+        const deadline = new Deadline(clock, within);
+        log.info(`${this.name}: the connection was lost; connecting again`);
+        for (;;) {
+            try {
+                await this.raw.run(':', { timeout: Math.max(pause, deadline.remaining()) });
+                log.info(`${this.name}: connected again after ${duration_formatDuration(deadline.elapsed())}`);
+                return;
+            }
+            catch (error) {
+                if (!isOutage(error) && !(error instanceof CommandTimedOut))
+                    throw error;
+                if (deadline.remaining() <= pause)
+                    throw new error_UserError(`the connection to ${this.name} was lost and did not come back within ${duration_formatDuration(within)} (${error_messageOf(error)})`, { next: this.login });
+                await clock.sleep(pause);
+            }
+        }
+    }
+}
+/** Whether the cause may pass by itself: the host may be there again in a moment. */
+function isOutage(error) {
+    return error instanceof ConnectionLost || error instanceof Unreachable;
+}
+/** A lost connection and a script without end are the world's doing, not a fault of ours. */
+function forUsers(shell, error) {
+    if (!(error instanceof ConnectionLost) && !(error instanceof CommandTimedOut))
+        return error;
+    return new error_UserError(error_messageOf(error), { next: shell.login, cause: error });
+}
+function unlessAborted(work, signal) {
+    if (!signal)
+        return work;
+    return new Promise((resolve, reject) => {
+        const stop = () => reject(signal.reason);
+        if (signal.aborted)
+            stop();
+        signal.addEventListener('abort', stop, { once: true });
+        work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/step-scripts.ts
+
+/**
+ * The scripts of a step: a command that outlives the connection. Its directory `<project>/.lockkeeper/steps/<id>/`
+ * holds `run` (see `runners`), `output` (stdout and stderr as they came) and, once it ended, `exit`.
+ */
+/**
+ * Runs a command once, however often it is started, and writes down how it ended. $1 the record's directory, $2 the
+ * token of the lock, $3 the step's directory, $4 seconds, $5 the command's script, $6… its arguments. Exit code
+ * \`fenced\`: it was not run, the lock is another run's.
+ */
+const runner = `
+umask 077
+${runners}
+state=$1 token=$2 step=$3 limit=$4 script=$5
+shift 5
+# A signal is for the command; how that ended is still to be written down.
+trap : HUP INT TERM
+# Room for the exit code while there is some: the command may fill the disk.
+echo '-       ' >"$step/exit.$$"
+start_of "$$"
+echo "$$ $boot $started $(($(date +%s) + limit))" >"$step/run.$$"
+# The first to link it runs the command; after that nobody does.
+ln "$step/run.$$" "$step/run" 2>/dev/null || exit 0
+LOCKKEEPER_STEP=\${step##*/}
+export LOCKKEEPER_STEP
+code=fenced
+if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
+  sh -euc "$script" lockkeeper "$@" && code=0 || code=$?
+fi
+printf '%-8s\\n' "$code" 1<>"$step/exit.$$"
+mv -f "$step/exit.$$" "$step/exit"
+`;
+/**
+ * Starts step $3 unless it was started, and prints its output from byte $4 (from 0) on until it ended. Only the last
+ * line of stderr is told by us: \`ended <exit code>\`, \`gone\` when the runner is gone and left no code, \`restarted\`
+ * when the host did so since. $1 project, $2 token, $5 \`runner\`, $6… its arguments from $4 on.
+ */
+const followStep = `${fragments_path}${runners}
+state=$1/.lockkeeper token=$2 step=$1/.lockkeeper/steps/$3 from=$4 runner=$5
+shift 5
+if ! [ -e "$step/run" ]; then
+  # A run has one step after another: those before this one were read to their end.
+  for old in "$state/steps/$token".*; do
+    if [ "$old" != "$step" ] && ! lives "$old"; then rm -rf "$old"; fi
+  done
+  mkdir -p "$step"
+  session=$(command -v setsid || command -v nohup)
+  "$session" sh -euc "$runner" lockkeeper "$state" "$token" "$step" "$@" </dev/null >>"$step/output" 2>&1 &
+  until [ -e "$step/run" ]; do
+    if ! kill -0 "$!" 2>/dev/null && ! [ -e "$step/run" ]; then cat "$step/output" >&2; exit 1; fi
+    nap 0.02
+  done
+fi
+exec 3<"$step/output"
+if [ "$from" -gt 0 ]; then tail -c "+$((from + 1))" <&3; fi
+n=0
+while :; do
+  # Asked before the rest is read: what was printed before the end is there.
+  if [ -e "$step/exit" ]; then end=ended
+  elif lives "$step"; then end=
+  elif [ -e "$step/exit" ]; then end=ended
+  elif [ "$born" = "$boot" ]; then end=gone
+  else end=restarted
+  fi
+  cat <&3
+  if [ "$end" = ended ]; then read -r code <"$step/exit"; echo "ended $code" >&2; exit 0; fi
+  if [ -n "$end" ]; then echo "$end" >&2; exit 0; fi
+  n=$((n + 1))
+  if [ "$n" -lt 60 ]; then nap 0.05; else nap 0.25; fi
+done
+`;
+/**
+ * The same in the connection, and only as long as that lasts: stdout and stderr are the command's own, and so is the
+ * exit code. $1 project, $2 token, $3 step, $4 \`runner\`, $5… its arguments from $4 on. 69: the lock is another run's.
+ */
+const attachStep = `${fragments_path}
+state=$1/.lockkeeper token=$2 step=$1/.lockkeeper/steps/$3 runner=$4
+shift 4
+mkdir -p "$step"
+session=$(command -v setsid || command -v nohup)
+"$session" sh -euc "$runner" lockkeeper "$state" "$token" "$step" "$@" </dev/null
+if ! [ -e "$step/exit" ]; then echo 'the command was killed and left no exit code' >&2; exit 1; fi
+read -r code <"$step/exit"
+if [ "$code" = fenced ]; then echo 'another run took the lock over' >&2; exit 69; fi
+exit "$code"
+`;
+/** Prints \`alive\` while a step whose id begins with $2 lives, or a container of it. */
+const askSteps = `${fragments_path}${runners}
+for step in "$1/.lockkeeper/steps/$2"*; do
+  [ -d "$step" ] || continue
+  if lives "$step"; then echo alive
+  elif ! [ -e "$step/exit" ] && [ -n "$(containers_of "$step")" ]; then echo alive
+  fi
+done
+`;
+/** Ends the steps whose ids begin with $2, and what they started: within $3 tenths of a second, or by force. Prints \`alive\` if one lives on. */
+const stopSteps = `${fragments_path}${runners}
+prefix=$1/.lockkeeper/steps/$2 grace=$3
+one_lives() {
+  for step in "$prefix"*; do if lives "$step"; then return 0; fi; done
+  return 1
+}
+groups=
+for step in "$prefix"*; do
+  if lives "$step"; then groups="$groups $pid"; signal TERM "$pid"; fi
+done
+n=0
+while [ "$n" -lt "$grace" ] && one_lives; do nap 0.1; n=$((n + 1)); done
+for pid in $groups; do signal KILL "$pid"; done
+for step in "$prefix"*; do if [ -d "$step" ]; then kill_containers_of "$step"; fi; done
+n=0
+while one_lives; do
+  if [ "$n" -ge 10 ]; then echo alive; break; fi
+  nap 0.1
+  n=$((n + 1))
+done
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/step.ts
+
+
+
+
+
+
+
+
+
+/** Tenths of a second between the request to end and the end by force: a cancelled action has 7 s for everything. */
+const grace = 30;
+const stopTimeout = 6_000;
+/** What follows a step may be killed on the host; so often that is no accident. */
+const mostAttempts = 5;
+/** Of the step's own time, until a later run may end it: its own run does so before. */
+const slack = 60;
+/**
+ * Commands that change a host, one after another. Each is started once and goes on when the connection is lost; its
+ * output is then taken up where it stopped. Ending the run, or its time, ends it.
+ */
+class Steps {
+    #shell;
+    #settings;
+    /** Main and post have the same token: their steps must not be taken for one another. */
+    #prefix;
+    #count = 0;
+    #turn = Promise.resolve();
+    /** A step whose end was never heard of. */
+    #unended;
+    constructor(shell, settings) {
+        this.#shell = shell;
+        this.#settings = settings;
+        this.#prefix = `${settings.lockToken}.${(0,external_node_crypto_.randomBytes)(4).toString('hex')}`;
+    }
+    /** Throws the signal's reason when the run is cancelled, UserError when the step cannot be started. */
+    run(command) {
+        return this.#inTurn(command, (id, deadline) => this.#follow(id, command, deadline));
+    }
+    /**
+     * A step whose stdout goes into a stream and nowhere else: it lasts as long as the connection. stderr goes to
+     * `onOutput`. An error of the stream ends it and is thrown.
+     */
+    pipe(command, stdout) {
+        return this.#inTurn(command, async (id, deadline) => {
+            try {
+                const { code } = await this.#ask(attachStep, [id, runner], command, {
+                    timeout: deadline.remaining(),
+                    stdout,
+                    onOutput: command.onOutput,
+                });
+                return { how: 'ended', code };
+            }
+            catch (error) {
+                const away = await this.#outage(error);
+                return away ?? { how: 'cut', stopped: await this.#stop(id) };
+            }
+        });
+    }
+    #inTurn(command, work) {
+        const turn = this.#turn.then(() => this.#begin(command, work));
+        this.#turn = turn.catch(() => { });
+        return turn;
+    }
+    async #begin({ timeout }, work) {
+        const { clock, signal } = this.#settings;
+        signal?.throwIfAborted();
+        if (this.#unended && !(await this.#stop(this.#unended)))
+            throw new error_UserError(`${this.#shell.name}: an earlier command of this run cannot be stopped`);
+        const id = `${this.#prefix}.${++this.#count}`;
+        this.#unended = id;
+        try {
+            const end = await work(id, new Deadline(clock, timeout));
+            if (end.how === 'ended' || end.how === 'fenced')
+                this.#unended = undefined;
+            // What waited for a container may be gone, and the container not.
+            if (end.how === 'gone')
+                await this.#stop(id);
+            return end;
+        }
+        catch (error) {
+            const started = signal?.aborted || !(error instanceof error_UserError);
+            const stopped = started && (await this.#stop(id));
+            if (signal?.aborted)
+                throw signal.reason;
+            if (error instanceof CommandTimedOut)
+                return { how: 'overdue', stopped };
+            throw error;
+        }
+    }
+    async #follow(id, command, deadline) {
+        const output = new Output(command.onOutput);
+        for (let attempt = 1;; attempt++) {
+            // It may have ended while the host was away: that much time there is.
+            const timeout = attempt === 1 ? deadline.remaining() : Math.max(deadline.remaining(), 5_000);
+            try {
+                const { code, stderr } = await this.#ask(followStep, [id, String(output.bytes), runner], command, { timeout, stdout: output });
+                const end = parseEnd(stderr);
+                if (end)
+                    return end;
+                // Only what followed it was killed.
+                if (code > 128 && attempt < mostAttempts)
+                    continue;
+                throw new error_UserError(`${this.#shell.name} cannot run a command: ${lastLine(stderr)}`);
+            }
+            catch (error) {
+                const away = await this.#outage(error);
+                if (away)
+                    return away;
+            }
+        }
+    }
+    /** Waits for the host to be there again; the end of the step when it stays away. Throws what is no outage. */
+    async #outage(error) {
+        const { signal } = this.#settings;
+        if (!isOutage(error))
+            throw error;
+        try {
+            await this.#shell.reconnect(signal);
+            return undefined;
+        }
+        catch (cause) {
+            if (signal?.aborted || !(cause instanceof error_UserError))
+                throw cause;
+            return { how: 'unknown', why: cause };
+        }
+    }
+    #ask(script, ids, { args, script: own, timeout }, options) {
+        const { directory, lockToken, signal } = this.#settings;
+        const limit = Math.ceil(timeout / 1000) + slack;
+        return this.#shell.raw.run(script, {
+            ...options,
+            args: [directory, lockToken, ...ids, String(limit), own, ...args],
+            signal,
+        });
+    }
+    /** Whether nothing of the step lives any more. */
+    async #stop(id) {
+        const { directory, log } = this.#settings;
+        try {
+            const { stdout } = await this.#shell.raw.run(stopSteps, {
+                args: [directory, id, String(grace)],
+                timeout: stopTimeout,
+            });
+            if (stdout.includes('alive'))
+                return false;
+            this.#unended = undefined;
+            return true;
+        }
+        catch (error) {
+            log.warning(`${this.#shell.name}: a command may still run there, it could not be stopped: ${error_messageOf(error)}`);
+            return false;
+        }
+    }
+}
+/** What `followStep` told on stderr; undefined when it did not get that far. Pure. */
+function parseEnd(stderr) {
+    const told = stderr.trimEnd().split('\n').at(-1) ?? '';
+    const [, code] = /^ended (\d+)$/.exec(told) ?? [];
+    if (code !== undefined)
+        return { how: 'ended', code: Number(code) };
+    if (told === 'ended fenced')
+        return { how: 'fenced' };
+    if (told === 'gone' || told === 'restarted')
+        return { how: 'gone', restarted: told === 'restarted' };
+    return undefined;
+}
+/** Counts what came, also when a connection ended in the middle of a character. */
+class Output extends external_node_stream_.Writable {
+    bytes = 0;
+    #decoder = new external_node_string_decoder_namespaceObject.StringDecoder('utf8');
+    #onText;
+    constructor(onText) {
+        super();
+        this.#onText = onText;
+    }
+    _write(chunk, _encoding, callback) {
+        this.bytes += chunk.length;
+        this.#onText(this.#decoder.write(chunk));
+        callback();
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/docker.ts
+
+
+
+
+
+
+
+
+
+
+
+/** Docker and Compose on the host, for one project and one run. */
+class DockerHost {
+    #shell;
+    #settings;
+    #steps;
+    constructor(shell, settings) {
+        this.#shell = shell;
+        this.#settings = settings;
+        this.#steps = new Steps(shell, settings);
+    }
+    get kind() {
+        return this.#settings.kind;
+    }
+    /** All containers of a project, those that do not run included. */
+    containersOf(project) {
+        return this.containers(`com.docker.compose.project=${project}`);
+    }
+    /** All containers that have one of the labels. */
+    async containers(...labels) {
+        const { stdout } = await must(this.#shell, inspectLabelled, { args: labels, timeout: 60_000 }, 'docker inspect failed');
+        return parseContainers(stdout);
+    }
+    /** Reference → image, for those that are here. */
+    async images(references) {
+        if (references.length === 0)
+            return new Map();
+        const args = [...new Set(references)];
+        const ask = (script) => must(this.#shell, script, { args, timeout: 60_000 }, 'docker image inspect failed');
+        const { stdout, stderr } = await ask(inspectImages);
+        return (imagesByReference(args, stdout, stderr) ?? parseImages((await ask(inspectEachImage)).stdout));
+    }
+    /** All images that are here, and the platform of the daemon (`linux/amd64`). */
+    async imageFacts() {
+        const { stdout } = await must(this.#shell, inspectAllImages, { timeout: 120_000 }, 'docker image inspect failed');
+        const end = stdout.indexOf('\n');
+        return { platform: stdout.slice(0, end).trim(), images: parseImageFacts(stdout.slice(end)) };
+    }
+    /** docker load of what `docker save` wrote. `cut`: the connection was lost under it, and is there again. */
+    async load(image, { name, timeout }) {
+        const { lock, signal } = this.#settings;
+        lock?.check();
+        const at = `docker load of ${name} on ${this.#shell.name}`;
+        try {
+            const { code, stdout, stderr } = await this.#shell.raw.run(loadImage, {
+                stdin: image,
+                timeout: Math.max(1, timeout),
+                signal,
+            });
+            const [facts] = code === 0 ? parseImageFacts(stdout) : [];
+            if (!facts)
+                throw new error_UserError(`${at} (exit code ${code}): ${lastLine(stderr)}`);
+            return facts;
+        }
+        catch (error) {
+            if (error instanceof CommandTimedOut)
+                throw new error_UserError(`${at}: no end within stage-timeout`, { next: 'raise stage-timeout' });
+            if (!isOutage(error))
+                throw error;
+            await this.#shell.reconnect(signal);
+            return 'cut';
+        }
+    }
+    /** Makes references stand for images: pairs of id and reference, one after another. */
+    async tag(pairs) {
+        if (pairs.length > 0)
+            await this.#step(tagImages, pairs, 'docker tag', 60_000);
+    }
+    /** The env file of the release in `directory` becomes the host's at `envFile` ('' = none); references stand for images. */
+    async putInPlace(directory, envFile, pairs) {
+        if (!envFile && pairs.length === 0)
+            return;
+        const paths = envFile ? [`${directory}/env`, `${this.#settings.directory}/${envFile}`] : ['', ''];
+        await this.#step(putInPlace, [...paths, ...pairs], 'cannot put env file and tags in place', 60_000);
+    }
+    /** Removes tags, and images that have no other; Docker refuses while a container uses one, as it should. */
+    async untag(references) {
+        if (references.length > 0)
+            await this.#shell.run(dockerRead, { args: ['image', 'rm', ...references] });
+    }
+    /** docker …, shown as it runs. Throws UserError that begins with `what`. */
+    async docker(args, what, options = {}) {
+        await this.#step(dockerStep, [options.login ?? '', ...args], what, options.timeout);
+    }
+    /** docker compose … with the release in `directory`. */
+    async compose(directory, args, what, options = {}) {
+        const all = [this.#settings.directory, this.kind, directory, options.login ?? '', ...args];
+        await this.#step(composeStep, all, what, options.timeout);
+    }
+    /** docker compose build … with the release in `directory` and the override `file`. */
+    async build(directory, file, args, what, options = {}) {
+        const all = [
+            this.#settings.directory,
+            this.kind,
+            directory,
+            options.login ?? '',
+            '-f',
+            file,
+            'build',
+            ...args,
+        ];
+        await this.#step(`${buildSettings}${composeStep}`, all, what, options.timeout);
+    }
+    /** A script that changes the project's directory. Throws UserError that begins with `what`. */
+    async change(script, args, what) {
+        await this.#step(script, args, what);
+    }
+    /** A hook's file, with `docker compose` meaning the release in `directory`. */
+    async hook(directory, file, name) {
+        this.#settings.log.info(`${this.#shell.name}: ${name}`);
+        await this.#step(runHook, this.#hookArguments(directory, file), `${name} failed`);
+    }
+    /** The same, with its stdout into a stream: such a hook lasts no longer than the connection. */
+    async hookInto(stdout, directory, file, name) {
+        const { lock, log, commandTimeout } = this.#settings;
+        lock?.check();
+        log.info(`${this.#shell.name}: ${name}`);
+        const said = new Tail(docker_keptOutput);
+        const end = await this.#steps.pipe({
+            script: runHook,
+            args: this.#hookArguments(directory, file),
+            timeout: commandTimeout,
+            onOutput: this.#show(said),
+        }, stdout);
+        await this.#judge(end, `${name} failed`, said.toString(), commandTimeout);
+    }
+    #hookArguments(directory, file) {
+        return [this.#settings.directory, this.kind, directory, file];
+    }
+    /** Proxies look again (hook `file`), after their hosts files were made to say `pins`. */
+    async point(directory, file, pins) {
+        this.#settings.log.info(`${this.#shell.name}: blue-green-reload`);
+        const args = [...this.#hookArguments(directory, file), ...pinArguments(pins)];
+        await this.#step(point, args, 'blue-green-reload failed');
+    }
+    /** Containers stop in their own time and go, while proxies find the others alone; `file` is '' where the proxy sees to itself. */
+    async retire(directory, file, { pins, ids }) {
+        const args = [...this.#hookArguments(directory, file), ...pinArguments(pins), '--', ...ids];
+        await this.#step(retire, args, 'cannot end the old containers');
+    }
+    /** Bytes that containers use, and that the host has left; undefined where docker does not tell. */
+    async memory(ids) {
+        const { code, stdout } = await this.#shell.run(memory, { args: ids, timeout: 30_000 });
+        return code === 0 ? parseMemory(stdout) : undefined;
+    }
+    /** Container id → its last log lines. */
+    async lastLogs(ids, lines) {
+        const { stdout } = await this.#shell.run(lastLogs, {
+            args: [String(lines), ...ids],
+            timeout: 20_000,
+        });
+        return new Map(stdout
+            .split(/^--- (?=[0-9a-f]{64}$)/m)
+            .slice(1)
+            .map((part) => [part.slice(0, 64), part.slice(65)]));
+    }
+    /** The TCP tables of a container's network; undefined when its process has gone or cannot be seen. */
+    async tcpTables(pid) {
+        const { code, stdout } = await this.#shell.run(tcpTables, { args: [String(pid)] });
+        return code === 0 ? stdout : undefined;
+    }
+    /** Everything that changes the host goes through here: run once, shown as it runs, with a limit, stopped by a cancel. */
+    async #step(script, args, what, timeout = this.#settings.commandTimeout) {
+        this.#settings.lock?.check();
+        const said = new Tail(docker_keptOutput);
+        const end = await this.#steps.run({ script, args, timeout, onOutput: this.#show(said) });
+        await this.#judge(end, what, said.toString(), timeout);
+    }
+    #show(said) {
+        return (text) => {
+            said.add(text);
+            this.#settings.log.remote(this.#shell.name, text);
+        };
+    }
+    async #judge(end, what, said, timeout) {
+        const { directory, lock } = this.#settings;
+        if (end.how === 'ended' && end.code === 0)
+            return;
+        if (end.how === 'fenced' && lock)
+            lock.lost = true;
+        // Whoever goes back now needs Docker, which starts later than sshd.
+        if (end.how === 'gone' && end.restarted)
+            await this.#untilDockerAnswers();
+        throw failure(end, { what, said, timeout, host: this.#shell, directory });
+    }
+    async #untilDockerAnswers() {
+        const { clock, log, signal } = this.#settings;
+        const deadline = new Deadline(clock, dockerStarts);
+        log.info(`${this.#shell.name}: the host restarted; waiting until docker answers`);
+        while (!deadline.passed()) {
+            const { code } = await this.#shell.run(dockerRead, {
+                args: ['version'],
+                timeout: 60_000,
+                signal,
+            });
+            if (code === 0)
+                return;
+            await clock.sleep(1_000, signal);
+        }
+    }
+}
+/** Milliseconds that Docker may take to start after a restart of the host. */
+const dockerStarts = 120_000;
+/** Characters of a step's output that may be needed to explain its end. */
+const docker_keptOutput = 8_000;
+/** What to tell of a step that did not end well. Pure. */
+function failure(end, { what, said, timeout, host, directory, }) {
+    const at = `${what} on ${host.name}`;
+    const look = {
+        next: onHost(host, 'docker compose ps --all', directory),
+        details: said.trim() || undefined,
+    };
+    const stopped = (is) => (is ? 'it was stopped' : 'it could not be stopped and may still run');
+    switch (end.how) {
+        case 'ended': {
+            const line = lastLine(said);
+            return new error_UserError(`${at} (exit code ${end.code}): ${line}`, {
+                ...look,
+                next: pullHint(line) ?? look.next,
+            });
+        }
+        case 'gone':
+            return new error_UserError(end.restarted
+                ? `${at}: the host restarted while it ran, so it did not end; it is not run again`
+                : `${at}: it was killed before its end (out of memory?) and left no exit code; it is not run again`, { ...look, next: end.restarted ? look.next : onHost(host, 'sudo dmesg | tail -n 50') });
+        case 'fenced':
+            return new error_UserError(`${host.name}: another run took the lock over, so ${what} was not run`);
+        case 'overdue':
+            return new error_UserError(`${at}: no end within ${duration_formatDuration(timeout)}; ${stopped(end.stopped)}`, look);
+        case 'cut':
+            return new error_UserError(`${at}: the connection that carried its output was lost; ${stopped(end.stopped)}`, look);
+        case 'unknown':
+            return new error_UserError(`${at}: ${end.why.message}; whether it ended is not known`, {
+                ...look,
+                next: end.why.next ?? look.next,
+                cause: end.why,
+            });
+    }
+}
+function pinArguments(pins) {
+    return pins.flatMap(({ proxy, address, lines }) => [
+        proxy,
+        address,
+        lines.map((line) => `${line} # lockkeeper\n`).join(''),
+    ]);
+}
+/**
+ * Which image belongs to which reference: docker prints those that are here in the order they were asked
+ * for, and names the others on stderr. Undefined where that does not add up. Pure.
+ */
+function imagesByReference(references, stdout, stderr) {
+    const images = JSON.parse(stdout.trim() || '[]');
+    const lines = stderr.split('\n').map((line) => line.trim());
+    const isMissing = (reference) => lines.some((line) => line.endsWith(`: ${reference}`) || line.endsWith(`: ${reference}:latest`));
+    const present = references.filter((reference) => !isMissing(reference));
+    if (present.length !== images.length)
+        return undefined;
+    return new Map(present.map((reference, index) => [reference, presentImage(images[index])]));
+}
+function presentImage({ Id, RepoDigests }) {
+    return { id: Id, digests: RepoDigests ?? [] };
+}
+/** Reads what `inspectEachImage` prints. Pure. */
+function parseImages(text) {
+    const found = new Map();
+    for (const part of text.split(/^--- /m).slice(1)) {
+        const end = part.indexOf('\n');
+        const [image] = JSON.parse(part.slice(end));
+        if (image)
+            found.set(part.slice(0, end).trim(), presentImage(image));
+    }
+    return found;
+}
+function pullHint(said) {
+    if (/manifest unknown|not found/i.test(said))
+        return 'does the tag exist in the registry? was it pushed before this step?';
+    if (/unauthorized|denied|authentication required/i.test(said))
+        return 'give registry, registry-username and registry-password';
+    return undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/preflight.ts
+
+
+
+
+
+/** Names the cause when the host cannot deploy: no docker, no permission, no daemon, Compose v1, no directory. */
+async function preflight_preflight(shell, directory) {
+    const { stdout } = await must(shell, preflight, { args: [directory], timeout: 60_000 }, 'the host does not run sh scripts');
+    const kind = judgePreflight(stdout, shell);
+    const free = Number(/^free (\d+)$/m.exec(stdout)?.[1]) || undefined;
+    return { kind, directory: judgeDirectory(stdout, directory, shell), free };
+}
+/** The absolute directory on the host. Throws UserError when it is none that can be used. Pure. */
+function judgeDirectory(text, given, host) {
+    const link = /^link (.*)$/m.exec(text)?.[1];
+    if (link !== undefined)
+        throw new error_UserError(`project-directory ${given} on ${host.name} is a symbolic link to ${link}`, {
+            next: `give ${link} itself`,
+        });
+    if (/^closed directory$/m.test(text))
+        throw new error_UserError(`the user may not read ${given} on ${host.name}`, {
+            next: onHost(host, `ls -ld ${unexpanded(given)}`),
+        });
+    const found = /^directory (\/.*)$/m.exec(text)?.[1];
+    if (!found)
+        throw new error_UserError(`${host.name} has no directory ${given}`, {
+            next: onHost(host, `mkdir -p ${unexpanded(given)}`),
+        });
+    return found;
+}
+/** Pure. */
+function judgePreflight(text, host) {
+    if (/^docker absent$/m.test(text))
+        throw new error_UserError(`${host.name} has no docker in PATH`, {
+            next: onHost(host, 'curl -fsSL https://get.docker.com | sh'),
+        });
+    if (/^daemon refused$/m.test(text)) {
+        if (/permission denied/i.test(text))
+            throw new error_UserError(`the user may not use docker on ${host.name}: it is not in the group docker`, {
+                next: onHost(host, 'sudo usermod -aG docker "$USER"'),
+            });
+        throw new error_UserError(`${host.name}: the Docker daemon does not answer: ${lastLine(daemonSaid(text))}`, {
+            next: onHost(host, 'sudo systemctl status docker'),
+        });
+    }
+    const [, kind, version = ''] = /^(plugin|standalone) v?(\S+)/m.exec(text) ?? [];
+    if (!kind)
+        throw new error_UserError(`${host.name} has docker, but no Docker Compose`, {
+            next: onHost(host, 'sudo apt-get install docker-compose-plugin'),
+        });
+    if (Number.parseInt(version, 10) < 2)
+        throw new error_UserError(`${host.name} has Compose ${version}, which ended in 2023; Compose v2 is needed, with your file as it is`, {
+            next: onHost(host, 'sudo apt-get install docker-compose-plugin'),
+        });
+    return kind;
+}
+/** Throws UserError when there is hardly any disk left, before a pull fills it. `free` is kilobytes. Pure. */
+function checkSpace(free, host) {
+    if (free !== undefined && free < 50 * 1024)
+        throw new error_UserError(`${host.name} has only ${Math.round(free / 1024)} MB of disk left`, {
+            next: onHost(host, 'docker system df'),
+        });
+}
+/** What docker said of the daemon, without our own words around it. */
+function daemonSaid(text) {
+    return [...text.matchAll(/^said (.*)$/gm)].map(([, line]) => line).join('\n');
+}
+/** `~/` must stay outside quotes to mean the home directory. */
+function unexpanded(path) {
+    return path.startsWith('~/') ? `~/${word(path.slice(2))}` : word(path);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/left-behind.ts
+/** Remembers what the containers that publish a port can know now; not `sure`: what they knew is not known. */
+function meet(memories, containers, sure) {
+    for (const front of frontsOf(containers))
+        if (!memories.has(keyOf(front)))
+            memories.set(keyOf(front), sure
+                ? Object.fromEntries(front.dependsOn.map((service) => [service, addressesOf(containers, service)]))
+                : {});
+}
+/**
+ * Containers that stayed while a service that they depend on moved to another address. nginx looks names up once,
+ * when it starts: it would go on sending to where nobody is any more, or somebody else. Compose before 2.35
+ * recreates them; later ones leave them alone. `except`: services that somebody else sees to. Pure.
+ */
+function leftBehind(memories, containers, except = []) {
+    return frontsOf(containers).filter((front) => {
+        const known = memories.get(keyOf(front));
+        return (known !== undefined &&
+            front.dependsOn.some((service) => {
+                const now = addressesOf(containers, service);
+                // A job that filled a volume and ended has none.
+                if (except.includes(service) || now.length === 0)
+                    return false;
+                const before = known[service] ?? [];
+                return before.length === 0 || before.some((address) => !now.includes(address));
+            }));
+    });
+}
+function frontsOf(containers) {
+    return containers.filter(({ oneOff, status, ports }) => !oneOff && status === 'running' && ports.length > 0);
+}
+function keyOf({ id, startedAt }) {
+    return `${id} ${startedAt}`;
+}
+function addressesOf(containers, service) {
+    return containers
+        .filter((container) => container.service === service && !container.oneOff && container.status === 'running')
+        .flatMap(({ addresses }) => addresses);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/evidence.ts
+const shownContainers = 4;
+const logLines = 40;
+/** The last health checks and log lines of containers that failed. */
+async function evidenceOf(docker, failed) {
+    if (failed.length === 0)
+        return '';
+    const shown = failed.slice(0, shownContainers);
+    const logs = await docker.lastLogs(shown.map(({ id }) => id), logLines);
+    return shown.map((container) => describe(container, logs.get(container.id) ?? '')).join('\n\n');
+}
+function describe({ service, status, health }, log) {
+    const checks = (health?.log ?? [])
+        .slice(-3)
+        .map(({ exitCode, output }) => `check exited with ${exitCode}: ${output.trim().slice(0, 500)}`);
+    return [`${service} (${status})`, ...checks, log.trim()].filter(Boolean).join('\n');
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/blocker.ts
+const fromServer = ({ headers }, name) => name.test(headers.server ?? '');
+/** developers.cloudflare.com, Cloudflare 5xx errors: what it could not get from the origin. */
+const cloudflareOrigin = {
+    520: 'the origin gave Cloudflare an answer that it does not understand',
+    521: 'the origin refuses connections from Cloudflare',
+    522: 'the origin does not answer Cloudflare at all (a firewall or security group?)',
+    523: 'Cloudflare has no route to the origin',
+    524: 'the origin took too long for Cloudflare',
+    525: 'the TLS handshake of Cloudflare with the origin failed',
+    526: "the origin's certificate is not valid for Cloudflare (Full (strict))",
+};
+/** docs.aws.amazon.com, Application Load Balancer troubleshooting: what its own answers mean. */
+const balancer = {
+    502: 'the target closed the connection on the load balancer, or spoke no HTTP',
+    503: 'the load balancer has no target to ask',
+    504: 'the target did not answer the load balancer in time (its security group, or a slow app)',
+};
+const known = [
+    // Whatever its status: a bot challenge is not the app.
+    ({ headers }) => headers['cf-mitigated'] === 'challenge'
+        ? {
+            words: 'Cloudflare challenges this client; allow the runner, or ask the origin with resolve',
+            inFront: true,
+        }
+        : undefined,
+    ({ headers }) => /^(challenge|captcha)$/.test(headers['x-amzn-waf-action'] ?? '')
+        ? {
+            words: 'AWS WAF challenges this client; allow the runner, or ask the load balancer with resolve',
+            inFront: true,
+        }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /cloudflare/i)
+        ? { words: 'from Cloudflare, which may refuse this client (WAF); ask the origin with resolve to tell' }
+        : undefined,
+    (seen) => seen.status === 403 && fromServer(seen, /awselb/i)
+        ? { words: 'the load balancer refuses this client (AWS WAF)', inFront: true }
+        : undefined,
+    ({ status }) => status === 429
+        ? {
+            words: 'it limits how often it may be asked; lengthen interval, or let the runner through',
+            inFront: true,
+        }
+        : undefined,
+    redirect,
+    ({ status, headers }) => status === 401 && headers['www-authenticate']
+        ? { words: 'it asks for a login; give headers' }
+        : undefined,
+    ({ status, body }) => status === 400 && /plain HTTP request was sent to HTTPS port/.test(body)
+        ? { words: 'TLS is spoken on this port; write https in url' }
+        : undefined,
+    ({ status, body }) => status === 400 && /DisallowedHost|ALLOWED_HOSTS|Bad Request \(400\)/.test(body)
+        ? { words: "the app refuses this Host (Django's ALLOWED_HOSTS?)" }
+        : undefined,
+    (seen) => fromServer(seen, /awselb/i) && balancer[seen.status] ? { words: balancer[seen.status] } : undefined,
+    (seen) => fromServer(seen, /cloudflare/i) && cloudflareOrigin[seen.status]
+        ? { words: cloudflareOrigin[seen.status] }
+        : undefined,
+    ({ body }) => /<title>Welcome to nginx!<\/title>/.test(body)
+        ? { words: "nginx's own welcome page: no site is set up for this name" }
+        : undefined,
+];
+/** Names what commonly stands between a runner and the app; undefined where nothing known does. Pure. */
+function blockerOf(seen) {
+    for (const look of known) {
+        const blocker = look(seen);
+        if (blocker)
+            return blocker;
+    }
+    return undefined;
+}
+const loginPage = /(^|[/._-])(log-?in|sign-?in|sso|oauth2?|saml|auth|cloudflareaccess)([/._?-]|$)/i;
+function redirect({ status, headers: { location } }) {
+    if (status < 300 || status > 399 || !location)
+        return undefined;
+    const to = location.split(/[?#]/)[0].slice(0, 200);
+    return {
+        words: loginPage.test(to)
+            ? `redirected to a login page (${to})`
+            : `redirected to ${to}; redirects are not followed`,
+    };
+}
+/**
+ * Where a cache says that it answered by itself: `x-cache: Hit from cloudfront`. Undefined for what came from
+ * the app, or was checked with it. Pure.
+ */
+function cacheOf(headers) {
+    const named = ['cf-cache-status', 'x-cache', 'x-vercel-cache', 'x-proxy-cache', 'cache-status'].find((name) => /\b(tcp_)?(mem_)?hit\b|^stale\b|^updating\b/i.test(headers[name] ?? ''));
+    // RFC 9111, 5.1: an Age is there when the answer was not made or checked for this question.
+    const age = Number(headers.age) > 0 ? `age: ${headers.age}` : undefined;
+    if (named)
+        return [`${named}: ${headers[named].slice(0, 60)}`, ...(age ? [age] : [])].join(', ');
+    return age;
+}
+
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ../../packages/probe/src/body.ts
+
+/** Bytes of a body that are kept. */
+const bodyLimit = 64 * 1024;
+const decoders = {
+    gzip: external_node_zlib_.createGunzip,
+    deflate: external_node_zlib_.createInflate,
+    br: external_node_zlib_.createBrotliDecompress,
+};
+/**
+ * At most 64 KiB of decoded body; the rest is left unread, however much it unpacks to. What is not UTF-8 in it
+ * becomes U+FFFD.
+ */
+async function readBody(response, signal) {
+    const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
+    const stream = decoder ? response.pipe(decoder) : response;
+    if (decoder)
+        response.once('error', (error) => decoder.destroy(error));
+    const abort = () => stream.destroy(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const chunks = [];
+    let size = 0;
+    try {
+        for await (const chunk of stream) {
+            chunks.push(chunk);
+            size += chunk.length;
+            if (size > bodyLimit)
+                break;
+        }
+    }
+    finally {
+        signal.removeEventListener('abort', abort);
+        response.destroy();
+    }
+    // Without the byte order mark, as browsers read JSON.
+    const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, bodyLimit));
+    return { body: text, truncated: size > bodyLimit };
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/expectation.ts
+
+
+/** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
+function parseStatus(text) {
+    const ranges = text.split(',').map((part) => /^\s*([1-5]\d\d)(?:\s*-\s*([1-5]\d\d))?\s*$/.exec(part));
+    if (ranges.some((range) => !range))
+        return undefined;
+    return ranges.map((range) => [Number(range[1]), Number(range[2] ?? range[1])]);
+}
+/** Reads `json:path`, `header:Name` or `body:regex`; undefined for anything else. */
+function parseVersionSource(text) {
+    const [, kind, rest] = /^(json|header|body):(.+)$/s.exec(text) ?? [];
+    if (!rest)
+        return undefined;
+    if (kind === 'json')
+        return { kind, path: rest };
+    if (kind === 'header')
+        return { kind, name: rest.toLowerCase() };
+    try {
+        return { kind: 'body', pattern: new RegExp(rest) };
+    }
+    catch {
+        return undefined;
+    }
+}
+/** The value at `a.b[0].c` in parsed JSON; undefined where the path leads nowhere. */
+function atPath(json, path) {
+    let value = json;
+    for (const key of path
+        .replace(/\[(\d+)\]/g, '.$1')
+        .split('.')
+        .filter(Boolean)) {
+        if (value === null || typeof value !== 'object' || !Object.hasOwn(value, key))
+            return undefined;
+        value = value[key];
+    }
+    return value;
+}
+/**
+ * Whether what is served is what was shipped: equal, or both are commit hashes of which one begins with the
+ * other. Digits alone are no short hash: build 20261126 is not build 2026112601.
+ */
+function expectation_sameVersion(expected, served) {
+    if (expected === served)
+        return true;
+    const [short, long] = [expected, served]
+        .map((v) => v.toLowerCase())
+        .sort((a, b) => a.length - b.length);
+    const whole = long.length === 40 || long.length === 64 || /[a-f]/.test(short);
+    return whole && expectation_isHash(short) && expectation_isHash(long) && long.startsWith(short);
+}
+/** Whether a version looks like a commit hash, short or whole. */
+const expectation_isHash = (version) => /^[0-9a-f]{7,64}$/i.test(version);
+/** Holds a sample against the expectation. Pure. */
+function observe(sample, expectation) {
+    const { at, ms, connectMs, address, passedOver } = sample;
+    const seen = {
+        at,
+        ms,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        address,
+        ...(passedOver ? { passedOver } : {}),
+    };
+    if (!sample.answered)
+        return {
+            ...seen,
+            outcome: 'no-answer',
+            problem: oneLine(sample.message),
+            ...(sample.kind === 'no-route' ? { unmeasured: true } : {}),
+        };
+    if (sample.status === 0)
+        return { ...seen, outcome: 'good' };
+    const parsed = lazily(() => {
+        if (sample.truncated)
+            throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
+        return JSON.parse(sample.body);
+    });
+    const version = expectation.versionFrom && versionIn(sample.body, sample.headers, parsed, expectation.versionFrom);
+    const servedBy = expectation.servedBy && plain(sample.headers[expectation.servedBy] ?? '');
+    const found = {
+        ...seen,
+        ...(version === undefined ? {} : { version }),
+        ...(expectation.version === undefined
+            ? {}
+            : { rightVersion: version !== undefined && expectation_sameVersion(expectation.version, version) }),
+        ...(servedBy ? { servedBy } : {}),
+    };
+    const blocker = blockerOf(sample);
+    const cache = cacheOf(sample.headers);
+    const bad = (problem) => ({
+        ...found,
+        outcome: 'bad',
+        problem: oneLine(problem),
+        ...(blocker?.inFront ? { unmeasured: true } : {}),
+    });
+    if (blocker?.inFront ||
+        !expectation.status.some(([from, to]) => sample.status >= from && sample.status <= to)) {
+        const wanted = expectation.status.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(', ');
+        return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
+    }
+    const named = blocker ? ` (${blocker.words})` : '';
+    if (expectation.body && !expectation.body.test(sample.body))
+        return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
+    for (const [path, wanted] of expectation.json ?? []) {
+        const document = parsed();
+        if ('error' in document)
+            return bad(`the body is not JSON (${document.error}): ${excerpt(sample.body)}${named}`);
+        const value = atPath(document.value, path);
+        const text = typeof value === 'string' ? value : JSON.stringify(value);
+        if (text !== wanted)
+            return bad(`${path} is ${text === undefined ? 'missing' : expectation_short(text)}, expected ${wanted}`);
+    }
+    if (found.rightVersion === false) {
+        const what = version === undefined
+            ? `no version at ${expectation_describeSource(expectation.versionFrom)}`
+            : `serves ${version}`;
+        return bad(`${what}, expected ${expectation.version}${cache ? ` (from a cache, ${cache})` : ''}${named}`);
+    }
+    // What a cache answers tells nothing of the app, but that it once served the version expected.
+    if (cache && found.rightVersion === undefined)
+        return {
+            ...bad(`a cache answered, not the app (${cache}); keep this path out of the cache, or ask the origin with resolve`),
+            unmeasured: true,
+        };
+    return { ...found, outcome: 'good' };
+}
+const expectation_describeSource = (source) => source.kind === 'json'
+    ? `json:${source.path}`
+    : source.kind === 'header'
+        ? `header:${source.name}`
+        : `body:${source.pattern.source}`;
+function lazily(parse) {
+    let result;
+    return () => {
+        try {
+            result ??= { value: parse() };
+        }
+        catch (error) {
+            result = { error: error.message };
+        }
+        return result;
+    };
+}
+function versionIn(body, headers, parsed, source) {
+    if (source.kind === 'header')
+        return plain(headers[source.name] ?? '');
+    if (source.kind === 'body') {
+        const match = source.pattern.exec(body);
+        return match ? plain(match[1] ?? match[0]) : undefined;
+    }
+    const document = parsed();
+    const value = 'value' in document ? atPath(document.value, source.path) : undefined;
+    return typeof value === 'string' || typeof value === 'number' ? plain(String(value)) : undefined;
+}
+// What a server says is data: one line, short, no control characters.
+const expectation_short = (text) => (text.length > 80 ? `${text.slice(0, 80)}…` : text);
+const oneLine = (text) => text.replace(/[\p{C}\s]+/gu, ' ').slice(0, 500);
+const excerpt = (body) => JSON.stringify(body.slice(0, 80));
+/** A version or a name; undefined when nothing of it can be printed. */
+const plain = (text) => expectation_short(oneLine(text).trim()) || undefined;
+
+;// CONCATENATED MODULE: ../../packages/probe/src/sample.ts
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+const endpoint = (address, port) => `${address.includes(':') ? `[${address}]` : address}:${port}`;
+
+;// CONCATENATED MODULE: ../../packages/probe/src/no-answer.ts
+
+
+const no_answer_words = {
+    EAI_AGAIN: 'the name server did not answer',
+    ECONNREFUSED: 'connection refused: nothing listens there',
+    ECONNRESET: 'the connection was reset',
+    EPIPE: 'the connection was reset',
+    EHOSTUNREACH: 'no route to the host',
+    ENETUNREACH: 'no route to the network',
+    EADDRNOTAVAIL: 'no route to the network',
+    ETIMEDOUT: 'the connection timed out',
+    CERT_HAS_EXPIRED: 'the certificate has expired',
+    CERT_NOT_YET_VALID: 'the certificate is not valid yet',
+    DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed; give its issuer in ca-certificates',
+    SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an unknown root; give it in ca-certificates',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the server does not send its intermediate certificate, or its root is unknown; give that in ca-certificates',
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the issuer of the certificate is unknown; give it in ca-certificates',
+    EPROTO: 'no TLS is spoken there',
+    ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
+    ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
+    ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
+    Z_BUF_ERROR: 'the body is cut short',
+};
+const tlsCode = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/;
+/** Codes that tell of the machine that asks, not of the one that is asked. */
+const noRoute = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
+/** Sorts what a failed request threw, and says it in words. A name with several addresses throws one error for each. */
+function explainNoAnswer(error) {
+    const causes = (error instanceof AggregateError ? error.errors : [error]);
+    // What an address said that could be reached tells more than that another could not.
+    const telling = causes.find(({ code }) => code && !noRoute.includes(code)) ??
+        causes.find(({ code }) => code) ??
+        error;
+    const code = String(telling.code ?? telling.name ?? 'unknown');
+    if (noRoute.includes(code) && causes.every(({ address }) => address && (0,external_node_net_.isIPv6)(address)))
+        return {
+            kind: 'no-route',
+            code,
+            message: `this machine has no route to IPv6 (${no_answer_where(causes)}), and nothing was asked over IPv4`,
+        };
+    const inTurn = [...new Set(causes.map((cause) => sayCause(cause)))];
+    const message = inTurn
+        .map((text) => {
+        const at = no_answer_where(causes.filter((cause) => sayCause(cause) === text));
+        return at ? `${text} (${at})` : text;
+    })
+        .join('; ');
+    return { kind: no_answer_kindOf(telling, code), code, message };
+}
+const no_answer_where = (causes) => causes
+    .flatMap(({ address, port }) => (address && port !== undefined ? [endpoint(address, port)] : []))
+    .join(', ');
+function no_answer_kindOf(cause, code) {
+    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+        return 'dns';
+    if (tlsCode.test(code) || closedInHandshake(cause))
+        return 'tls';
+    if (code === 'ETIMEDOUT')
+        return 'timeout';
+    if (code.startsWith('HPE_') || code.startsWith('Z_'))
+        return 'protocol';
+    return 'connect';
+}
+function sayCause(cause) {
+    const { message } = cause;
+    const code = String(cause.code ?? cause.name ?? 'unknown');
+    if (code === 'ENOTFOUND')
+        return `the name ${cause.hostname ?? ''} does not resolve`.replace('  ', ' ');
+    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+        return `the certificate is for another name: ${cause.reason ?? message}`;
+    if (closedInHandshake(cause))
+        return no_answer_words.ERR_TLS_CLOSED;
+    if (message === 'socket hang up')
+        return 'the other side closed the connection without an answer';
+    if (message === 'aborted')
+        return 'the connection was reset in the middle of the answer';
+    if (code.startsWith('HPE_')) {
+        // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
+        if (cause.rawPacket?.[0] === 0x15)
+            return 'TLS is spoken there; write https (or wss) in url';
+        return `no HTTP is spoken there: ${message}`;
+    }
+    // OpenSSL's own message is a line of its source.
+    return (no_answer_words[code] ??
+        (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
+}
+const closedInHandshake = ({ message }) => /before secure TLS connection/.test(message ?? '');
+
+;// CONCATENATED MODULE: ../../packages/probe/src/attempt.ts
+
+
+class ProbeTimeout extends Error {
+    code = 'ETIMEDOUT';
+}
+/**
+ * Runs one attempt within its time (ms) and makes a sample of what came of it, good or bad. Throws nothing but
+ * the reason of the caller's signal.
+ */
+async function attempt(timeout, { clock, signal }, run) {
+    signal?.throwIfAborted();
+    const at = clock.now();
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(new ProbeTimeout(`${seen.missing} within ${duration_formatDuration(timeout)}${seen.hint}`)), timeout);
+    const cancel = () => stop.abort(signal?.reason);
+    signal?.addEventListener('abort', cancel, { once: true });
+    let connectMs;
+    const seen = {
+        address: '',
+        passedOver: [],
+        missing: 'no connection',
+        hint: '',
+        connected: () => {
+            connectMs = clock.now() - at;
+            seen.missing = 'connected, but no answer';
+            seen.hint = '';
+        },
+    };
+    const probed = () => ({
+        at,
+        ms: clock.now() - at,
+        address: seen.address,
+        ...(connectMs === undefined ? {} : { connectMs }),
+        ...(seen.passedOver.length > 0 ? { passedOver: seen.passedOver } : {}),
+    });
+    try {
+        const answered = await run(seen, stop.signal);
+        return { answered: true, ...probed(), ...answered };
+    }
+    catch (error) {
+        signal?.throwIfAborted();
+        const cause = stop.signal.aborted ? stop.signal.reason : error;
+        const explained = cause instanceof ProbeTimeout
+            ? { kind: 'timeout', code: cause.code, message: cause.message }
+            : explainNoAnswer(cause);
+        return { answered: false, ...probed(), ...explained };
+    }
+    finally {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', cancel);
+    }
+}
+
+;// CONCATENATED MODULE: external "node:dns/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:dns/promises");
+// EXTERNAL MODULE: external "node:tls"
+var external_node_tls_ = __nccwpck_require__(1692);
+;// CONCATENATED MODULE: ../../packages/probe/src/connection.ts
+
+
+
+
+// Node's own choice, 250 ms an address, is too short for a busy load balancer.
+const attemptTimeout = 2500;
+const hostOf = (url) => url.hostname.replace(/^\[|\]$/g, '');
+const isSecure = (url) => url.protocol === 'https:' || url.protocol === 'wss:';
+const portOf = (url) => Number(url.port) || (isSecure(url) ? 443 : 80);
+/**
+ * Opens a fresh connection, secured where the URL says so. When the first address of a name takes none, the
+ * next is asked, as browsers do; a pinned address stands alone.
+ */
+async function openConnection(target, seen, signal) {
+    const socket = await openPlain(target, seen, signal);
+    try {
+        const connection = isSecure(target.url) ? await connection_secure(socket, target, seen, signal) : socket;
+        seen.connected();
+        return connection;
+    }
+    catch (error) {
+        socket.destroy();
+        throw error;
+    }
+}
+async function openPlain(target, seen, signal) {
+    const { url, connect } = target;
+    if (connect) {
+        const socket = await connection_unlessAborted(signal, connect(connection_pinnedFor(target) ?? hostOf(url), portOf(url)), (late) => late.destroy());
+        socket.on('error', () => { });
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        return socket;
+    }
+    const addresses = await connection_addressesOf(target, signal);
+    seen.hint = ' (a firewall or security group that drops?)';
+    return connectToFirst(addresses, portOf(url), seen, signal);
+}
+const connection_pinnedFor = ({ url, resolve, turn = 0 }) => {
+    const pinned = resolve?.get(hostOf(url));
+    return pinned?.[turn % pinned.length];
+};
+/** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
+async function connection_addressesOf(target, signal) {
+    const name = connection_pinnedFor(target) ?? hostOf(target.url);
+    const family = (0,external_node_net_.isIP)(name);
+    if (family !== 0)
+        return [{ address: name, family }];
+    const { lookup = (asked) => (0,promises_namespaceObject.lookup)(asked, { all: true, order: 'verbatim' }) } = target;
+    const found = await connection_unlessAborted(signal, lookup(name));
+    const port = portOf(target.url);
+    const shunned = (one) => target.shun?.has(endpoint(one.address, port)) ?? false;
+    const wanted = found.filter((one) => !shunned(one));
+    const first = (target.turn ?? 0) % Math.max(1, wanted.length);
+    return [...wanted.slice(first), ...wanted.slice(0, first), ...found.filter(shunned)];
+}
+function connectToFirst(addresses, port, seen, signal) {
+    return new Promise((resolve, reject) => {
+        const socket = (0,external_node_net_.connect)({
+            // Any name will do: what it resolves to is given.
+            host: addresses.length === 1 ? addresses[0].address : 'several.invalid',
+            port,
+            autoSelectFamily: true,
+            autoSelectFamilyAttemptTimeout: attemptTimeout,
+            lookup: (_name, _options, callback) => callback(null, addresses),
+        });
+        const passOver = (address, code) => seen.passedOver.push({ address: endpoint(address, port), code });
+        socket.on('connectionAttemptFailed', (address, _port, _family, error) => passOver(address, error.code ?? 'unknown'));
+        socket.on('connectionAttemptTimeout', (address) => passOver(address, 'ETIMEDOUT'));
+        signal.addEventListener('abort', () => socket.destroy(signal.reason), { once: true });
+        socket.on('error', reject);
+        socket.once('connect', () => {
+            seen.address = endpoint(socket.remoteAddress ?? '', socket.remotePort);
+            resolve(socket);
+        });
+    });
+}
+function connection_secure(socket, { url, tls }, seen, signal) {
+    const host = hostOf(url);
+    seen.missing = 'connected, but no end of the TLS handshake';
+    seen.hint = '';
+    return new Promise((resolve, reject) => {
+        const secured = (0,external_node_tls_.connect)({
+            socket: socket,
+            host,
+            // An address is verified, but never asked for by SNI (RFC 6066, 3).
+            servername: (0,external_node_net_.isIP)(host) ? undefined : host,
+            ALPNProtocols: ['http/1.1'],
+            rejectUnauthorized: tls?.verify ?? true,
+            secureContext: tls && contextOf(tls),
+        });
+        signal.addEventListener('abort', () => secured.destroy(signal.reason), { once: true });
+        secured.on('error', reject);
+        secured.once('close', () => reject(Object.assign(new Error('closed'), { code: 'ERR_TLS_CLOSED' })));
+        secured.once('secureConnect', () => resolve(secured));
+    });
+}
+const contexts = new WeakMap();
+/** Made once for each object: to read some 150 authorities takes longer than to ask. */
+function contextOf(trust) {
+    if (!trust.ca)
+        return undefined;
+    const known = contexts.get(trust);
+    if (known)
+        return known;
+    // What is given as `ca` counts in place of the default, not besides it.
+    const made = (0,external_node_tls_.createSecureContext)({ ca: [...(0,external_node_tls_.getCACertificates)('default'), trust.ca] });
+    contexts.set(trust, made);
+    return made;
+}
+/** What was promised, or the signal's reason as soon as it is aborted: getaddrinfo cannot be cancelled. */
+function connection_unlessAborted(signal, promised, late) {
+    return new Promise((resolve, reject) => {
+        const abort = () => {
+            promised.then(late, () => { });
+            reject(signal.reason);
+        };
+        if (signal.aborted)
+            return abort();
+        signal.addEventListener('abort', abort, { once: true });
+        promised.then(resolve, reject);
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/probe.ts
+
+
+
+
+
+const userAgent = 'lockkeeper-health-gate (+https://github.com/lockkeeper/lockkeeper)';
+/** Headers of every question: by whom, and that no cache may answer. Given ones win, whatever their case. */
+function askingHeaders(given = {}) {
+    const lowered = Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]);
+    return {
+        'user-agent': userAgent,
+        accept: '*/*',
+        'cache-control': 'no-cache, no-store',
+        pragma: 'no-cache',
+        ...Object.fromEntries(lowered),
+    };
+}
+/**
+ * Asks once, over a fresh connection: a kept-alive one sticks to a backend and would never see the new
+ * build. Redirects are answers, not followed. Never throws for what the other side does.
+ */
+function probe(target, outside) {
+    return attempt(target.timeout, outside, async (seen, signal) => {
+        const socket = await openConnection(target, seen, signal);
+        try {
+            if (target.url.protocol === 'tcp:')
+                return { status: 0, headers: {}, body: '', truncated: false };
+            return await askOver(socket, target, seen, signal);
+        }
+        finally {
+            socket.destroy();
+        }
+    });
+}
+async function askOver(socket, target, seen, signal) {
+    const { url, method = 'GET', headers } = target;
+    const response = await new Promise((resolve, reject) => {
+        const request = (isSecure(url) ? external_node_https_.request : external_node_http_.request)(url, {
+            method,
+            signal,
+            // Without an agent, which an `agent` of false would still make, the socket is asked for and used once.
+            agent: undefined,
+            createConnection: () => socket,
+            headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
+        }, resolve);
+        request.on('error', reject);
+        request.end();
+    });
+    return answerOf(response, seen, signal);
+}
+/** Status, headers and as much of the body as is kept. */
+async function answerOf(response, seen, signal) {
+    seen.missing = `answered ${response.statusCode}, but no end of its body`;
+    const { body, truncated } = await readBody(response, signal);
+    return { status: response.statusCode ?? 0, headers: headersOf(response), body, truncated };
+}
+/** By name in lower case; one that came several times is joined. */
+const headersOf = ({ headers }) => Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+
+;// CONCATENATED MODULE: ../../packages/probe/src/verdict.ts
+
+
+/** Answers that show which versions serve now; older ones are history. */
+const verdict_window = 10;
+/** Counts observations, oldest first. Pure. */
+function tallyOf(observations) {
+    const tally = {
+        probes: observations.length,
+        answered: 0,
+        good: 0,
+        measured: 0,
+        streak: 0,
+        connectionErrorsAfterGood: 0,
+        recentVersions: new Map(),
+        changedOver: false,
+        goodSinceChange: false,
+        versionsSeen: [],
+    };
+    let sinceChange;
+    for (const { outcome, version, rightVersion, unmeasured, problem } of observations) {
+        if (outcome !== 'no-answer')
+            tally.answered++;
+        if (!unmeasured)
+            tally.measured++;
+        if (outcome === 'good') {
+            tally.good++;
+            tally.streak++;
+        }
+        else {
+            tally.streak = 0;
+            tally.lastProblem = problem;
+            if (outcome === 'no-answer' && tally.good > 0) {
+                tally.connectionErrorsAfterGood++;
+                tally.lastConnectionError = problem;
+            }
+        }
+        if (sinceChange !== undefined)
+            sinceChange++;
+        if (version === undefined)
+            continue;
+        tally.lastVersion = version;
+        if (!tally.versionsSeen.includes(version))
+            tally.versionsSeen.push(version);
+        if (!rightVersion)
+            tally.changedOver = false;
+        else if (sinceChange === undefined) {
+            sinceChange = 1;
+            tally.changedOver = true;
+        }
+    }
+    tally.goodSinceChange = sinceChange !== undefined && tally.streak >= sinceChange;
+    const named = observations.flatMap(({ version }) => (version === undefined ? [] : [version]));
+    for (const version of named.slice(-verdict_window))
+        count(tally.recentVersions, version);
+    return tally;
+}
+/** Good answers in a row that make it healthy. */
+const neededInARow = (criteria, expectation) => expectation.version === undefined
+    ? criteria.consecutiveSuccesses
+    : Math.max(criteria.versionSuccesses, criteria.consecutiveSuccesses);
+/** `2 versions: v1 5 of 10, v2 5 of 10; expected v2 alone`. */
+const verdict_mixedVersions = (counts, expected) => `${counts.size} versions: ${sayShares(counts)}; expected ${expected} alone`;
+/**
+ * Judges one URL: undefined while it is too early to say. `probesLeft` is how many can still be made; when
+ * even good ones could not make it healthy, failure is certain and the verdict is now. No measurement is
+ * never success. Pure.
+ */
+function verdictOf(tally, criteria, expectation, probesLeft) {
+    if (tally.connectionErrorsAfterGood > criteria.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: verdict_tooManyUnanswered(tally, criteria) };
+    const needed = neededInARow(criteria, expectation);
+    if (tally.streak >= needed) {
+        const version = tally.lastVersion === undefined ? '' : `, version ${tally.lastVersion}`;
+        return { verdict: 'healthy', reason: `${tally.streak} good answers in a row${version}` };
+    }
+    if (tally.streak + probesLeft >= needed)
+        return undefined;
+    if (tally.probes === 0)
+        return { verdict: 'inconclusive', reason: 'nothing was measured before the time was up' };
+    if (tally.measured === 0)
+        return { verdict: 'inconclusive', reason: `the app was never reached: ${tally.lastProblem}` };
+    const { version: expected } = expectation;
+    if (expected !== undefined && tally.answered > 0) {
+        const wrong = wrongVersion(tally, expected, expectation);
+        if (wrong)
+            return { verdict: 'unhealthy', reason: wrong };
+    }
+    if (tally.streak === tally.probes || tally.goodSinceChange)
+        return {
+            verdict: 'inconclusive',
+            reason: `${tally.streak} good answers in a row${expected === undefined ? '' : `, version ${tally.lastVersion}`}, ${needed} needed, before the time was up`,
+        };
+    return {
+        verdict: 'unhealthy',
+        reason: `${tally.good} of ${tally.probes} probes were good, never ${needed} in a row; last: ${tally.lastProblem}`,
+    };
+}
+const verdict_tooManyUnanswered = ({ connectionErrorsAfterGood, lastConnectionError, }, { maxConnectionErrors }) => `${connectionErrorsAfterGood} probes were not answered after the first good one (${maxConnectionErrors} allowed): ${lastConnectionError}`;
+/** The three ways for a version to be wrong: unknown, mixed, or another than expected. */
+function wrongVersion(tally, expected, { versionFrom }) {
+    if (tally.changedOver)
+        return undefined;
+    const [recent] = tally.recentVersions.keys();
+    if (recent === undefined)
+        return `the version is unknown: ${tally.lastProblem ?? `none at ${describeSource(versionFrom)}`}`;
+    if (tally.recentVersions.size > 1)
+        return verdict_mixedVersions(tally.recentVersions, expected);
+    if (sameVersion(expected, recent))
+        return undefined;
+    const kind = isHash(expected) === isHash(recent)
+        ? ''
+        : '; one is a commit hash, the other is not: is it the same kind?';
+    return `still serves ${recent}, expected ${expected}${kind}`;
+}
+
+;// CONCATENATED MODULE: ../../packages/probe/src/soak.ts
+
+
+
+const emptySoak = (connectionErrorsBefore = 0) => ({
+    good: 0,
+    bad: 0,
+    unanswered: 0,
+    unmeasured: 0,
+    slow: 0,
+    times: [],
+    connectTimes: [],
+    connectionErrorsAfterGood: connectionErrorsBefore,
+    versions: new Map(),
+    servedBy: new Map(),
+    wrongVersion: false,
+});
+/** Counts one more observation in. */
+function addToSoak(tally, seen, { maxP95 }) {
+    const { outcome, ms, connectMs, problem, version, rightVersion, unmeasured, servedBy } = seen;
+    if (outcome === 'no-answer') {
+        tally.unanswered++;
+        tally.connectionErrorsAfterGood++;
+        tally.lastConnectionError = problem;
+    }
+    else if (unmeasured) {
+        tally.unmeasured++;
+        tally.lastUnmeasured = problem;
+    }
+    else if (outcome === 'bad') {
+        tally.bad++;
+        tally.lastProblem = problem;
+    }
+    else {
+        tally.good++;
+        tally.times.push(ms);
+        tally.connectTimes.push(connectMs ?? 0);
+        if (ms > maxP95)
+            tally.slow++;
+    }
+    if (servedBy !== undefined)
+        count(tally.servedBy, servedBy);
+    if (version === undefined)
+        return;
+    count(tally.versions, version);
+    if (rightVersion === false)
+        tally.wrongVersion = true;
+}
+/** Every limit with its measurement, over `seconds` of soak. Pure. */
+function limitRows(tally, limits, seconds, ahead) {
+    const { good, bad } = tally;
+    const answers = good + bad;
+    const p95 = percentile(sorted(tally.times), 95);
+    const now = limitsHeld(tally, limits, seconds);
+    const best = limitsHeld(atBest(tally, ahead), limits, seconds + ahead.seconds);
+    const state = (name) => (now[name] ? 'held' : best[name] ? 'open' : 'broken');
+    return [
+        {
+            name: 'errors',
+            allowed: `at most ${percent(limits.maxErrorRate)}`,
+            measured: `${percent(answers === 0 ? 0 : bad / answers)} (${bad} of ${answers})`,
+            state: state('errors'),
+        },
+        {
+            name: 'p95',
+            allowed: `at most ${limits.maxP95} ms`,
+            measured: `${upwards(p95)} ms`,
+            state: state('p95'),
+        },
+        {
+            name: 'good answers',
+            allowed: limits.minRps > 0 ? `at least ${limits.minRps} a second` : 'any',
+            measured: `${rate(good, seconds)} a second`,
+            state: state('good answers'),
+        },
+        {
+            name: 'samples',
+            allowed: `at least ${limits.minSamples}`,
+            measured: `${good}`,
+            state: state('samples'),
+        },
+    ];
+}
+const atBest = ({ good, bad, slow }, ahead) => ({
+    good: good + ahead.answers,
+    bad,
+    slow,
+});
+function limitsHeld({ good, bad, slow }, limits, seconds) {
+    return {
+        // The share of a percentage is seldom a binary fraction: 0.29 × 100 is less than 29.
+        errors: bad <= limits.maxErrorRate * (good + bad) + 1e-9,
+        // Nearest rank: the value at this place in the sorted row is the percentile, so this many may lie above.
+        p95: slow <= good - Math.ceil((95 * good) / 100),
+        'good answers': good >= limits.minRps * seconds,
+        samples: good >= limits.minSamples,
+    };
+}
+/**
+ * Judges a soak: undefined while the outcome is open. When even good and fast answers could not mend a limit,
+ * failure is certain and the verdict is now. Fewer measurements than asked for are inconclusive. Pure.
+ */
+function soakVerdict(tally, limits, seconds, ahead) {
+    if (tally.wrongVersion)
+        return { verdict: 'unhealthy', reason: `in the soak, ${sayVersions(tally, limits.version)}` };
+    if (tally.connectionErrorsAfterGood > limits.maxConnectionErrors)
+        return { verdict: 'unhealthy', reason: tooManyUnanswered(tally, limits) };
+    const best = atBest(tally, ahead);
+    const held = limitsHeld(best, limits, seconds + ahead.seconds);
+    const rest = ahead.answers === 0 ? '' : ', which no rest of the soak can mend';
+    const row = (name) => limitRows(tally, limits, seconds, ahead).find((one) => one.name === name);
+    // Bad answers are measurements, too, though they prove nothing good.
+    if (!held.errors && best.good + best.bad >= limits.minSamples)
+        return { verdict: 'unhealthy', reason: `${sayRow(row('errors'))}${rest}; last: ${tally.lastProblem}` };
+    const { unmeasured } = tally;
+    if (unmeasured > limits.maxErrorRate * (best.good + best.bad + unmeasured) + 1e-9)
+        return {
+            verdict: 'inconclusive',
+            reason: `${unmeasured} of ${tally.good + tally.bad + unmeasured} answers were not the app's${rest}; last: ${tally.lastUnmeasured}`,
+        };
+    if (!held.samples) {
+        const last = tally.lastProblem ?? tally.lastConnectionError;
+        return {
+            verdict: 'inconclusive',
+            reason: `${tally.good} good answers in ${formatDuration(seconds * 1000)} of soak, at least ${limits.minSamples} needed to judge${rest}${last ? `; last: ${last}` : ''}`,
+        };
+    }
+    const broken = [
+        ...(held.p95 ? [] : [`${sayRow(row('p95'))}${farAway(tally)}`]),
+        ...(held['good answers'] ? [] : [sayRow(row('good answers'))]),
+    ];
+    if (broken.length > 0)
+        return { verdict: 'unhealthy', reason: `${broken.join('; ')}${rest}` };
+    if (ahead.answers > 0)
+        return undefined;
+    return {
+        verdict: 'healthy',
+        reason: `soaked ${formatDuration(seconds * 1000)}: p95 ${row('p95').measured}, errors ${row('errors').measured}, ${row('good answers').measured}`,
+    };
+}
+const sayRow = ({ name, measured, allowed }) => `${name} ${measured}, ${allowed} ${allowed.startsWith('at most') ? 'allowed' : 'needed'}`;
+function sayVersions({ versions }, expected) {
+    return versions.size > 1
+        ? mixedVersions(versions, expected)
+        : `${[...versions.keys()][0]} answered, expected ${expected}`;
+}
+/** Where most of the time goes by before the app is asked, it is not the app that is slow. */
+function farAway({ times, connectTimes }) {
+    const [whole, connecting] = [percentile(sorted(times), 50), percentile(sorted(connectTimes), 50)];
+    return connecting > whole / 2
+        ? ` (${Math.round(connecting)} ms of the median ${Math.round(whole)} ms pass until the connection stands: the way there is slow, not the app)`
+        : '';
+}
+const sorted = (values) => values.toSorted((a, b) => a - b);
+const percent = (share) => `${Number((share * 100).toFixed(2))} %`;
+/** Not rounded onto the good side of a limit that is broken. */
+const upwards = (ms) => Math.ceil(ms - 0.001);
+const rate = (good, seconds) => seconds > 0 ? `${Math.floor((good / seconds) * 10) / 10}` : '0';
+
+;// CONCATENATED MODULE: ../../packages/probe/src/index.ts
+
+
+
+
+
+
+
+
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/health-url.ts
+
+
+/** Asks the app once, from the host through the SSH connection. Answers undefined when it holds, else what was seen. */
+async function askHealth(shell, health, { timeout, clock, signal }) {
+    const { url, headers, host, port } = whatToAsk(health);
+    const sample = await probe({ url, headers, timeout, connect: () => health_url_tunnel(shell, host, port, timeout) }, { clock, signal });
+    return judgeHealth(health, sample);
+}
+/**
+ * Where the tunnel leads, and the URL that is asked through it: a Host header names the app, so that the
+ * certificate is verified for that name, as a browser's would be. Pure.
+ */
+function whatToAsk(health) {
+    const asked = new URL(health.url);
+    const url = new URL(asked);
+    const headers = { 'user-agent': 'lockkeeper', ...Object.fromEntries(health.headers) };
+    const name = health.headers.find(([header]) => header.toLowerCase() === 'host')?.[1];
+    if (name)
+        url.hostname = name.replace(/:\d+$/, '');
+    return {
+        url,
+        headers,
+        host: asked.hostname.replace(/^\[|\]$/g, ''),
+        port: Number(asked.port) || (asked.protocol === 'https:' ? 443 : 80),
+    };
+}
+/** RFC 4254, 5.1: why a server opened no channel. */
+const prohibited = 1;
+const connectFailed = 2;
+function health_url_tunnel(shell, host, port, timeout) {
+    return new Promise((resolve, reject) => {
+        let late = false;
+        const timer = setTimeout(() => {
+            late = true;
+            reject(new Error(`${host}:${port} does not answer the host within ${duration_formatDuration(timeout)}`));
+        }, timeout);
+        shell
+            .tunnel(host, port)
+            .then((socket) => (late ? socket.destroy() : resolve(socket)), (error) => reject(explainNoTunnel(error, `${host}:${port}`)))
+            .finally(() => clearTimeout(timer));
+    });
+}
+/** Pure. */
+function explainNoTunnel(error, to) {
+    if (error.reason === connectFailed)
+        return new Error(`nothing listens at ${to} on the host`);
+    if (error.reason === prohibited)
+        return new Error(`the host's SSH server allows no tunnel to ${to} (AllowTcpForwarding in sshd_config)`);
+    return error;
+}
+/** Whether an answer is what the inputs ask for: undefined when it is, else what was seen and expected. Pure. */
+function judgeHealth({ url, status, json }, sample) {
+    const asked = `GET ${new URL(url).pathname}`;
+    const { outcome, problem } = observe(sample, { status, json });
+    if (outcome === 'good')
+        return undefined;
+    if (!sample.answered)
+        return `${asked}: ${problem}`;
+    if (status.some(([from, to]) => sample.status >= from && sample.status <= to))
+        return `${asked} answered ${sample.status}, but ${problem}`;
+    return `${asked} ${problem}${hint(sample.status)}`;
+}
+function hint(status) {
+    if (status === 400)
+        return ' (ALLOWED_HOSTS? give the Host in health-headers)';
+    if (status >= 300 && status < 400)
+        return ' (a redirect: to HTTPS? give X-Forwarded-Proto: https in health-headers)';
+    return '';
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/verdict.ts
+/** So many restarts since it was created and the service is in a crash loop. */
+const crashLoop = 3;
+/**
+ * Our own verdict from `docker inspect` over all replicas. `failed` is only said where waiting cannot help:
+ * unhealthy after all its retries, exited with an error and not restarted, a crash loop, a restart or an
+ * unhealthy state within the stability window.
+ */
+function judge(containers, expectations, host, reference) {
+    const failed = [];
+    const failures = [];
+    const services = expectations.map(({ service, replicas, image }) => {
+        const own = containers.filter((container) => container.service === service && !container.oneOff);
+        if (own.length === 0) {
+            if (replicas === 0)
+                return { service, state: 'completed', detail: 'no replica wanted' };
+            if (reference)
+                failures.push(`${service} has no container on ${host}`);
+            return { service, state: 'missing', detail: 'no container' };
+        }
+        if (replicas === 0)
+            return { service, state: 'starting', detail: 'still runs here, and is to go' };
+        const other = image && own.find((container) => container.image !== image);
+        if (other) {
+            failed.push(other);
+            failures.push(`${service} on ${host} does not run the image of this release`);
+            return { service, state: 'failed', detail: 'runs another image' };
+        }
+        const states = own.map((container) => ({ container, ...stateOf(container, reference) }));
+        const broken = states.filter(({ state }) => state === 'failed');
+        if (broken.length > 0) {
+            failed.push(...broken.map(({ container }) => container));
+            failures.push(`${service} ${broken[0].detail.replace(/^(\S+ ?\S*?)(:|$)/, `$1 on ${host}$2`)}`);
+            return { service, state: 'failed', detail: broken[0].detail };
+        }
+        const waiting = states.find(({ state }) => state === 'starting');
+        if (waiting)
+            return { service, state: 'starting', detail: waiting.detail };
+        const ready = states.filter(({ state }) => state !== 'starting').length;
+        if (ready < replicas)
+            return { service, state: 'starting', detail: `${ready} of ${replicas} replicas` };
+        const [first] = states;
+        return {
+            service,
+            state: first.state,
+            detail: ready > 1 ? `${ready} of ${Math.max(replicas, ready)} ${first.state}` : first.detail,
+        };
+    });
+    if (failures.length > 0)
+        return { state: 'failed', services, failed, reason: failures.join('; ') };
+    const waiting = services.filter(({ state }) => state === 'starting' || state === 'missing');
+    if (waiting.length > 0)
+        return {
+            state: 'waiting',
+            services,
+            failed: containers.filter(({ service }) => waiting.some((item) => item.service === service)),
+            reason: waiting.map(({ service, detail }) => `${service}: ${detail}`).join('; '),
+        };
+    return { state: 'good', services, failed, reason: '' };
+}
+function stateOf(container, reference) {
+    const { health, status, restartCount } = container;
+    const before = reference?.get(container.id);
+    const memory = container.outOfMemory ? ', out of memory' : '';
+    const code = `code ${container.exitCode}${memory}`;
+    const restarts = ['always', 'unless-stopped'].includes(container.restartPolicy);
+    if (status === 'running') {
+        if (before && (restartCount > before.restartCount || container.startedAt !== before.startedAt))
+            return { state: 'failed', detail: `restarted: it died within the stability window${memory}` };
+        // Docker forgets the exit code as soon as the container runs again.
+        if (restartCount >= crashLoop)
+            return crashLooping(container, memory);
+        if (!health)
+            return { state: 'running', detail: 'running, without a health check' };
+        if (health.status === 'healthy')
+            return { state: 'healthy', detail: 'healthy' };
+        const streak = `(${Math.min(health.failingStreak, health.retries)} of ${health.retries})`;
+        if (health.status === 'unhealthy')
+            return { state: 'failed', detail: `is unhealthy: ${lastCheck(container)} ${streak}` };
+        return {
+            state: 'starting',
+            detail: health.failingStreak > 0 ? `starting, ${lastCheck(container)} ${streak}` : 'starting',
+        };
+    }
+    if (status === 'restarting') {
+        if (restartCount >= crashLoop)
+            return crashLooping(container, ` with ${code}`);
+        if (before)
+            return { state: 'failed', detail: `restarted: it died with ${code} within the stability window` };
+        return { state: 'starting', detail: `restarting after ${code}` };
+    }
+    if (status === 'exited' || status === 'dead') {
+        if (container.error)
+            return { state: 'failed', detail: `did not start: ${verdict_oneLine(container.error)}` };
+        // A job that ran to its end. What has a health check, a published port or a standing restart policy is none.
+        if (container.exitCode === 0 && !restarts && !health && container.ports.length === 0)
+            return { state: 'completed', detail: 'completed' };
+        return { state: 'failed', detail: `has exited: ${code}` };
+    }
+    if (status === 'paused')
+        return { state: 'failed', detail: 'is paused' };
+    if (container.error)
+        return { state: 'failed', detail: `did not start: ${verdict_oneLine(container.error)}` };
+    return { state: 'starting', detail: status };
+}
+function crashLooping(container, how) {
+    return {
+        state: 'failed',
+        detail: `is crash-looping: it died ${container.restartCount} times${how}`,
+    };
+}
+function lastCheck(container) {
+    const last = container.health?.log.findLast(({ exitCode }) => exitCode !== 0);
+    return last ? verdict_oneLine(last.output) || `the check exited with ${last.exitCode}` : 'no check has passed';
+}
+function verdict_oneLine(text) {
+    const line = text
+        .split(/[\r\n]+/)
+        .map((part) => part.trim())
+        .filter(Boolean)
+        .at(-1) ?? '';
+    return line.length > 200 ? `${line.slice(0, 199)}…` : line;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/watch.ts
+
+
+
+
+
+
+const pollEvery = 500;
+/** Waits until containers (and the app) are proven or have failed; then nothing may restart or fall ill for the window. */
+async function watch(site, watched) {
+    const { docker, host, context } = site;
+    const { clock, log, signal } = context;
+    const { expectations, timeout } = watched;
+    const deadline = new Deadline(clock, timeout);
+    const failed = (judgement, reason) => watch_failure(site, judgement, reason, deadline);
+    let told = '';
+    const tell = (what) => {
+        if (what !== told)
+            log.info(`${host}: ${what} (${duration_formatDuration(deadline.elapsed())})`);
+        told = what;
+    };
+    let ready = false;
+    let window;
+    for (;;) {
+        signal?.throwIfAborted();
+        const all = await docker.containersOf(site.name);
+        const containers = watched.select ? all.filter(watched.select) : all;
+        const judgement = judge(containers, expectations, host, window?.reference);
+        let { reason } = judgement;
+        if (judgement.state === 'failed')
+            return failed(judgement, reason);
+        if (judgement.state === 'good') {
+            if (!ready) {
+                ready = true;
+                if (await watched.ready?.(containers))
+                    continue;
+            }
+            const ill = watched.ask ? await askApp(site, deadline, window !== undefined) : undefined;
+            if (ill === undefined) {
+                if (!window) {
+                    window = { deadline: new Deadline(clock, watched.window), reference: referenceOf(containers) };
+                    if (watched.window > 0)
+                        tell(`healthy; watching it for ${duration_formatDuration(watched.window)}`);
+                    watched.well?.(containers);
+                }
+                else if (window.deadline.passed()) {
+                    const { services } = judgement;
+                    return { good: true, services, reason: '', details: '', next: '', took: deadline.elapsed() };
+                }
+                await clock.sleep(Math.min(pollEvery, Math.max(1, window.deadline.remaining())), signal);
+                continue;
+            }
+            reason = `the app is not well: ${ill}`;
+            if (window)
+                return failed({ ...judgement, failed: containers }, `the app fell ill on ${host} within the stability window: ${ill}`);
+        }
+        tell(reason);
+        if (deadline.passed())
+            return failed({ ...judgement, failed: judgement.failed.length > 0 ? judgement.failed : containers }, `${reason}, on ${host} after ${duration_formatDuration(timeout)} (health-timeout)`);
+        await clock.sleep(Math.min(pollEvery, deadline.remaining()), signal);
+    }
+}
+/** Undefined when the app is well. With `sure` a bad answer is no broken connection's: those say nothing about the app. */
+async function askApp({ settings, context }, deadline, sure) {
+    const { health } = settings;
+    if (!health)
+        return undefined;
+    const { shell, clock, signal } = context;
+    const timeout = Math.min(5_000, Math.max(1_000, deadline.remaining()));
+    const ask = () => askHealth(shell, health, { timeout, clock, signal });
+    const { losses } = shell;
+    const ill = await ask();
+    if (ill === undefined || !sure)
+        return ill;
+    // A connection that went silent is found out here.
+    await shell.run(':', { signal });
+    return shell.losses === losses ? ill : ask();
+}
+async function watch_failure(site, judgement, reason, deadline) {
+    const first = judgement.failed[0]?.service;
+    const logs = `docker compose -p ${word(site.name)} logs --tail 50`;
+    return {
+        good: false,
+        services: judgement.services,
+        reason,
+        details: await evidenceOf(site.docker, judgement.failed),
+        next: onHost(site.context.shell, first ? `${logs} ${word(first)}` : logs, site.directory),
+        took: deadline.elapsed(),
+    };
+}
+function referenceOf(containers) {
+    return new Map(containers.map(({ id, restartCount, startedAt }) => [id, { restartCount, startedAt }]));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/prove/verify.ts
+
+
+
+/** Waits until the release is proven or has failed; at most `timeout` ms. Then nothing may restart or fall ill for the window. */
+async function verify(site, id, timeout = site.settings.healthTimeout) {
+    const { state, settings, host, context } = site;
+    const record = await state.release(id);
+    site.name = record.project;
+    return watch(site, {
+        expectations: expectationsOf(record, site.replicasOf(record)),
+        ask: true,
+        timeout,
+        window: settings.stabilityWindow,
+        ready: (containers) => lookAgain(site, containers),
+        well(containers) {
+            site.proven();
+            for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
+                context.log.warning(`${host}: ${doubt}`);
+        },
+    });
+}
+/** Restarts what still sends users to where a service was before; whether there was any. */
+async function lookAgain(site, containers) {
+    const { docker, host, context, settings, pending, memories } = site;
+    const swapped = settings.strategy === 'blue-green' ? settings.blueGreenServices : [];
+    const stale = leftBehind(memories, containers, [
+        ...swapped,
+        ...Object.keys(pending?.swaps?.services ?? {}),
+    ]);
+    if (stale.length === 0)
+        return false;
+    const names = [...new Set(stale.map(({ service }) => service))].join(', ');
+    context.log.info(`${host}: restarting ${names}: what it sends users to has moved to another address`);
+    await docker.docker(['restart', ...stale.map(({ id }) => id)], `cannot restart ${names}`);
+    meet(memories, await docker.containersOf(site.name), true);
+    return true;
+}
+/** What must run of a release: of each service so many replicas of its image. Pure. */
+function expectationsOf({ services, images }, replicas) {
+    return services.map((service) => ({
+        service,
+        replicas: replicas[service] ?? 1,
+        image: images[service]?.id,
+    }));
+}
+/** What a good verdict does not prove. `window` is the stability window in ms. Pure. */
+function doubts(containers, services, window) {
+    return containers.flatMap(({ service, oneOff, status, health }) => {
+        if (!services.includes(service) || oneOff || status !== 'running')
+            return [];
+        if (!health)
+            return [`${service} has no health check: "running" is all that was proven of it`];
+        if (window === 0 || health.interval <= window)
+            return [];
+        return [
+            `${service} is checked every ${duration_formatDuration(health.interval)}, more rarely than the stability window of ${duration_formatDuration(window)}`,
+        ];
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-checkout.ts
+
+
+
+
+
+/** Reads what `lookAtCheckout` prints of a project directory. Pure. */
+function parseCheckout(text, directory) {
+    const told = (name) => new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1];
+    const prefix = told('prefix') ?? '';
+    const written = `${directory}/`;
+    const head = told('head');
+    return {
+        git: told('git') !== 'absent',
+        root: told('top') && (written.endsWith(`/${prefix}`) ? written.slice(0, -prefix.length - 1) : told('top')),
+        prefix,
+        tracked: told('tracked') === 'yes',
+        empty: told('empty') === 'yes',
+        head: head && isCommitId(head) ? head : undefined,
+        branch: told('branch'),
+        origin: told('origin') === 'yes',
+        said: [...text.matchAll(/^said (.*)$/gm)].map(([, line]) => line).join('\n'),
+    };
+}
+/** Throws UserError where the project directory cannot be one of `files: git`. Pure. */
+function judgeCheckout(checkout, directory, host) {
+    const { root, prefix, said } = checkout;
+    if (!checkout.git)
+        throw new error_UserError(`${host.name} has no git, which files: git needs`, {
+            next: onHost(host, 'sudo apt-get install git'),
+        });
+    if (said)
+        throw explainGit(said, host, directory);
+    // The project of another repository, such as a home directory that is one: not ours.
+    const foreign = root !== undefined && prefix !== '' && !checkout.tracked;
+    if (root !== undefined && !foreign)
+        return { root, prefix, initialise: false };
+    if (checkout.empty)
+        return { root: directory, prefix: '', initialise: true };
+    throw new error_UserError(foreign
+        ? `${directory} on ${host.name} is no git checkout: ${root} is one, and has no files there`
+        : `${directory} on ${host.name} is no git checkout, and not empty`, { next: 'clone the repository into another directory and give that one, or take files: upload' });
+}
+/** What git's own words mean for whoever set the workflow up. Pure. */
+function explainGit(words, host, directory) {
+    // A URL may hold a password.
+    const said = words.replace(/\/\/[^/@\s']*@/g, '//');
+    const [, owned] = /dubious ownership in repository at '([^']*)'/.exec(said) ?? [];
+    if (owned)
+        return new error_UserError(`${owned} on ${host.name} belongs to another user than the one who logs in, so git does not touch it`, {
+            next: onHost(host, `sudo chown -R "$USER" ${word(owned)}`),
+        });
+    const from = `${host.name} cannot fetch from the repository`;
+    if (/host key verification failed/i.test(said))
+        return new error_UserError(`${from}: its host key is not in known_hosts on the host`, {
+            next: onHost(host, 'git fetch', directory),
+        });
+    if (/authentication failed|could not read (username|password)|permission denied|repository not found|access denied|terminal prompts disabled|the requested url returned error: 40[134]|invalid username or/i.test(said))
+        return new error_UserError(`${from}: it is refused there (${gitLine(said)})`, {
+            next: 'give git-token (such as the secret GITHUB_TOKEN, with contents: read), or a deploy key to the host',
+        });
+    if (/could not resolve host|unable to access|connection (timed out|refused)|could not connect/i.test(said))
+        return new error_UserError(`${from}: it is not reached (${gitLine(said)})`, {
+            next: onHost(host, 'git ls-remote origin HEAD', directory),
+        });
+    if (/does not appear to be a git repository|no such remote/i.test(said))
+        return new error_UserError(`${directory} on ${host.name} has no remote origin to fetch from`, {
+            next: 'give git-token, or add the remote origin on the host',
+        });
+    return new error_UserError(`git failed on ${host.name}: ${gitLine(said)}`, {
+        details: said,
+        next: onHost(host, 'git status', directory),
+    });
+}
+/** The line of git's that names the cause; the last is often advice. */
+function gitLine(said) {
+    const lines = said.split('\n').filter((line) => /^(fatal|error|remote|ssh):/.test(line));
+    return lastLine(lines[0] ?? said);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-export.ts
+
+
+/** Reads what `exportCommit` prints. Pure. */
+function parseExport(text) {
+    const all = (name) => [...text.matchAll(new RegExp(`^${name} (.*)$`, 'gm'))].map(([, rest]) => rest);
+    return {
+        tree: /^laid out$/m.test(text) ? (all('tree')[0] ?? '') : '',
+        changed: all('changed'),
+        overwritten: all('overwritten'),
+        submodules: all('submodule'),
+        filtered: all('filter').map((line) => {
+            const at = line.indexOf(' ');
+            return { filter: line.slice(0, at), file: line.slice(at + 1) };
+        }),
+        holdsRecord: all('record').length > 0,
+        differs: all('differs'),
+    };
+}
+/** Throws UserError that names what speaks against checking the commit out on the host. Pure. */
+function judgeExport(exported, { host, root, commit }) {
+    const { changed, overwritten, submodules, filtered } = exported;
+    if (changed.length > 0)
+        throw new error_UserError(`${listed(changed)} ${changed.length > 1 ? 'were' : 'was'} changed by hand on ${host.name}, in ${root}; a deploy does not throw that away`, { next: onHost(host, 'git diff', root) });
+    if (overwritten.length > 0)
+        throw new error_UserError(`commit ${commit} would overwrite ${listed(overwritten)} on ${host.name}, which git does not know there`, { next: `move it out of ${root}, or put it into the repository` });
+    if (submodules.length > 0)
+        throw new error_UserError(`the repository has submodules (${listed(submodules)}), which files: git does not check out`, { next: 'take files: upload, after actions/checkout with submodules: true' });
+    if (filtered.length > 0)
+        throw new error_UserError(`${listed(filtered.map(({ file }) => file))} pass through the git filter ${[...new Set(filtered.map(({ filter }) => filter))].join(', ')}, and files: git runs no filter`, {
+            next: `take files: upload${filtered.some(({ filter }) => filter === 'lfs') ? ', after actions/checkout with lfs: true' : ''}`,
+        });
+    if (exported.holdsRecord)
+        throw new error_UserError('the repository holds files below .lockkeeper, where the host keeps its releases', {
+            next: 'git rm -r --cached .lockkeeper',
+        });
+    if (!exported.tree)
+        throw new error_UserError(`${host.name} did not lay out commit ${commit}`);
+}
+const shown = 10;
+/** A few names, and how many more there are. Pure. */
+function listed(names) {
+    const first = names.slice(0, shown).join(', ');
+    return names.length > shown ? `${first} and ${names.length - shown} more` : first;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/script-parts.ts
+/** What scripts for git and for uploads both use: constant POSIX sh. */
+/** \`minus <file>\`: the lines of stdin that are not lines of the file. */
+const minus = `
+minus() {
+  list=$1 awk 'BEGIN { file = ENVIRON["list"]; while ((getline line <file) > 0) drop[line] } !($0 in drop)'
+}
+`;
+/**
+ * From lines \`has <path>\` and \`differs <path>\`, one for each version that has the path and for each that it is not
+ * as in: the paths that are there and as in no version. A work tree may be a mixture of versions after an interrupted
+ * run; what is as in none of them a person changed.
+ */
+const asInNone = `
+as_in_none() {
+  awk '{ kind = $1; sub(/^[a-z]+ /, "") } kind == "has" { has[$0]++ } kind == "differs" { differs[$0]++ }
+    END { for (path in has) if (differs[path] == has[path]) print path }' | sort |
+    while IFS= read -r file; do if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\\n' "$file"; fi; done
+}
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git-scripts.ts
+
+
+/**
+ * What the host does with git. `$1` is the project directory unless said otherwise. No hook runs, no program for
+ * file system events, nobody is asked for a password; what git says is English.
+ */
+const git = `${fragments_path}
+umask 022
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE
+GIT_TERMINAL_PROMPT=0 GIT_OPTIONAL_LOCKS=0
+export GIT_TERMINAL_PROMPT GIT_OPTIONAL_LOCKS
+git() {
+  command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 \\
+    -c maintenance.auto=false -c submodule.recurse=false -c fetch.recurseSubmodules=false -c advice.detachedHead=false "$@"
+}
+`;
+/**
+ * Tells of the checkout that the project lies in: \`git absent\`, or \`top …\`, \`prefix …\` (of the project below
+ * it; with a slash), \`tracked yes\` where the checkout has files below it, \`head …\`, \`branch …\`, \`origin yes\`,
+ * \`shallow yes\`; \`none\` where there is no checkout, with \`empty yes\` where there is nothing else either, and
+ * \`said …\` where git refuses to look.
+ */
+const lookAtCheckout = `${git}
+cd "$1"
+if ! command -v git >/dev/null; then echo 'git absent'; exit 0; fi
+if ! top=$(git rev-parse --show-toplevel 2>&1); then
+  echo none
+  case $top in *'not a git repository'*) ;; *) printf '%s\\n' "$top" | sed 's/^/said /' ;; esac
+  if [ -z "$(ls -A | grep -vx .lockkeeper || true)" ]; then echo 'empty yes'; fi
+  exit 0
+fi
+echo "top $top"
+echo "prefix $(git rev-parse --show-prefix)"
+if [ -n "$(git ls-files | head -n 1)" ]; then echo 'tracked yes'; fi
+if [ -z "$(ls -A | grep -vxe .lockkeeper -e .git || true)" ]; then echo 'empty yes'; fi
+if head=$(git rev-parse -q --verify 'HEAD^{commit}'); then echo "head $head"; fi
+if branch=$(git symbolic-ref -q --short HEAD); then echo "branch $branch"; fi
+if git config remote.origin.url >/dev/null; then echo 'origin yes'; fi
+if [ "$(git rev-parse --is-shallow-repository)" = true ]; then echo 'shallow yes'; fi
+`;
+/**
+ * Talks to the remote. A token comes by stdin and is handed to git by a credential helper that is constant, for
+ * server $server alone: it is in no argument and no file, and helpers of the host, which might keep it, do not
+ * hear of it.
+ */
+const remote = `
+LOCKKEEPER_GIT_TOKEN=$(cat)
+export LOCKKEEPER_GIT_TOKEN
+helper='!f() { if [ "$1" = get ]; then echo username=x-access-token; echo "password=$LOCKKEEPER_GIT_TOKEN"; fi; }; f'
+ask() {
+  if [ -z "$LOCKKEEPER_GIT_TOKEN" ]; then git "$@"
+  else git -c credential.helper= -c "credential.$server.helper=$helper" -c http.followRedirects=false "$@"
+  fi
+}
+`;
+/** Makes an empty project directory $1 a checkout whose origin is $2. */
+const initialise = `${git}
+cd "$1"
+git init -q --template=
+git remote add origin "$2"
+`;
+/** Prints what the remote $2 knows as $4, as git ls-remote does. $3 is the server that a token (stdin) is for. */
+const listRef = `${git}
+cd "$1"; server=$3
+${remote}
+ask ls-remote "$2" "$4" "refs/heads/$4" "refs/tags/$4" "refs/tags/$4^{}"
+`;
+/**
+ * Makes the commit $4 be here: from the remote $2 by its id, or, where the server gives none by its id, with all
+ * branches and tags ($5 is a name that it is known by, or ''). The work tree stays as it is. $3 as above; $6 is a
+ * directory that takes the objects instead of the repository ('' = the repository).
+ */
+const fetchCommit = `${git}
+cd "$1"; remote=$2 server=$3 commit=$4 name=$5
+${remote}
+if [ -n "$6" ]; then
+  GIT_ALTERNATE_OBJECT_DIRECTORIES=$(cd "$(git rev-parse --git-path objects)" && pwd)
+  GIT_OBJECT_DIRECTORY=$6
+  mkdir -p "$6"
+  export GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_OBJECT_DIRECTORY
+fi
+here() { git cat-file -e "$commit^{commit}" 2>/dev/null; }
+if here; then exit 0; fi
+depth=
+if [ "$(git rev-parse --is-shallow-repository)" = true ] || ! git rev-parse -q --verify HEAD >/dev/null; then depth=--depth=1; fi
+if said=$(ask fetch -q --no-tags $depth "$remote" "$commit" 2>&1) && here; then exit 0; fi
+if [ -n "$name" ] && ask fetch -q --no-tags $depth "$remote" "$name" >/dev/null 2>&1 && here; then exit 0; fi
+case $said in
+  *'not our ref'* | *'unadvertised object'* | *"find remote ref"* | *"no such remote ref"*) ;;
+  *) printf '%s\\n' "$said" >&2; exit 1 ;;
+esac
+if [ -n "$depth" ] && [ "$(git rev-parse --is-shallow-repository)" = true ]; then depth=--unshallow; else depth=; fi
+ask fetch -q $depth "$remote" '+refs/heads/*:refs/lockkeeper/heads/*' '+refs/tags/*:refs/lockkeeper/tags/*'
+git for-each-ref --format='delete %(refname)' refs/lockkeeper/heads refs/lockkeeper/tags | git update-ref --stdin
+here || exit 66
+`;
+/** Tracked files that are as in none of the commits $@. $scratch is the name of files that may be written. */
+const foreign = `${asInNone}
+foreign() {
+  for known; do
+    rm -f "$scratch.index"
+    GIT_INDEX_FILE=$scratch.index git read-tree "$known"
+    GIT_INDEX_FILE=$scratch.index git update-index -q --refresh >/dev/null || true
+    GIT_INDEX_FILE=$scratch.index git ls-files | sed 's/^/has /'
+    GIT_INDEX_FILE=$scratch.index git diff-files --name-only --ignore-submodules | sed 's/^/differs /'
+  done | as_in_none
+  rm -f "$scratch.index"
+}
+`;
+/**
+ * Lays the commit out below release directory $2, once nothing speaks against it. $1 is the top of the checkout,
+ * $3 the commit, $4 the project's prefix, $5 what the files are compared with ('' = nothing), $6 a directory with
+ * fetched objects ('' = the repository), $7… the commits that the work tree may be a mixture of after an
+ * interrupted run. Prints \`changed <file>\` for each tracked file that a person changed, \`overwritten <file>\` for
+ * each other file that the commit would overwrite, \`submodule …\`, \`filter <name> <file>\`, \`record yes\` where the
+ * commit holds a file of ours; where there is none of these, \`tree <id>\`, \`differs <file>\` for each file that is
+ * not as in $5, and \`laid out\`.
+ */
+const exportCommit = `${git}${foreign}${minus}
+cd "$1"; release=$2 commit=$3 prefix=$4 base=$5
+if [ -n "$6" ]; then
+  GIT_ALTERNATE_OBJECT_DIRECTORIES=$(cd "$(git rev-parse --git-path objects)" && pwd)
+  GIT_OBJECT_DIRECTORY=$6
+  export GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_OBJECT_DIRECTORY
+fi
+shift 6
+scratch=$release/scratch index=$(git rev-parse --git-path index)
+mkdir -p "$release"
+head=$(git rev-parse -q --verify 'HEAD^{commit}' || true)
+if [ $# -gt 0 ]; then foreign "$@" | sed 's/^/changed /'
+elif [ -n "$head" ]; then
+  git status --porcelain --untracked-files=no --ignore-submodules | cut -c 4- | sed 's/^/changed /'
+fi >"$scratch.problems"
+if [ $# -eq 0 ]; then
+  if [ -n "$head" ]; then git diff --name-only --no-renames --diff-filter=A "$head" "$commit"; else git ls-tree -r --name-only "$commit"; fi |
+    while IFS= read -r file; do
+      # A file where the commit has a directory is in the way too.
+      while :; do
+        if [ -L "$file" ] || { [ -e "$file" ] && [ ! -d "$file" ]; }; then echo "overwritten $file"; fi
+        case $file in */*) file=\${file%/*} ;; *) break ;; esac
+      done
+    done | sort -u >"$scratch.over"
+  # What HEAD has itself is git's own to replace.
+  git ls-files | sed 's/^/overwritten /' >"$scratch.tracked"
+  minus "$scratch.tracked" <"$scratch.over" >>"$scratch.problems"
+fi
+GIT_INDEX_FILE=$scratch.index
+export GIT_INDEX_FILE
+rm -f "$scratch.index"
+git -c core.sparseCheckout=false read-tree "$commit"
+git ls-files -s | sed -n 's/^160000 [^	]*	/submodule /p' >>"$scratch.problems"
+git ls-files -z | git check-attr -z --stdin --cached filter | tr '\\n\\0' ' \\n' | while IFS= read -r file && IFS= read -r _ && IFS= read -r name; do
+  case $name in
+    unspecified | unset | set) ;;
+    lfs | git-crypt) echo "filter $name $file" ;;
+    *) if [ -n "$(git config "filter.$name.process" || git config "filter.$name.smudge" || true)" ]; then echo "filter $name $file"; fi ;;
+  esac
+done >>"$scratch.problems"
+if [ -n "$(git ls-files -- "$prefix.lockkeeper" | head -n 1)" ]; then echo 'record yes' >>"$scratch.problems"; fi
+if [ -s "$scratch.problems" ]; then cat "$scratch.problems"
+else
+  git rev-parse "$commit^{tree}" | sed 's/^/tree /'
+  if [ -n "$base" ] && git cat-file -e "$base^{commit}" 2>/dev/null; then git diff --name-only --no-renames "$base" "$commit" | sed 's/^/differs /'; fi
+  mkdir -p "$release/tree"
+  git -c core.sparseCheckout=false checkout-index --all --force --prefix="$release/tree/"
+  echo 'laid out'
+fi
+rm -f "$scratch".*
+`;
+/**
+ * Moves the work tree that the project $1 lies in to the commit $2, and back onto the branch $3 ('' = none) where that still
+ * is this commit. Where it may be a mixture of the commits $5…, left by an interrupted run or on the way back, files
+ * that a person changed are first copied to the directory $4.
+ */
+const checkOut = `${git}${foreign}
+cd "$1"; commit=$2 branch=$3 aside=$4
+shift 4
+cd "./$(git rev-parse --show-cdup)"
+if [ $# -gt 0 ]; then
+  mkdir -p "$aside"
+  scratch=$aside/scratch
+  foreign "$@" "$commit" >"$scratch.aside"
+  while IFS= read -r file; do
+    case $file in */*) mkdir -p "$aside/\${file%/*}" ;; esac
+    cp -Pp "$file" "$aside/$file"
+    echo "$file was changed by hand: a copy is in $aside"
+  done <"$scratch.aside"
+  rm -f "$scratch".*
+  # Whoever held it is long gone, as after a restart of the host: a git that lives needs it for moments.
+  lock=$(git rev-parse --git-path index.lock)
+  for _ in 1 2 3 4 5; do if [ -e "$lock" ]; then sleep 1; fi; done
+  rm -f "$lock"
+  git checkout -q --force --detach "$commit"
+elif ! said=$(git checkout -q --no-overwrite-ignore --detach "$commit" 2>&1); then
+  files=$(printf '%s\\n' "$said" | sed -n 's/^	/ /p' | tr -d '\\n')
+  printf '%s\\n' "\${files:+changed by hand since it was staged:$files}\${files:-$said}" >&2
+  exit 1
+fi
+if [ -n "$branch" ] && [ "$(git rev-parse -q --verify "refs/heads/$branch")" = "$commit" ]; then
+  git symbolic-ref HEAD "refs/heads/$branch"
+fi
+`;
+/** A name of our own keeps the commit $3 of release $2 in the repository of $1, so that no clean-up of git takes it. */
+const keepCommit = `${git}
+cd "$1"
+git update-ref "refs/lockkeeper/releases/$2" "$3"
+`;
+/** Prints the files that differ between the commits $2 and $3 in the repository of $1; nothing where one is gone. */
+const changedBetween = `${git}
+cd "$1"
+git diff --name-only --no-renames "$2" "$3" 2>/dev/null || true
+`;
+/** Gives up the names of releases $2… in the repository of $1. */
+const forgetCommits = `${git}
+cd "$1"; shift
+for id; do git update-ref -d "refs/lockkeeper/releases/$id" 2>/dev/null || true; done
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/git.ts
+
+
+
+
+
+
+
+
+/** Looks at the checkout that the project lies in. */
+async function git_lookAtCheckout({ context, directory }) {
+    const { stdout } = await must(context.shell, lookAtCheckout, { args: [directory] }, 'cannot look for a git checkout');
+    return parseCheckout(stdout, directory);
+}
+/**
+ * Fetches the commit and lays it out below the release's directory; the work tree stays as it is. `resolved` is the
+ * commit that another host found the ref to be. Throws UserError that says why it cannot be checked out here.
+ */
+async function bringCommit(site, source, directory, { deadline, resolved }) {
+    const { context, settings, host } = site;
+    const { shell, repository, log } = context;
+    const checkout = await git_lookAtCheckout(site);
+    const decision = judgeCheckout(checkout, site.directory, shell);
+    const remote = remoteOf(source, decision.initialise, repository.url);
+    // On a dry run nothing of the host's own changes: what is fetched lies beside the release that is not kept.
+    const spare = settings.dryRun ? `${directory}/git` : '';
+    const top = decision.initialise && spare ? spare : decision.root;
+    if (decision.initialise) {
+        if (spare)
+            await must(shell, 'mkdir -p "$1"', { args: [spare] }, 'cannot make a directory');
+        log.info(`${host}: making ${site.directory} a checkout of ${repository.url}`);
+        await must(shell, initialise, { args: [top, repository.url] }, 'cannot make a checkout');
+    }
+    const objects = spare && !decision.initialise ? `${directory}/objects` : '';
+    const wanted = resolved ?? source.ref ?? context.commit;
+    if (!wanted)
+        throw new error_UserError('this run has no commit; give git-ref');
+    const commit = isCommitId(wanted) ? wanted : await resolve(site, top, remote, wanted, deadline);
+    log.info(`${host}: files of commit ${commit}${wanted === commit ? '' : ` (${wanted})`}`);
+    await main_fetch(site, top, remote, { commit, name: source.ref, objects, deadline });
+    const known = site.pending ? await commitsInPlace(site) : [];
+    const { stdout } = await must(shell, exportCommit, {
+        args: [top, directory, commit, decision.prefix, await baseOf(site, checkout), objects, ...known],
+        timeout: deadline.remaining(),
+    }, `cannot lay out commit ${commit}`);
+    const exported = parseExport(stdout);
+    judgeExport(exported, { host: shell, root: decision.root, commit });
+    return {
+        from: 'git',
+        root: decision.root,
+        tree: `${directory}/tree`,
+        view: `${directory}/view`,
+        content: exported.tree,
+        commit,
+        changed: exported.differs,
+        inPlace: checkout.head === commit,
+    };
+}
+function remoteOf({ token = '' }, initialise, url) {
+    if (!token)
+        return { name: initialise ? url : 'origin', server: '', token };
+    if (!URL.canParse(url) || new URL(url).protocol !== 'https:')
+        throw new error_UserError(`git-token is sent over https only, and ${url} is not https`);
+    return { name: url, server: new URL(url).origin, token };
+}
+async function resolve({ context, host }, top, remote, ref, deadline) {
+    const { code, stdout, stderr } = await context.shell.run(listRef, {
+        args: [top, remote.name, remote.server, ref],
+        stdin: remote.token,
+        timeout: deadline.remaining(),
+        signal: context.signal,
+    });
+    if (code !== 0)
+        throw explainGit(stderr, context.shell, top);
+    const answer = resolveRef(ref, stdout);
+    if ('problem' in answer)
+        throw new error_UserError(`git-ref ${ref} ${answer.problem} (asked from ${host})`, {
+            next: onHost(context.shell, `git ls-remote ${word(remote.name)}`, top),
+        });
+    return answer.commit;
+}
+async function main_fetch({ context, host }, top, remote, { commit, name, objects, deadline }) {
+    const { code, stderr } = await context.shell.run(fetchCommit, {
+        args: [top, remote.name, remote.server, commit, name && !isCommitId(name) ? name : '', objects],
+        stdin: remote.token,
+        timeout: deadline.remaining(),
+        signal: context.signal,
+    });
+    if (code === 66)
+        throw new error_UserError(`commit ${commit} is in no branch and no tag of the repository that ${host} fetches from`, { next: 'was it pushed? is origin on the host the repository of this workflow?' });
+    if (code !== 0)
+        throw explainGit(stderr, context.shell, top);
+}
+/** What files are compared with to tell which ones change: the commit that the serving release has. */
+async function baseOf({ state, serving }, { head }) {
+    const record = serving ? await state.release(serving).catch(() => undefined) : undefined;
+    return record?.git?.commit ?? head ?? '';
+}
+/** The commits whose files may lie in the work tree after an interrupted run. */
+async function commitsInPlace({ state, pending }) {
+    const ids = [pending?.from, pending?.to, ...(pending?.placed ?? [])];
+    const commits = [pending?.head?.commit];
+    for (const id of new Set(ids.filter((one) => one != null)))
+        commits.push((await state.release(id).catch(() => undefined))?.git?.commit);
+    return [...new Set(commits)].filter((commit) => commit != null);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/manifest.ts
+/** The form that sha256sum writes and checks. Pure. */
+function manifestText(manifest) {
+    return [...manifest].map(([path, hash]) => `${hash}  ${path}\n`).join('');
+}
+/** Pure. */
+function parseManifest(text) {
+    return new Map([...text.matchAll(/^([0-9a-f]{64}) {2}(.+)$/gm)].map(([, hash, path]) => [path, hash]));
+}
+/** Paths that one manifest has otherwise than the other, or alone. Pure. */
+function differingPaths(a, b) {
+    return [...new Set([...a.keys(), ...b.keys()])].filter((path) => a.get(path) !== b.get(path));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/upload-scripts.ts
+
+
+/**
+ * What the host does with uploaded files. A manifest is what sha256sum reads and writes: a hash, two spaces, a path
+ * relative to the project directory; no path in it has a line end or a backslash.
+ */
+/** Unpacks a tar stream (stdin) below release directory $1. */
+const unpack = `${fragments_path}
+rm -rf "$1/tree"
+mkdir -p "$1/tree"
+umask 022
+tar -xof - -C "$1/tree"
+`;
+/** \`wrong <manifest>\`: paths that are not, or hold something else than the manifest says, here. */
+const wrong = `
+wrong() { if [ -s "$1" ]; then sha256sum -c "$1" 2>/dev/null | sed -n 's/: FAILED.*$//p'; fi; }
+paths() { if [ -s "$1" ]; then cut -c 67- "$1"; fi; }
+`;
+/** Files that are as in none of the manifests $@. */
+const upload_scripts_foreign = `${wrong}${asInNone}
+foreign() {
+  for manifest; do
+    paths "$manifest" | sed 's/^/has /'
+    wrong "$manifest" | sed 's/^/differs /'
+  done | as_in_none
+}
+`;
+/**
+ * Looks at what was uploaded to release directory $2 of project $1, whose manifest comes by stdin; $3… are the
+ * manifests of releases whose files may lie in the project directory, the one that serves first. Prints
+ * \`damaged <path>\` for what did not arrive whole, \`blocked <path>\` for what cannot be put in place,
+ * \`changed <path>\` for what a person changed, \`differs <path>\` for what is not in place as it was uploaded, then the
+ * manifest of what serves after a line \`serving\`.
+ */
+const inspectUpload = `${fragments_path}${upload_scripts_foreign}
+cd "$1"; project=$1 release=$2
+shift 2
+cat >"$release/manifest"
+cd "$release/tree"
+wrong "$release/manifest" | sed 's/^/damaged /'
+cd "$project"
+paths "$release/manifest" | while IFS= read -r file; do
+  if [ -d "$file" ] || [ -L "$file" ]; then echo "blocked $file"; continue; fi
+  parent=$file
+  while :; do
+    case $parent in */*) parent=\${parent%/*} ;; *) break ;; esac
+    if [ -L "$parent" ] || { [ -e "$parent" ] && [ ! -d "$parent" ]; }; then echo "blocked $parent"; fi
+  done
+done | sort -u
+if [ $# -gt 0 ]; then foreign "$@" | sed 's/^/changed /'; fi
+wrong "$release/manifest" | sed 's/^/differs /'
+echo serving
+if [ -f "\${1-}" ]; then cat "$1"; fi
+`;
+/**
+ * Puts the files of release directory $2 ('' = none) in place in project $1. Whatever any release of ours covers
+ * and this one does not becomes what it was before us: $3 is the directory that keeps that, its \`manifest\` of files
+ * and its \`absent\` paths. First what this release covers is added to it: anew where $5 is \`fresh\` and the release
+ * whose manifest is $6 (the one that serves) does not cover it. Then, where $5 is \`mixed\` (an interrupted run, or the
+ * way back), files that hold none of what the manifests $6… say are copied to the directory $4.
+ * Each file is whole at once; doing it twice does no harm.
+ */
+const placeUpload = `${fragments_path}${upload_scripts_foreign}${minus}
+umask 022
+cd "$1"; release=$2 before=$3 aside=$4 how=$5
+shift 5
+manifest=/dev/null serving=/dev/null
+if [ -n "$release" ] && [ -f "$release/manifest" ]; then manifest=$release/manifest; fi
+if [ "$how" = fresh ] && [ -f "\${1-}" ]; then serving=$1; fi
+mkdir -p "$before/tree"
+chmod 700 "$before"
+touch "$before/manifest" "$before/absent"
+scratch=$before/scratch
+
+if [ "$how" = fresh ]; then paths "$serving" >"$scratch.covered"
+else { paths "$before/manifest"; cat "$before/absent"; } >"$scratch.covered"
+fi
+paths "$manifest" | minus "$scratch.covered" >"$scratch.new"
+# Anew: what was kept of these is out of date.
+minus "$scratch.new" <"$before/absent" >"$scratch.absent"
+list=$scratch.new awk 'BEGIN { file = ENVIRON["list"]; while ((getline line <file) > 0) drop[line] } !(substr($0, 67) in drop)' \\
+  "$before/manifest" >"$scratch.manifest"
+while IFS= read -r file; do
+  if [ -d "$file" ]; then echo "$file is a directory" >&2; exit 1
+  elif [ -e "$file" ] || [ -L "$file" ]; then
+    case $file in */*) mkdir -p "$before/tree/\${file%/*}" ;; esac
+    cp -p "$file" "$before/tree/$file"
+    sha256sum "$file" >>"$scratch.manifest"
+  else printf '%s\\n' "$file" >>"$scratch.absent"
+  fi
+done <"$scratch.new"
+mv -f "$scratch.manifest" "$before/manifest"
+mv -f "$scratch.absent" "$before/absent"
+
+if [ "$how" = mixed ]; then
+  foreign "$@" "$before/manifest" "$manifest" >"$scratch.aside"
+  while IFS= read -r file; do
+    mkdir -p "$aside"
+    case $file in */*) mkdir -p "$aside/\${file%/*}" ;; esac
+    cp -p "$file" "$aside/$file"
+    echo "$file was changed by hand: a copy is in $aside"
+  done <"$scratch.aside"
+fi
+
+put() {
+  case $2 in */*) mkdir -p "\${2%/*}" ;; esac
+  if [ -d "$2" ]; then echo "$2 is a directory" >&2; exit 1; fi
+  cp -p "$1/$2" "$2.lockkeeper-part"
+  mv -f "$2.lockkeeper-part" "$2"
+}
+{
+  wrong "$manifest"
+  paths "$manifest" | while IFS= read -r file; do
+    if [ -x "$release/tree/$file" ]; then [ -x "$file" ] || printf '%s\\n' "$file"
+    elif [ -x "$file" ]; then printf '%s\\n' "$file"
+    fi
+  done
+} >"$scratch.put"
+while IFS= read -r file; do put "$release/tree" "$file"; done <"$scratch.put"
+paths "$manifest" >"$scratch.covered"
+wrong "$before/manifest" | minus "$scratch.covered" >"$scratch.put"
+while IFS= read -r file; do put "$before/tree" "$file"; done <"$scratch.put"
+minus "$scratch.covered" <"$before/absent" >"$scratch.put"
+while IFS= read -r file; do
+  rm -f "$file" "$file.lockkeeper-part"
+  parent=$file
+  while :; do
+    case $parent in */*) parent=\${parent%/*} ;; *) break ;; esac
+    rmdir "$parent" 2>/dev/null || break
+  done
+done <"$scratch.put"
+rm -f "$scratch".*
+`;
+/** Prints the manifests $1 and $2 of two releases, with a line \`and\` between them; one that is not there is empty. */
+const manifests = `
+if [ -f "$1" ]; then cat "$1"; fi
+echo and
+if [ -f "$2" ]; then cat "$2"; fi
+`;
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
+// EXTERNAL MODULE: ../../node_modules/.pnpm/tar-stream@3.2.2_bare-buffer@3.7.1/node_modules/tar-stream/index.js
+var tar_stream = __nccwpck_require__(5139);
+;// CONCATENATED MODULE: ../../packages/compose/src/files/workspace.ts
+
+
+
+
+
+
+
+
+/** What is never uploaded, wherever it lies: a repository's own files may hold its token. */
+const workspace_never = ['.git', '.lockkeeper'];
+/**
+ * The files below paths of the workspace. A link within the workspace stands for what it leads to; one that leads out
+ * of it is refused, and so is what is no file. Throws UserError.
+ */
+async function workspaceFiles(workspace, paths) {
+    if (!workspace)
+        throw new error_UserError('files: upload needs the workspace of the runner, and GITHUB_WORKSPACE is not set');
+    const root = await (0,promises_.realpath)(workspace).catch(() => {
+        throw new error_UserError(`the workspace ${workspace} is not there`);
+    });
+    const found = new Map();
+    const visit = async (path, above) => {
+        const name = path.split('/').at(-1);
+        if (workspace_never.includes(name))
+            return;
+        if (/[\\\p{Cc}]/u.test(path) || path !== path.trim())
+            throw new error_UserError(`${JSON.stringify(path)} has a name that cannot be uploaded`, {
+                next: 'rename it, or name others in upload-paths',
+            });
+        const source = await resolved(root, path);
+        const status = await (0,promises_.lstat)(source);
+        if (status.isFile()) {
+            const executable = (status.mode & 0o111) !== 0;
+            found.set(path, { path, source, executable, size: status.size });
+        }
+        else if (status.isDirectory()) {
+            if (above.includes(source))
+                throw new error_UserError(`${path} is a link to a directory that it lies in`);
+            for (const entry of (await (0,promises_.readdir)(source)).sort())
+                await visit(`${path}/${entry}`, [...above, source]);
+        }
+        else
+            throw new error_UserError(`${path} is neither a file nor a directory; it cannot be uploaded`);
+    };
+    for (const path of paths)
+        await visit(path, []);
+    if (found.size === 0)
+        throw new error_UserError(`there is no file in ${paths.join(', ')} of the workspace`);
+    return [...found.values()];
+}
+async function resolved(root, path) {
+    const source = await (0,promises_.realpath)((0,external_node_path_.join)(root, path)).catch((error) => {
+        throw new error_UserError(error.code === 'ENOENT'
+            ? `the workspace has no ${path}`
+            : `${path} of the workspace cannot be read (${error.code})`, { next: 'is actions/checkout run before this step? were the files built?' });
+    });
+    const inside = (0,external_node_path_.relative)(root, source);
+    if (inside.startsWith(`..${external_node_path_.sep}`) ||
+        inside === '..' ||
+        inside.split(external_node_path_.sep).some((part) => workspace_never.includes(part)))
+        throw new error_UserError(`${path} is a link that leads out of the workspace; it is not uploaded`);
+    return source;
+}
+/** SHA-256 of each file, by its path. */
+async function hashFiles(files) {
+    const hashes = new Map();
+    for (const { path, source } of files) {
+        const hash = (0,external_node_crypto_.createHash)('sha256');
+        await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_.createReadStream)(source), hash);
+        hashes.set(path, hash.digest('hex'));
+    }
+    return hashes;
+}
+/** The files as a tar stream, read as fast as it is; it fails where a file changed its size meanwhile. */
+function tarOf(files) {
+    const tar = (0,tar_stream.pack)();
+    const fill = async () => {
+        for (const { path, source, executable, size } of files) {
+            const entry = tar.entry({ name: path, size, mode: executable ? 0o755 : 0o644, mtime: new Date(0) });
+            await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_.createReadStream)(source), entry);
+        }
+        tar.finalize();
+    };
+    fill().catch((error) => tar.destroy(error));
+    // tar-stream's own is not node's, though it looks like it.
+    return external_node_stream_.Readable.from(tar);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/upload.ts
+
+
+
+
+
+
+
+
+
+/** Uploads files of the workspace below the release's directory; nothing is put in place. Throws UserError. */
+async function bringUpload(site, { paths }, directory, deadline) {
+    const { context, host } = site;
+    const { shell, log, signal } = context;
+    const files = await workspaceFiles(context.repository.workspace, paths);
+    const manifest = await hashFiles(files);
+    const size = files.reduce((sum, file) => sum + file.size, 0);
+    checkSpace(site.free && site.free - size / 1024, shell);
+    log.info(`${host}: uploading ${files.length} files, ${(size / 1e6).toFixed(1)} MB`);
+    await must(shell, unpack, { args: [directory], stdin: tarOf(files), timeout: deadline.remaining(), signal }, 'cannot unpack what was uploaded');
+    const text = manifestText(manifest);
+    const { stdout } = await must(shell, inspectUpload, {
+        args: [site.directory, directory, ...manifestsInPlace(site)],
+        stdin: text,
+        timeout: deadline.remaining(),
+    }, 'cannot look at what was uploaded');
+    const found = parseInspection(stdout);
+    judgeInspection(found, { host: shell, directory: site.directory });
+    return {
+        from: 'upload',
+        root: site.directory,
+        tree: `${directory}/tree`,
+        view: `${directory}/view`,
+        content: (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex'),
+        // Where no upload serves, what lies there is what the containers know.
+        changed: found.serving.size > 0 ? differingPaths(manifest, found.serving) : found.differs,
+        inPlace: found.differs.length === 0,
+    };
+}
+/**
+ * The manifests of what may lie in the project directory: that of the release that serves first ('' where none does),
+ * and after an interrupted run those of the releases that it went between, and of what lay there before any.
+ */
+function manifestsInPlace({ state, serving, pending }) {
+    const manifest = (id) => `${state.releasePath(id)}/manifest`;
+    const first = serving ? manifest(serving) : '';
+    if (!pending)
+        return [first];
+    const others = [pending.from, pending.to, ...pending.placed].filter((id) => id !== null && id !== serving);
+    return [first, ...others.map((id) => manifest(id)), `${beforeUploads(state)}/manifest`];
+}
+/** Where what lay in the project directory before uploads is kept. */
+function beforeUploads({ path }) {
+    return `${path}/before`;
+}
+/** Pure. */
+function parseInspection(text) {
+    const at = text.search(/^serving$/m);
+    const head = text.slice(0, at);
+    const all = (name) => [...head.matchAll(new RegExp(`^${name} (.*)$`, 'gm'))].map(([, path]) => path);
+    return {
+        damaged: all('damaged'),
+        blocked: all('blocked'),
+        changed: all('changed'),
+        differs: all('differs'),
+        serving: parseManifest(text.slice(at)),
+    };
+}
+/** Throws UserError that names what speaks against putting the files in place. Pure. */
+function judgeInspection({ damaged, blocked, changed }, { host, directory }) {
+    if (damaged.length > 0)
+        throw new error_UserError(`${listed(damaged)} did not arrive on ${host.name} as it is in the workspace`, {
+            next: onHost(host, 'df -h .', directory),
+        });
+    if (blocked.length > 0)
+        throw new error_UserError(`${listed(blocked)} in ${directory} on ${host.name} ${blocked.length > 1 ? 'are links or of another kind' : 'is a link, or of another kind'} than what is uploaded`, { next: onHost(host, 'ls -la', directory) });
+    if (changed.length > 0)
+        throw new error_UserError(`${listed(changed)} ${changed.length > 1 ? 'were' : 'was'} changed by hand on ${host.name}, in ${directory}; a deploy does not throw that away`, { next: 'put the change into what is uploaded, and move the file on the host away' });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/view-scripts.ts
+
+/**
+ * Makes \`view\` in release directory $2: the release's tree, and by links what else lies in $1, the directory on the
+ * host that the tree stands for, and will still lie there. $3 is \`git\`, or \`upload\` with the tree of the release
+ * that serves as $4: its files go with it. Prints \`env\` where the tree holds the file $5.
+ */
+const makeView = `${fragments_path}
+root=$1 release=$2 kind=$3 served=\${4:-$2/none}
+view=$release/view
+rm -rf "$view"
+cp -al "$release/tree" "$view"
+if [ -n "$5" ] && [ -e "$view/$5" ]; then echo env; fi
+# A directory that only the host has is told as one.
+untracked() {
+  cd "$root"
+  git -c core.fsmonitor=false -c core.quotePath=false ls-files --others --directory
+}
+others() {
+  for entry in "$root/$1"* "$root/$1".[!.]*; do
+    name=$1\${entry##*/}
+    if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
+    if [ -d "$entry" ] && [ ! -L "$entry" ] && { [ -d "$view/$name" ] || [ -d "$served/$name" ]; }; then others "$name/"
+    elif [ ! -e "$served/$name" ]; then printf '%s\\n' "$name"
+    fi
+  done
+}
+if [ "$kind" = git ]; then untracked; else others ''; fi | {
+  dir=
+  set --
+  link() { if [ $# -gt 0 ] && mkdir -p "$view/$dir" 2>/dev/null; then ln -s "$@" "$view/$dir/" 2>/dev/null || true; fi; }
+  while IFS= read -r name; do
+    name=\${name%/}
+    case /$name/ in */.lockkeeper/* | */.git/*) continue ;; esac
+    if [ -e "$view/$name" ] || [ -L "$view/$name" ]; then continue; fi
+    case $name in */*) parent=\${name%/*} ;; *) parent=. ;; esac
+    # Many at a time: a directory of data may hold thousands.
+    if [ "$parent" != "$dir" ] || [ $# -gt 200 ]; then
+      link "$@"
+      set --
+      dir=$parent
+    fi
+    set -- "$@" "$root/$name"
+  done
+  link "$@"
+}
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/release-files.ts
+
+
+
+
+
+/** Brings the files of this run's release to the host; nothing is put in place. Undefined for `files: host`. Throws UserError. */
+async function bringFiles(site, directory, { deadline, commit }) {
+    const { files, envFile, envFilePath } = site.settings;
+    if (files.from === 'host')
+        return undefined;
+    const brought = files.from === 'git'
+        ? await bringCommit(site, files, directory, { deadline, resolved: commit })
+        : await bringUpload(site, files, directory, deadline);
+    const { serving, state, context } = site;
+    const served = serving ? `${state.releasePath(serving)}/tree` : '';
+    const env = `${projectIn(brought.root, site.directory)}${envFilePath}`;
+    const { stdout } = await must(context.shell, makeView, {
+        args: [brought.root, directory, files.from, served, envFile === undefined ? '' : env],
+        timeout: deadline.remaining(),
+    }, 'cannot lay out the release');
+    if (stdout.includes('env'))
+        throw new error_UserError(`${envFilePath} would be written by env-file, and is one of the files of this release (files: ${files.from})`, { next: 'give another env-file-path, or take it out of those files' });
+    return brought;
+}
+/** The project directory relative to `root`, with a slash, or ''. Pure. */
+function projectIn(root, directory) {
+    return directory === root ? '' : `${directory.slice(root.length + 1)}/`;
+}
+/** A path below one directory as the same path below another; undefined when it is not below it. Pure. */
+function moved(path, from, to) {
+    return path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/changed-files.ts
+
+
+
+
+
+
+
+/** Services that mount one of the changed files, or a directory that it lies below. Paths relative to `root`. Pure. */
+function servicesThatMount(changed, root, mounts) {
+    const files = changed.map((path) => `${root}/${path}`);
+    return Object.fromEntries(Object.entries(mounts).flatMap(([service, sources]) => {
+        const own = files.filter((file) => sources.some((source) => moved(file, source, '') !== undefined));
+        return own.length > 0 ? [[service, own.map((file) => file.slice(root.length + 1))]] : [];
+    }));
+}
+/** Services of `target` whose mounted files are not as `left`, which lies in place, has them. */
+async function remountedBetween(site, left, target) {
+    const { directory, context, state } = site;
+    const services = new Set();
+    const add = (changed, root) => {
+        for (const service of Object.keys(servicesThatMount(changed, root, target.sources ?? {})))
+            services.add(service);
+    };
+    if (left?.git && target.git && left.git.commit !== target.git.commit) {
+        const { root } = await git_lookAtCheckout(site);
+        const { stdout } = await context.shell.run(changedBetween, {
+            args: [directory, left.git.commit, target.git.commit],
+        });
+        if (root)
+            add(stdout.split('\n').filter(Boolean), root);
+    }
+    if (left?.files === 'upload' || target.files === 'upload') {
+        const manifestOf = (release) => `${release?.files === 'upload' ? state.releasePath(release.id) : beforeUploads(state)}/manifest`;
+        const { stdout } = await must(context.shell, manifests, { args: [manifestOf(left), manifestOf(target)] }, 'cannot read what was uploaded');
+        const [a = '', b = ''] = stdout.split(/^and$/m);
+        add(differingPaths(parseManifest(a), parseManifest(b)), directory);
+    }
+    return [...services];
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/place.ts
+
+
+
+
+
+/**
+ * What must be done so that the files of a release lie in place, where those of other releases may lie now.
+ * Undefined is no release: what lay there before the first. Pure.
+ */
+function placementOf(target, inPlace, before) {
+    const files = target?.files ?? 'host';
+    const git = target ? target.git : before;
+    const movedHead = files === 'git' || inPlace.includes('git') || inPlace.includes('left');
+    return {
+        upload: files === 'upload' || inPlace.includes('upload') || inPlace.includes('left'),
+        ...(git?.commit && movedHead && { commit: { commit: git.commit, branch: git.branch } }),
+    };
+}
+/**
+ * Puts the files of a release in place; undefined: what lay there before the first. On the way `back`, or where an
+ * interrupted run may have left a mixture, what a person changed meanwhile is set aside, not in the way.
+ */
+async function placeFiles(site, target, { back }) {
+    const { state, docker, pending, directory, context } = site;
+    // Staged by this run from files as they lie: they lie in place.
+    if (target?.id === context.release && (target.files === 'host' || target.files === 'left'))
+        return;
+    const others = [pending?.from, pending?.to, ...(pending?.placed ?? []), site.serving];
+    const inPlace = [];
+    for (const id of new Set(others.filter((one) => one != null && one !== target?.id)))
+        inPlace.push((await state.release(id).catch(() => undefined))?.files ?? 'host');
+    const { upload, commit } = placementOf(target, inPlace, pending?.head);
+    const mixed = back || (pending?.placed ?? []).length > 0;
+    // Not below the release: it would go with that.
+    const aside = `${state.path}/changed-by-hand/${pending?.to ?? target?.id}`;
+    // First what lies over the work tree of git, then that.
+    if (upload)
+        await docker.change(placeUpload, [
+            directory,
+            target?.files === 'upload' ? state.releasePath(target.id) : '',
+            beforeUploads(state),
+            aside,
+            mixed ? 'mixed' : 'fresh',
+            ...manifestsInPlace(site),
+        ], 'cannot put files in place');
+    if (commit)
+        await docker.change(checkOut, [directory, commit.commit, commit.branch ?? '', aside, ...(mixed ? await commitsInPlace(site) : [])], `cannot check out commit ${commit.commit}`);
+}
+/**
+ * Before the work tree is moved for the first time: the release that serves learns which commit its files are, so
+ * that going back finds them. Answers where HEAD is.
+ */
+async function rememberHead(site) {
+    const { context, directory, state, serving } = site;
+    const { head = null, branch = null } = await git_lookAtCheckout(site);
+    const record = serving ? await state.release(serving).catch(() => undefined) : undefined;
+    if (record && head && !record.git) {
+        await place_keepCommit(site, record.id, head);
+        await state.saveRelease({ ...record, git: { commit: head, branch } });
+    }
+    context.log.debug(`${directory}: HEAD is ${head ?? 'no commit'} (${branch ?? 'no branch'})`);
+    return { commit: head, branch };
+}
+/** The commit stays in the host's repository for as long as the release is kept. */
+async function place_keepCommit({ context, directory }, id, commit) {
+    await must(context.shell, keepCommit, { args: [directory, id, commit] }, 'cannot keep the commit');
+}
+/** What `keepCommit` kept for releases that go. */
+async function place_forgetCommits({ context, directory }, gone) {
+    const ids = gone.flatMap(({ id, git }) => (git ? [id] : []));
+    if (ids.length > 0)
+        await context.shell.run(forgetCommits, { args: [directory, ...ids] });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/singletons.ts
+/** Service → containers that a host is to have of a release. Pure. */
+function replicasFor({ services, replicas }, singletons, role) {
+    return Object.fromEntries(services.map((service) => {
+        const recorded = replicas[service] ?? 1;
+        if (role === 'as-recorded' || !singletons.includes(service))
+            return [service, recorded];
+        // The release may have been recorded when another host ran it.
+        return [service, role === 'runs' ? Math.max(1, recorded) : 0];
+    }));
+}
+/** Arguments for `docker compose up` of these services: it refuses the scale of one that it does not see. Pure. */
+function scaleArguments(replicas, services) {
+    return services.flatMap((service) => (replicas[service] === 0 ? ['--scale', `${service}=0`] : []));
+}
+/**
+ * What a host does with the singletons when it goes back. The first of `host`, A, runs them and changes first, so
+ * that there is always one; where another, B, ran them before, there are two from A's switch to B's.
+ *
+ * | B ran them, and        | A                          | so B            | in the end         |
+ * | ---------------------- | -------------------------- | --------------- | ------------------ |
+ * | nothing fails          | runs them                  | lets them go    | one, on A          |
+ * | A fails                | goes back, without them    | is not touched  | one, on B          |
+ * | B fails, all go back   | goes back after B          | runs them again | one, on B          |
+ * | B fails, A stays       | runs them (`firstRuns`)    | goes back, without them | one, on A  |
+ * | nothing is known of A  | may run them               | runs them again | one or two: none would be worse |
+ *
+ * With `on-failure: stop` everything stays as the failure left it, for a person to look at. Pure.
+ */
+function roleOnWayBack(isFirst, firstRuns) {
+    return !isFirst && firstRuns ? 'leaves' : 'as-recorded';
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/images.ts
+
+/** Whether `docker tag` can make the reference stand for another image: not for a digest or an id. */
+function movable(reference) {
+    return !reference.includes('@') && !reference.startsWith('sha256:');
+}
+/** The references of images that a deploy moves, each once. */
+function movableReferences(images) {
+    return [...new Set(Object.values(images).map(({ reference }) => reference))].filter(movable);
+}
+/** A tag of our own keeps an image on the host for as long as its release is kept. */
+function keepTag(project, release, service) {
+    return `lockkeeper/${project}:${service}-${release}`;
+}
+/** Pairs of id and tag, as `docker tag` wants them; one tag is enough to keep an image. */
+function keepTags(project, release, images) {
+    const services = new Map(Object.entries(images).map(([service, { id }]) => [id, service]));
+    return [...services].flatMap(([id, service]) => [id, keepTag(project, release, service)]);
+}
+/**
+ * What to pull: what was asked for, and what it depends on only where that is not here. `present` are the
+ * references that are on the host, `built` those that are built. Throws UserError for a service that has no
+ * image. Pure.
+ */
+function whatToPull(question, present, built = new Set()) {
+    const { config, services, named, pins, containers, host } = question;
+    const running = new Set(containers.map(({ service }) => service));
+    const pulls = { pinned: [], services: [] };
+    for (const service of services) {
+        const { image: reference = '', namesImage = false } = config.services[service] ?? {};
+        const pin = pins[service];
+        if (pin)
+            pulls.pinned.push(pin);
+        // What is made here is not pulled, and an image by its id is in no registry.
+        else if (built.has(reference) || reference.startsWith('sha256:'))
+            continue;
+        else if (!named.includes(service) && (present.has(reference) || running.has(service)))
+            continue;
+        else if (namesImage)
+            pulls.services.push(service);
+        else
+            throw new error_UserError(`${service} on ${host} is built, not pulled (no image: in the Compose file)`, {
+                next: 'give images: build',
+            });
+    }
+    return pulls;
+}
+/**
+ * Service → the reference or id by which the release's image is found on the host after the pull. `built` are
+ * references that were built → by what they are found. Pure.
+ */
+function wantedImages(question, built = new Map()) {
+    const { config, services, named, pins, containers } = question;
+    const told = new Set(named.map((service) => config.services[service]?.image));
+    return new Map(services.map((service) => {
+        const reference = config.services[service]?.image ?? '';
+        // Not deployed, only depended on: its tag may have moved on the host, and it must stay what it is.
+        const running = containers.find((container) => container.service === service && !container.oneOff);
+        const stays = running && !named.includes(service) && !pins[service] && !told.has(reference);
+        return [service, stays ? running.image : (pins[service] ?? built.get(reference) ?? reference)];
+    }));
+}
+/** The images of the release by what is on the host. Throws UserError where one lacks or two contradict. Pure. */
+function releaseImages(config, wanted, present, host) {
+    const images = {};
+    const byReference = new Map();
+    for (const [service, reference] of wanted) {
+        const image = present.get(reference);
+        if (!image)
+            throw new error_UserError(`${reference} is not on ${host} after the pull`);
+        const inFile = config.services[service].image;
+        const other = byReference.get(inFile);
+        if (other && other.id !== image.id && movable(inFile))
+            throw new error_UserError(`${service} and ${other.service} both have image: ${inFile}, but were given different images`, { next: `name both in the input image, with the same digest` });
+        byReference.set(inFile, { service, id: image.id });
+        const repository = repositoryOf(reference);
+        images[service] = {
+            reference: inFile,
+            id: image.id,
+            digest: reference.includes('@')
+                ? reference
+                : image.digests.find((digest) => digest.startsWith(`${repository}@`)),
+        };
+    }
+    return images;
+}
+/** Pairs that put the host's tags back to where they were before the pull: they move with the switch. Pure. */
+function movedByPull(before, images) {
+    const now = new Map(Object.values(images).map(({ reference, id }) => [reference, id]));
+    return [...before].flatMap(([reference, { id }]) => movable(reference) && now.get(reference) !== id ? [id, reference] : []);
+}
+function repositoryOf(reference) {
+    return reference.split('@')[0].replace(/:[^/:]*$/, '');
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/pins.ts
+/**
+ * The lines by which each proxy finds, under the names of a service, only the containers that are to serve,
+ * while others still run: Docker's DNS answers with all, and takes no name from a live container. Once it was
+ * told to look again, a proxy so pinned sends nothing more to the others, and they can end what they have
+ * begun. Pure.
+ */
+function pinsFor(proxies, serving, others) {
+    return proxies.flatMap(({ id, networks }) => {
+        const attached = networks.filter(({ network, address }) => network && address);
+        const [first] = attached;
+        if (!first)
+            return [];
+        const lines = attached.flatMap(({ network }) => {
+            const here = (container) => container.networks.find((one) => one.network === network);
+            const theirs = others.flatMap((container) => here(container)?.aliases ?? []);
+            return serving.flatMap((container) => {
+                const own = here(container);
+                // What only one of them is called, such as its container's name, stays what it is.
+                const names = own?.aliases.filter((alias) => theirs.includes(alias)) ?? [];
+                if (!own || names.length === 0)
+                    return [];
+                return [own.address, own.address6].filter(Boolean).map((address) => [address, ...names].join(' '));
+            });
+        });
+        return [{ proxy: id, address: first.address, lines }];
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/plan.ts
+/** What `docker compose up` would do to each service, and why. Pure. */
+function planChanges(containers, wanted) {
+    const changes = wanted.services.map((service) => {
+        const own = containers.filter((container) => container.service === service && !container.oneOff);
+        if (wanted.replicas[service] === 0)
+            return own.length > 0
+                ? { service, change: 'remove', why: 'is not to run on this host' }
+                : { service, change: 'unchanged', why: 'is not to run on this host' };
+        if (own.length === 0)
+            return { service, change: 'create', why: 'has no container yet' };
+        const why = [];
+        const image = wanted.images[service];
+        const other = image && own.find((container) => container.image !== image.id);
+        if (other && image)
+            why.push(`image ${shortId(other.image)} → ${shortId(image.id)}`);
+        const hash = wanted.hashes[service];
+        if (hash && own.some((container) => container.configHash !== hash))
+            why.push('configuration changed');
+        const mounts = wanted.changedMounts[service] ?? [];
+        if (mounts.length > 0)
+            why.push(`mounted ${mounts.join(', ')} changed`);
+        if (why.length > 0)
+            return { service, change: 'recreate', why: why.join(', ') };
+        const idle = own.find(({ status, exitCode }) => status !== 'running' && !(status === 'exited' && exitCode === 0));
+        if (idle)
+            return { service, change: 'start', why: `is ${idle.status}` };
+        return { service, change: 'unchanged', why: 'same image and configuration' };
+    });
+    const orphans = new Set(containers
+        .filter(({ service, oneOff }) => service && !oneOff && !wanted.known.includes(service))
+        .map(({ service }) => service));
+    return [
+        ...changes,
+        ...[...orphans].map((service) => ({ service, change: 'orphan', why: 'runs but is not in the Compose file' })),
+    ];
+}
+/** `sha256:1f0c9a…` → `1f0c9a3b2d1e`. */
+function shortId(id) {
+    return id.replace(/^sha256:/, '').slice(0, 12);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/groups.ts
+
+
+/** Services of a release that are not as it wants them. */
+function changesOf(site, record, before, services) {
+    const { hashes, images } = record;
+    const replicas = site.replicasOf(record);
+    const wanted = { services, known: record.services, hashes, images, replicas, changedMounts: {} };
+    return planChanges(before, wanted).filter(({ change }) => change !== 'unchanged' && change !== 'orphan');
+}
+/**
+ * docker compose up for what changes, without what depends on it: Compose 2.26 recreates every service of an
+ * `up` of which something that it depends on is recreated, so nginx would go with a job that fills its volume.
+ */
+async function upInGroups(site, record, changes) {
+    const replicas = site.replicasOf(record);
+    const services = changes.map(({ service }) => service);
+    for (const group of inGroups(services, record.needs)) {
+        const seen = [...new Set(group.flatMap((service) => [service, ...(record.needs[service] ?? [])]))];
+        await site.docker.compose(site.state.releasePath(record.id), ['up', '-d', '--no-build', '--pull', 'never', ...scaleArguments(replicas, seen), ...group], 'docker compose up');
+    }
+}
+/** Services in groups, each after all that its members depend on. `needs` go all the way down. Pure. */
+function inGroups(services, needs) {
+    const groups = [];
+    let left = [...new Set(services)];
+    while (left.length > 0) {
+        const free = left.filter((service) => !(needs[service] ?? []).some((need) => left.includes(need)));
+        // Compose refuses circles; should one come here, it must not hang us.
+        const group = free.length > 0 ? free : left;
+        groups.push(group);
+        left = left.filter((service) => !group.includes(service));
+    }
+    return groups;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/swap.ts
+const alive = ({ status }) => ['running', 'restarting', 'paused'].includes(status);
+/**
+ * The next step from what is there to what is wanted, undefined at the end. It looks only at containers and
+ * at what was written down before each step, so that whoever takes over half-way goes on from there: no step
+ * leaves users without a container, none shows them one that is not proven. Pure.
+ */
+function nextStep(own, goal, known) {
+    const { exposed, retired, proven, started } = known;
+    // Once told to stop it is on its way out, also where it still runs.
+    const fitting = own
+        .filter((container) => goal.fits(container) && !retired.includes(container.id))
+        .sort((a, b) => Number(exposed.includes(b.id)) - Number(exposed.includes(a.id)));
+    const wanted = (started ? fitting : fitting.filter(alive)).slice(0, goal.replicas);
+    const others = own.filter((container) => !wanted.includes(container));
+    if (!started) {
+        const unmet = others.filter(({ id }) => !exposed.includes(id) && !retired.includes(id));
+        const serves = (container) => alive(container) && !unmet.includes(container);
+        const garbage = others.filter((container) => !alive(container) || (unmet.includes(container) && own.some(serves)));
+        if (garbage.length > 0)
+            return { do: 'remove', ids: idsOf(garbage) };
+        const lacking = goal.replicas - wanted.length;
+        if (lacking > 0)
+            return { do: 'start', scale: own.length + lacking };
+    }
+    const fresh = wanted.filter(({ id }) => !exposed.includes(id));
+    const unproven = fresh.filter(({ id }) => !proven.has(id));
+    if (unproven.length > 0)
+        return { do: 'prove', ids: idsOf(unproven) };
+    const keep = idsOf(wanted);
+    if (fresh.length > 0)
+        return { do: 'expose', ids: idsOf(fresh), keep };
+    if (known.reloadDue)
+        return { do: 'reload', keep };
+    if (others.length === 0)
+        return undefined;
+    if (!goal.back && !known.checked)
+        return { do: 'check', ids: keep };
+    return { do: 'retire', ids: idsOf(others), keep };
+}
+/**
+ * Whether a run that takes a swap over must tell the proxy: somebody was exposed beside those that ran
+ * `before`, or told to stop, or is gone, and nobody knows whether the reload came after that. Pure.
+ */
+function reloadIsDue({ exposed, retired }, own, before) {
+    return (retired.length > 0 ||
+        exposed.some((id) => !before.includes(id) || !own.some((container) => container.id === id)));
+}
+/**
+ * Which containers of a service are those of a release: by image and Compose's hash, and on the way back
+ * those that ran before, whatever their hash (their file may have changed since). Pure.
+ */
+function fitsRelease(record, service, { pending, remounted }) {
+    const image = record.images[service]?.id;
+    const before = pending?.containers[service] ?? [];
+    return (container) => {
+        if (image !== undefined && container.image !== image)
+            return false;
+        if (before.includes(container.id)) {
+            if (pending?.from === record.id)
+                return true;
+            // It holds a mounted file as it was: Compose sees no change, we do.
+            if (remounted)
+                return false;
+        }
+        return container.configHash === record.hashes[service];
+    };
+}
+function idsOf(containers) {
+    return containers.map(({ id }) => id);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/under-way.ts
+/** Writes down on the host what is about to change and the way back, before it changes. */
+async function begin(site, change, containers) {
+    const { lockToken: token, owner } = site.context;
+    site.pending = pendingFor(site.pending, {
+        ...change,
+        version: 1,
+        token,
+        at: site.now(),
+        runUrl: owner.runUrl,
+        containers: idsByService(containers),
+        remounted: site.remounted,
+        placed: [],
+    });
+    await site.state.setPending(site.pending);
+}
+async function setPhase(site, phase) {
+    if (!site.pending)
+        return;
+    site.pending = { ...site.pending, phase };
+    await site.state.setPending(site.pending);
+}
+/** Writes down how far the swap of a service is, before the step that follows. */
+async function setSwap(site, service, swap, reload) {
+    const { pending } = site;
+    if (!pending)
+        throw new Error(`no change is under way in which ${service} could be swapped`);
+    const services = { ...pending.swaps?.services, [service]: swap };
+    site.pending = { ...pending, swaps: { reload, services } };
+    await site.state.setPending(site.pending);
+}
+/** What a run before us began and did not end started from what truly served: that stays the way back. Pure. */
+function pendingFor(inherited, own) {
+    if (!inherited)
+        return own;
+    const { from, containers, tags, swaps, head = own.head } = inherited;
+    return {
+        ...own,
+        from,
+        containers,
+        tags: { ...own.tags, ...tags },
+        remounted: [...new Set([...inherited.remounted, ...own.remounted])],
+        placed: [...new Set([...inherited.placed, inherited.to])],
+        ...(head && { head }),
+        ...(swaps && { swaps }),
+    };
+}
+function idsByService(containers) {
+    const byService = {};
+    for (const { service, id, oneOff } of containers)
+        if (!oneOff)
+            byService[service] = [...(byService[service] ?? []), id];
+    return byService;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/blue-green.ts
+
+
+
+
+
+
+
+
+
+/**
+ * Brings the blue-green services to a release one after another, before anything else of it is touched:
+ * what they depend on, new containers beside the old ones, the proof, the proxy, the end of the old ones.
+ * Answers the services that are done; `docker compose up` then finds nothing to change in them, and sees to
+ * the others, such as one that does not run yet.
+ *
+ * What Docker allows: a service's name stands for all its running containers, and it cannot be taken from one
+ * that lives. A proxy that looks the name up once, as nginx does, meets the new container when it is told to
+ * look again; or when somebody restarts it while the new one is being proven. So that it then finds the new one
+ * alone, its own hosts file says so until the old one has gone: nothing is sent to a container that was told to
+ * stop. Where that file cannot be written (no shell, read-only), both serve until the old one has ended; nginx
+ * then passes a refused connection on, but not a POST that an app leaves unread when it stops. Who looks the
+ * name up at each connection, such as a worker that calls `http://web`, meets the new one as soon as it starts.
+ */
+async function swapBlueGreen(site, record, before, way) {
+    const services = blueGreenServices(site, record);
+    if (proxiesOf(before, services).length === 0)
+        return [];
+    const done = [];
+    let containers = before;
+    for (const service of inGroups(services, record.needs).flat()) {
+        if (!before.some((container) => container.service === service && container.status === 'running'))
+            continue;
+        if (await new ServiceSwap(site, record, service, { ...way, containers }).run(done))
+            done.push(service);
+        containers = await site.docker.containersOf(site.name);
+    }
+    return done;
+}
+/** Where `docker compose up` itself saw to a blue-green service, a proxy that it left alone must look again too. */
+async function reloadAfterUp(site, record, before, seenTo) {
+    const services = blueGreenServices(site, record);
+    if (!services.some((service) => seenTo.includes(service)))
+        return;
+    const file = await writeReload(site, record);
+    if (!file || proxiesOf(before, services).length === 0)
+        return;
+    const old = new Set(before.map(({ id }) => id));
+    const proxies = proxiesOf(await site.docker.containersOf(site.name), services).filter(({ id }) => old.has(id));
+    if (proxies.length > 0)
+        await site.docker.point(site.state.releasePath(record.id), file, pinsFor(proxies, [], []));
+}
+/** Those of the inputs, and those that an earlier run began to swap: its inputs may have been others. */
+function blueGreenServices({ settings, pending }, record) {
+    const asked = settings.strategy === 'blue-green' ? settings.blueGreenServices : [];
+    const begun = Object.keys(pending?.swaps?.services ?? {});
+    return [...new Set([...asked, ...begun])].filter((service) => record.services.includes(service));
+}
+/** What users come through to a blue-green service: containers that publish a port and are not one themselves. Pure. */
+function proxiesOf(containers, blueGreen) {
+    return containers.filter(({ service, status, ports, hostNetwork }) => status === 'running' && !blueGreen.includes(service) && (ports.length > 0 || hostNetwork));
+}
+/** One service on its way to a release. */
+class ServiceSwap {
+    #site;
+    #record;
+    #service;
+    #way;
+    #goal;
+    #known;
+    #inherited;
+    #deadline;
+    /** All of the project, as last seen. */
+    #containers;
+    #exposedAt;
+    constructor(site, record, service, way) {
+        const { pending, remounted, settings, context } = site;
+        this.#site = site;
+        this.#record = record;
+        this.#service = service;
+        this.#way = way;
+        this.#containers = way.containers;
+        this.#deadline = new Deadline(context.clock, way.timeout);
+        this.#goal = {
+            replicas: site.replicasOf(record)[service] ?? 1,
+            back: way.back,
+            fits: fitsRelease(record, service, { pending, remounted: remounted.includes(service) }),
+        };
+        const inherited = pending?.swaps?.services[service];
+        this.#inherited = inherited !== undefined;
+        this.#known = {
+            exposed: inherited?.exposed ?? this.#own.map(({ id }) => id),
+            retired: inherited?.retired ?? [],
+            started: false,
+            proven: new Set(),
+            checked: settings.health === undefined,
+            reloadDue: inherited !== undefined && reloadIsDue(inherited, this.#own, pending?.containers[service] ?? []),
+        };
+    }
+    /** Answers false where it cannot be done beside the old one and is left to `docker compose up`. */
+    async run(done) {
+        for (let first = true;; first = false) {
+            const step = nextStep(this.#own, this.#goal, this.#known);
+            if (!step)
+                return true;
+            if (step.do === 'start' && !this.#record.beside.includes(this.#service))
+                return false;
+            if (first && !this.#inherited)
+                await this.#note();
+            await this.#take(step, done);
+            this.#containers = await this.#site.docker.containersOf(this.#site.name);
+        }
+    }
+    get #own() {
+        return this.#containers.filter(({ service, oneOff }) => service === this.#service && !oneOff);
+    }
+    async #take(step, done) {
+        const known = this.#known;
+        switch (step.do) {
+            case 'remove':
+                known.reloadDue ||= step.ids.some((id) => known.exposed.includes(id));
+                return this.#remove(step.ids);
+            case 'start':
+                known.started = true;
+                return this.#start(step.scale, done);
+            case 'prove':
+                await this.#judge(step.ids, { ask: false });
+                for (const id of step.ids)
+                    known.proven.add(id);
+                return;
+            case 'expose':
+                this.#say('proven before any user met it; the proxy goes over to it');
+                known.exposed = [...known.exposed, ...step.ids];
+                await this.#note();
+                this.#exposedAt = this.#site.context.clock.now();
+                return this.#point(step.keep);
+            case 'check':
+                await this.#judge(step.ids, { ask: true });
+                known.checked = true;
+                return;
+            case 'retire':
+                this.#say(`${this.#way.back ? 'what was new' : 'the old one'} ends its open requests and stops`);
+                known.retired = [...new Set([...known.retired, ...step.ids])];
+                await this.#note();
+                await this.#site.docker.retire(this.#directory, await this.#reload(), {
+                    pins: this.#pins(step.keep),
+                    ids: step.ids,
+                });
+                known.reloadDue = false;
+                return;
+            case 'reload':
+                return this.#point(step.keep);
+        }
+    }
+    async #remove(ids) {
+        const { docker } = this.#site;
+        if (await this.#reload())
+            await docker.docker(['rm', '-f', ...ids], 'cannot remove a container');
+        // A proxy that looks by itself may already send to it: it ends its requests.
+        else
+            await docker.retire(this.#directory, '', { pins: [], ids });
+    }
+    async #start(scale, done) {
+        const { docker } = this.#site;
+        const needs = this.#record.needs[this.#service] ?? [];
+        const before = this.#containers;
+        await bringUpNeeds(this.#site, this.#record, before, { service: this.#service, done });
+        this.#say('starting beside the old one, which the proxy goes on to use');
+        const args = ['--no-build', '--pull', 'never', '--no-recreate', '--scale', `${this.#service}=${scale}`];
+        const scales = scaleArguments(this.#site.replicasOf(this.#record), needs);
+        // Made together with what it depends on, which is part of the hash of Compose 2.26; started without,
+        // because Compose would run one-shot services once more.
+        for (const how of [
+            ['--no-start', ...scales],
+            ['-d', '--no-deps'],
+        ])
+            await docker.compose(this.#directory, ['up', ...how, ...args, this.#service], 'docker compose up');
+    }
+    /** Waits for a good verdict on containers; throws UserError for a bad one. */
+    async #judge(ids, { ask }) {
+        const { settings } = this.#site;
+        const { images } = this.#record;
+        const verdict = await watch(this.#site, {
+            select: ({ id }) => ids.includes(id),
+            expectations: expectationsOf({ services: [this.#service], images }, { [this.#service]: ids.length }),
+            ask,
+            timeout: Math.max(1_000, this.#deadline.remaining()),
+            // On the way back users wait, and the release is watched afterwards.
+            window: this.#way.back ? 0 : settings.stabilityWindow,
+        });
+        if (verdict.good)
+            return;
+        if (ask)
+            this.#site.replacing(this.#exposedAt);
+        const reason = ask ? verdict.reason : `${verdict.reason}; users never met it`;
+        throw new error_UserError(reason, { details: verdict.details || undefined, next: verdict.next });
+    }
+    /** The proxies find these containers alone from now on; all that run, once no others are left. */
+    async #point(keep) {
+        const file = await this.#reload();
+        if (file)
+            await this.#site.docker.point(this.#directory, file, this.#pins(keep));
+        this.#known.reloadDue = false;
+    }
+    #pins(keep) {
+        const services = blueGreenServices(this.#site, this.#record);
+        const own = this.#own;
+        const serving = own.filter(({ id }) => keep.includes(id));
+        const others = own.filter((container) => !serving.includes(container));
+        return pinsFor(proxiesOf(this.#containers, services), serving, others);
+    }
+    #note() {
+        const { exposed, retired } = this.#known;
+        return setSwap(this.#site, this.#service, { exposed, retired }, linesOf(this.#site));
+    }
+    #reload() {
+        return writeReload(this.#site, this.#record);
+    }
+    #say(what) {
+        this.#site.context.log.info(`${this.#site.host}: ${this.#service}: ${what}`);
+    }
+    get #directory() {
+        return this.#site.state.releasePath(this.#record.id);
+    }
+}
+/** What a service depends on, where that is not as the release wants it. */
+async function bringUpNeeds(site, record, before, { service, done }) {
+    const services = (record.needs[service] ?? []).filter((other) => !done.includes(other));
+    const changes = changesOf(site, record, before, services);
+    if (changes.some(({ change }) => change === 'recreate'))
+        site.replacing();
+    await upInGroups(site, record, changes);
+}
+function linesOf({ settings, pending }) {
+    return settings.strategy === 'blue-green' ? settings.blueGreenReload : (pending?.swaps?.reload ?? '');
+}
+/** The file that makes the proxy look again; '' where the proxy looks by itself. */
+async function writeReload(site, record) {
+    const lines = linesOf(site);
+    if (!lines.trim())
+        return '';
+    const file = `${site.state.releasePath(record.id)}/blue-green-reload`;
+    await site.state.write({ [file]: lines.replaceAll('\r\n', '\n') });
+    return file;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/leftovers.ts
+/** Repairs what an interrupted `docker compose up` left, which would trip the next one. */
+async function repair({ docker, host, context }, containers) {
+    for (const { id, rename } of leftovers(containers)) {
+        context.log.warning(`${host}: repairing what an interrupted docker compose up left (${id.slice(0, 12)})`);
+        await docker.docker(rename ? ['rename', id, rename] : ['rm', '-f', id], 'cannot repair a container');
+    }
+}
+/** `<12 hex>_name` beside or instead of `name`. Pure. */
+function leftovers(containers) {
+    const names = new Set(containers.map((container) => container.name));
+    return containers.flatMap((container) => {
+        const [, plain] = /^[0-9a-f]{12}_(.+)$/.exec(container.name) ?? [];
+        if (!plain)
+            return [];
+        // It serves and nobody has its name: give it back. Anything else is removed; `up` makes it anew.
+        return [
+            container.status === 'running' && !names.has(plain)
+                ? { id: container.id, rename: plain }
+                : { id: container.id },
+        ];
+    });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/switch.ts
+
+
+
+
+
+
+
+/** Runs lines of the user on the host with the release's Compose. */
+async function switch_runHook({ state, docker }, id, name, lines) {
+    if (!lines.trim())
+        return;
+    const directory = state.releasePath(id);
+    const file = `${directory}/${name}`;
+    await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
+    await docker.hook(directory, file, name);
+}
+/** Runs the `pre-deploy` hook; the host's Compose already means the new release, and nothing is replaced yet. */
+async function preDeploy(site, id) {
+    if (!site.settings.preDeploy.trim())
+        return;
+    await place(site, id, 'placed');
+    await switch_runHook(site, id, 'pre-deploy', site.settings.preDeploy);
+}
+/** Replaces the containers. What ran before is written down on the host first. */
+async function switchTo(site, id) {
+    const placed = site.pending?.to === id && site.pending.token === site.context.lockToken;
+    const before = placed ? undefined : await place(site, id, 'switched');
+    if (placed)
+        await setPhase(site, 'switched');
+    const record = await site.state.release(id);
+    await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
+}
+/** Write-ahead, then files, env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
+async function place(site, id, phase) {
+    const { state, docker } = site;
+    site.lock?.check();
+    const record = await state.release(id);
+    site.name = record.project;
+    const references = movableReferences(record.images);
+    const [containers, present] = await Promise.all([
+        docker.containersOf(site.name),
+        docker.images(references),
+    ]);
+    const tags = Object.fromEntries(references.map((reference) => [reference, present.get(reference)?.id ?? null]));
+    const head = record.files === 'git' ? await rememberHead(site) : undefined;
+    await begin(site, { to: id, from: site.serving ?? null, tags, phase, head }, containers);
+    await placeFiles(site, record, { back: false });
+    const moving = Object.values(record.images).filter(({ id, reference }) => movable(reference) && present.get(reference)?.id !== id);
+    await docker.putInPlace(state.releasePath(id), record.envFile ?? '', moving.flatMap((image) => [image.id, image.reference]));
+    return containers;
+}
+/**
+ * Blue-green services first, then docker compose up for all that the release was asked for; or, on the way
+ * back, for `only` these services, without their dependencies.
+ */
+async function bringUp(site, record, before, back) {
+    const { docker, settings, host, context } = site;
+    site.lock?.check();
+    site.remember(before);
+    await repair(site, before);
+    const directory = site.state.releasePath(record.id);
+    const replicas = site.replicasOf(record);
+    const { timeout = settings.healthTimeout } = back ?? {};
+    const swapped = await swapBlueGreen(site, record, before, { back: back !== undefined, timeout });
+    const others = (back?.only ?? record.services).filter((service) => !swapped.includes(service));
+    const changes = changesOf(site, record, before, others);
+    const replaced = changes.filter(({ change }) => change === 'recreate').map(({ service }) => service);
+    if (swapped.length === 0 || replaced.some((service) => usersMiss(service, swapped, record, before)))
+        site.replacing();
+    if (settings.strategy === 'stop-first' && replaced.length > 0) {
+        context.log.info(`${host}: stopping ${replaced.join(', ')} first; users are without it until the new one is up`);
+        await docker.compose(directory, ['stop', ...replaced], 'docker compose stop');
+    }
+    const up = ['up', '-d', '--no-build', '--pull', 'never'];
+    if (back) {
+        const args = [...up, '--no-deps', ...scaleArguments(replicas, others), ...others];
+        if (others.length > 0)
+            await docker.compose(directory, args, 'docker compose up');
+    }
+    else {
+        if (swapped.length > 0)
+            await upInGroups(site, record, changes);
+        const orphans = settings.removeOrphans ? ['--remove-orphans'] : [];
+        const scales = scaleArguments(replicas, record.services);
+        await docker.compose(directory, [...up, ...orphans, ...scales, ...record.named], 'docker compose up');
+    }
+    await reloadAfterUp(site, record, before, others);
+    // Compose does not look into mounted files: a changed nginx.conf alone recreates nothing.
+    const mounting = others.filter((service) => site.remounted.includes(service) && replicas[service] !== 0);
+    if (mounting.length === 0)
+        return;
+    const after = await docker.containersOf(site.name);
+    const forced = mounting.filter((service) => sameContainers(before, after, service));
+    if (forced.length > 0)
+        await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+}
+/**
+ * Whether users of swapped services notice that another one is replaced: the proxy itself, or what a swapped
+ * one depends on; not a worker. Pure.
+ */
+function usersMiss(service, swapped, { needs }, before) {
+    return (swapped.some((one) => needs[one]?.includes(service)) ||
+        before.some((container) => container.service === service && container.ports.length > 0));
+}
+/** Whether a service has just the containers it had. Pure. */
+function sameContainers(before, after, service) {
+    const ids = (containers) => containers
+        .filter((container) => container.service === service && !container.oneOff)
+        .map(({ id }) => id)
+        .sort()
+        .join();
+    return ids(before) === ids(after);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/roll-back/difference.ts
+
+/** Whether a service still is what it was before the deploy, and runs. Pure. */
+function untouched(pending, containers, service, record) {
+    if (!pending)
+        return false;
+    const image = record.images[service]?.id;
+    const own = containers.filter((container) => container.service === service && !container.oneOff);
+    const before = pending.containers[service] ?? [];
+    return (own.length === before.length &&
+        own.every((container) => before.includes(container.id) &&
+            (image === undefined || container.image === image) &&
+            (container.status === 'running' || (container.status === 'exited' && container.exitCode === 0))));
+}
+/** Containers of services that only the release that is left has. Pure. */
+function strangers(containers, target, left, pending) {
+    return containers.filter(({ service, oneOff }) => !oneOff &&
+        !target.services.includes(service) &&
+        !(pending && service in pending.containers) &&
+        left?.services.includes(service));
+}
+/** Running containers that were not there before the deploy. Pure. */
+function startedSince(pending, containers) {
+    return containers.filter(({ id, service, status }) => !(pending?.containers[service] ?? []).includes(id) &&
+        ['running', 'restarting', 'paused'].includes(status));
+}
+/** Pairs that make the host's tags mean what they meant before; a tag that was not there is left. Pure. */
+function tagsBefore(pending) {
+    return Object.entries(pending?.tags ?? {}).flatMap(([reference, id]) => (id ? [id, reference] : []));
+}
+/** Pairs that make the host's tags those of a release; others that the deploy moved are what they were before. Pure. */
+function tagsOf(target, pending) {
+    const own = Object.values(target.images).filter(({ reference }) => movable(reference));
+    const ids = new Map([
+        ...Object.entries(pending?.tags ?? {}),
+        ...own.map(({ reference, id }) => [reference, id]),
+    ]);
+    return [...ids].flatMap(([reference, id]) => (id ? [id, reference] : []));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/roll-back/roll-back.ts
+
+
+
+
+
+
+
+/** Whether something was begun that `rollBack` would undo. */
+async function needsRollBack(site) {
+    site.pending ??= (await site.state.current()).pending;
+    return site.pending !== undefined && site.pending.phase !== 'left';
+}
+/** Back to what ran before the change, or to the named release, verified. Throws only when cancelled. */
+async function rollBack(site, reason, { to, timeout, singletons = 'as-recorded' }) {
+    site.pending ??= (await site.state.current()).pending;
+    site.singletons = singletons;
+    const { pending, serving } = site;
+    const left = pending?.to ?? serving;
+    const target = to ?? pending?.from ?? undefined;
+    if (!pending && (!to || to === serving))
+        return { serving, verified: true, message: 'Nothing was changed.' };
+    try {
+        site.lock?.check();
+        if (!target)
+            return await stopWhatWasStarted(site, left, reason);
+        const record = await site.state.release(target);
+        site.name = record.project;
+        await goBack(site, record, { left, pending, timeout });
+        const verdict = await verify(site, target, timeout);
+        if (!verdict.good)
+            return await notBack(site, reason, verdict.reason);
+        if (left && left !== target)
+            await site.state.markBad(left, reason);
+        await site.state.settle({ ...record, verifiedAt: record.verifiedAt ?? site.now() }, `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`);
+        site.pending = undefined;
+        site.serving = target;
+        return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
+    }
+    catch (error) {
+        if (site.context.signal?.aborted)
+            throw error;
+        return notBack(site, reason, error_messageOf(error));
+    }
+}
+/** Files, tags, env file and containers become those of the record; what the deploy did not touch is left alone. */
+async function goBack(site, record, { left, pending, timeout, }) {
+    const { state, docker, settings } = site;
+    const replaced = pending?.phase !== 'placed';
+    const leftRecord = left ? await state.release(left).catch(() => undefined) : undefined;
+    if (pending) {
+        site.remounted = [...new Set([...site.remounted, ...pending.remounted])];
+        await setPhase(site, 'rolling-back');
+    }
+    else {
+        // A host that was finished goes back with its fleet: from here on it is under way again.
+        // What runs there is none of what ran before.
+        site.remounted = await remountedBetween(site, leftRecord, record);
+        await begin(site, { to: left ?? record.id, from: record.id, tags: {}, phase: 'rolling-back' }, []);
+    }
+    await placeFiles(site, record, { back: true });
+    await docker.putInPlace(state.releasePath(record.id), (await envFileToRestore(site, record, pending)) ?? '', tagsOf(record, pending));
+    // Its Compose means the release that is gone back to only now.
+    if (replaced)
+        await switch_runHook(site, record.id, 'pre-rollback', settings.preRollback);
+    const containers = await docker.containersOf(site.name);
+    const foreign = strangers(containers, record, leftRecord, pending);
+    if (foreign.length > 0)
+        await docker.docker(['rm', '-f', ...foreign.map(({ id }) => id)], 'cannot remove new containers');
+    const replicas = site.replicasOf(record);
+    const changed = record.services.filter((service) => service in (pending?.swaps?.services ?? {}) ||
+        (replicas[service] === 0
+            ? containers.some((container) => container.service === service && !container.oneOff)
+            : !untouched(pending, containers, service, record)));
+    if (changed.length > 0)
+        await bringUp(site, record, containers, { only: changed, timeout });
+}
+/** The release's own env file, or the host's as it lay before an env-file input replaced it. */
+async function envFileToRestore({ state, settings }, record, pending) {
+    if (record.envFile !== null)
+        return record.envFile;
+    const left = pending && (await state.release(pending.to).catch(() => undefined));
+    return left?.envFile === settings.envFilePath ? settings.envFilePath : undefined;
+}
+async function stopWhatWasStarted(site, left, reason) {
+    const { state, docker, pending } = site;
+    if (left)
+        site.name = (await state.release(left)).project;
+    await setPhase(site, 'rolling-back');
+    const started = startedSince(pending, await docker.containersOf(site.name));
+    if (started.length > 0)
+        await docker.docker(['stop', ...started.map(({ id }) => id)], 'cannot stop what was started');
+    await placeFiles(site, undefined, { back: true });
+    await docker.tag(tagsBefore(pending));
+    if (pending)
+        await state.markBad(pending.to, reason);
+    await state.clearPending();
+    site.pending = undefined;
+    await state.audit(`stopped the failed first release: ${reason} ${site.context.owner.runUrl}`);
+    return {
+        serving: undefined,
+        verified: true,
+        message: 'Nothing ran here before, so what was started is stopped (its containers and logs are kept).',
+    };
+}
+async function notBack(site, reason, why) {
+    const target = site.pending?.from ?? 'the earlier release';
+    await site.state.audit(`rollback to ${target} failed: ${why} (after: ${reason})`).catch(() => { });
+    return { serving: undefined, verified: false, message: `Going back to ${target} failed too: ${why}.` };
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/compose-config.ts
+
+
+/** Top-level configs and secrets, and a service's use of them. */
+const sources = nullish(record(string(), nullish(object({ file: optional(string()) }))));
+const used = nullish(array(object({ source: optional(string(), '') })));
+const schema = object({
+    name: string(),
+    configs: sources,
+    secrets: sources,
+    services: record(string(), object({
+        image: optional(string()),
+        build: nullish(object({
+            context: optional(string()),
+            dockerfile: optional(string()),
+            dockerfile_inline: optional(string()),
+            additional_contexts: nullish(record(string(), string())),
+        })),
+        depends_on: nullish(record(string(), object({ condition: optional(string()) }))),
+        environment: nullish(record(string(), nullable(union([string(), number(), dist_boolean()])))),
+        container_name: optional(string()),
+        ports: nullish(array(object({
+            published: nullish(union([string(), number()])),
+            target: optional(number(), 0),
+        }))),
+        network_mode: optional(string()),
+        networks: nullish(record(string(), nullish(object({ ipv4_address: optional(string()), ipv6_address: optional(string()) })))),
+        healthcheck: nullish(object({ disable: optional(dist_boolean()) })),
+        deploy: nullish(object({ replicas: optional(number()) })),
+        scale: optional(number()),
+        volumes: nullish(array(object({ type: optional(string()), source: optional(string()) }))),
+        configs: used,
+        secrets: used,
+    })),
+});
+/** Throws when the text is not Compose's JSON. */
+function parseConfig(json) {
+    const { name, services, configs, secrets } = parse(schema, JSON.parse(json));
+    return {
+        name,
+        services: Object.fromEntries(Object.entries(services).map(([service, data]) => [
+            service,
+            {
+                image: data.image ?? (data.build ? `${name}-${service}` : undefined),
+                namesImage: data.image !== undefined,
+                build: data.build
+                    ? {
+                        context: data.build.context ?? '',
+                        dockerfile: data.build.dockerfile ?? 'Dockerfile',
+                        inline: data.build.dockerfile_inline !== undefined,
+                        more: data.build.additional_contexts ?? {},
+                    }
+                    : undefined,
+                dependsOn: Object.keys(data.depends_on ?? {}),
+                replicas: data.deploy?.replicas ?? data.scale ?? 1,
+                containerName: data.container_name,
+                published: (data.ports ?? []).map(({ published, target }) => ({
+                    host: String(published ?? ''),
+                    container: target,
+                })),
+                network: data.network_mode ?? '',
+                fixedAddress: Object.values(data.networks ?? {}).some((network) => network?.ipv4_address !== undefined || network?.ipv6_address !== undefined),
+                healthCheck: data.healthcheck != null && data.healthcheck.disable !== true,
+                mounts: [
+                    ...(data.volumes ?? []).map(({ type, source }) => (type === 'bind' ? source : undefined)),
+                    ...(data.configs ?? []).map(({ source }) => configs?.[source]?.file),
+                    ...(data.secrets ?? []).map(({ source }) => secrets?.[source]?.file),
+                ].filter((source) => source?.startsWith('/')),
+            },
+        ])),
+    };
+}
+/** `docker compose config --hash '*'`: a line `service hash` each. */
+function parseHashes(text) {
+    return Object.fromEntries(text
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/))
+        .filter((words) => words.length === 2 && /^[0-9a-f]{64}$/.test(words[1])));
+}
+/** The named services (all when none is named) and what they depend on, each once. */
+function withDependencies(config, services) {
+    const found = new Set();
+    const visit = (service) => {
+        if (found.has(service) || !config.services[service])
+            return;
+        found.add(service);
+        config.services[service].dependsOn.forEach(visit);
+    };
+    (services.length > 0 ? services : Object.keys(config.services)).forEach(visit);
+    return [...found];
+}
+/** Service → all that it depends on, however far. Pure. */
+function needsOf(config, services) {
+    return Object.fromEntries(services.map((service) => [
+        service,
+        withDependencies(config, [service]).filter((other) => other !== service),
+    ]));
+}
+/** Throws UserError when an input names a service that the file does not have. Pure. */
+function checkServices(config, named, host) {
+    const unknown = [...new Set(named)].filter((service) => !config.services[service]);
+    if (unknown.length > 0)
+        throw new error_UserError(`the Compose file on ${host} has no service ${unknown.join(', ')}; it has ${Object.keys(config.services).join(', ')}`);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/compose-files.ts
+
+
+const bases = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+const overrides = [
+    'compose.override.yml',
+    'compose.override.yaml',
+    'docker-compose.override.yml',
+    'docker-compose.override.yaml',
+];
+/** The names to look for in the project directory: those of the input, else all that Compose itself knows. */
+function candidates(wanted) {
+    return wanted.length > 0 ? wanted : [...bases, ...overrides];
+}
+/**
+ * The Compose files of a project among those that are there: all of the input's, else Compose's own choice. `source`
+ * is where they come from, if not from the directory itself. Throws UserError. Pure.
+ */
+function chooseFiles(wanted, found, { host, directory, source }) {
+    const who = source ?? host.name;
+    if (wanted.length > 0) {
+        const missing = wanted.filter((file) => !found.has(file));
+        if (missing.length > 0)
+            throw new error_UserError(`${who} has no ${missing.join(', ')} in ${directory}`, {
+                next: source ? 'give compose-files' : onHost(host, 'ls', directory),
+            });
+        return [...wanted];
+    }
+    const base = bases.find((file) => found.has(file));
+    if (!base)
+        throw new error_UserError(`${who} has no Compose file in ${directory}: none of ${bases.join(', ')}`, {
+            next: source ? 'give compose-files' : `give compose-files, or copy one to ${directory}`,
+        });
+    const override = overrides.find((file) => found.has(file));
+    return override ? [base, override] : [base];
+}
+/** Compose resolves relative paths from the directory of its first file. Pure. */
+function composeDirectory(directory, files) {
+    const parts = (files[0] ?? '')
+        .split('/')
+        .slice(0, -1)
+        .filter((part) => part && part !== '.');
+    return [directory, ...parts].join('/');
+}
+/** The global arguments that make `docker compose` mean the release that lies in a directory. Pure. */
+function composeArguments(tree) {
+    const { release, project, name, files, profiles, hasEnv, hasOverride } = tree;
+    return [
+        ...(name ? ['-p', name] : []),
+        '--project-directory',
+        composeDirectory(project, files),
+        ...files.flatMap((file, index) => ['-f', `${release}/files/${index}-${file.split('/').at(-1)}`]),
+        ...(hasOverride ? ['-f', `${release}/override.json`] : []),
+        '--env-file',
+        hasEnv ? `${release}/env` : '/dev/null',
+        ...profiles.flatMap((profile) => ['--profile', profile]),
+    ];
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/env-file.ts
+
+/**
+ * The variables that an env file sets, as far as a judgement "set and not empty" needs it: quotes are taken
+ * off, nothing is expanded. Compose itself reads the file for the containers.
+ */
+function parseEnvFile(text) {
+    const variables = {};
+    for (const [, name, raw = ''] of text.matchAll(/^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*[=:][ \t]*('[^']*'|"(?:\\.|[^"\\])*"|[^\r\n]*)/gm)) {
+        const quote = raw[0];
+        const value = (quote === "'" || quote === '"') && raw.length > 1
+            ? raw.slice(1, -1)
+            : raw.replace(/(^|[ \t])#.*$/, '').trim();
+        variables[name] = value;
+    }
+    return variables;
+}
+/** Values of an env file that must not be seen in a log: those of names that speak of a secret. */
+function secretValues(text) {
+    return Object.entries(parseEnvFile(text))
+        .filter(([name, value]) => /SECRET|TOKEN|PASS|KEY|CREDENTIAL|DSN|_URL$|AUTH/i.test(name) && value.length >= 6)
+        .map(([, value]) => value);
+}
+/** Throws UserError when a variable of `required-env` is not set, or empty. Pure. */
+function requireVariables({ requiredEnv, environment, envFilePath, }, env, host) {
+    const variables = { ...parseEnvFile(env), ...environment };
+    const missing = requiredEnv.filter((name) => !variables[name]);
+    if (missing.length > 0)
+        throw new error_UserError(`${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} required (required-env) and not set on ${host}`, { next: `add to ${envFilePath}, env-file or environment` });
+}
+/**
+ * Variables of the env file that the host's own environment must not beat, as it does with Compose. What
+ * the shell and docker themselves need stays. Pure.
+ */
+function clearedNames(envFile) {
+    return Object.keys(parseEnvFile(envFile ?? '')).filter((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(PATH|HOME|IFS|DOCKER_.*)$/.test(name));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/release-tree.ts
+
+
+
+
+
+
+
+
+
+/**
+ * The Compose files of this project, by the inputs or as Compose itself chooses, and the env file that lies there:
+ * in the project directory, or among the release's `own` files.
+ */
+async function release_tree_lookForFiles({ context, settings, directory }, { own, wanted = settings.composeFiles } = {}) {
+    const { stdout } = await must(context.shell, lookForFiles, {
+        args: [own ? projectInView(own, directory) : directory, settings.envFilePath, ...candidates(wanted)],
+    }, 'cannot look for Compose files');
+    const at = stdout.search(/^env$/m);
+    const found = new Set([...stdout.slice(0, at < 0 ? undefined : at).matchAll(/^file (.*)$/gm)].map(([, name]) => name));
+    return {
+        files: chooseFiles(wanted, found, {
+            host: context.shell,
+            directory,
+            source: own && (own.commit ? `commit ${own.commit}` : 'what is uploaded'),
+        }),
+        hostEnv: at < 0 ? undefined : stdout.slice(at + 'env\n'.length),
+    };
+}
+const lines = (items) => items.map((item) => `${item}\n`).join('');
+/**
+ * Lays out a release's directory: files, env, environment, arguments. Answers what Compose makes of them, as it
+ * will once they are in place.
+ */
+async function release_tree_layOut(site, release, { files, env, override, own }) {
+    const { settings, directory, host, context } = site;
+    if (settings.projectName)
+        site.name = settings.projectName;
+    const home = own ? projectInView(own, directory) : directory;
+    const args = (project) => lines(composeArguments({
+        release,
+        project,
+        name: site.name,
+        files,
+        profiles: settings.profiles,
+        hasEnv: env !== undefined,
+        hasOverride: override !== undefined,
+    }));
+    const { args: written, stdin } = filesToWrite({
+        [`${release}/environment`]: lines(Object.entries(settings.environment).map(([name, value]) => `${name}=${value}`)),
+        [`${release}/cleared`]: lines(clearedNames(settings.envFile)),
+        [`${release}/args`]: args(home),
+        ...(env === undefined ? {} : { [`${release}/env`]: env }),
+        ...(override === undefined ? {} : { [`${release}/override.json`]: override }),
+    });
+    const result = await context.shell.run(layOut, {
+        args: [
+            ...[...written, '--', home, site.docker.kind, release],
+            ...(own ? [own.view, own.root] : ['', '']),
+            ...files,
+        ],
+        stdin,
+        timeout: 60_000,
+    });
+    if (result.code !== 0)
+        throw new error_UserError(`the Compose file in ${directory} on ${host} is not valid: ${lastLine(result.stderr)}`, { next: onHost(context.shell, 'docker compose config --quiet', directory) });
+    if (own && result.stdout.includes(own.view.split('/').slice(-2).join('/')))
+        throw new error_UserError(`the path ${directory} on ${host} has characters that keep files: ${own.from} from working`);
+    const at = result.stdout.indexOf('config\n{');
+    const config = parseConfig(result.stdout.slice(at + 'config\n'.length));
+    site.name ||= config.name;
+    return { config, hashes: parseHashes(result.stdout.slice(0, at)), args: args(directory) };
+}
+/** The project directory as it will look. Pure. */
+function projectInView({ root, view }, directory) {
+    return moved(directory, root, view) ?? view;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/run-lines.ts
+
+/**
+ * Runs lines of the user with the serving release's Compose; before our first deploy with the files as they lie. Shown
+ * in the log, and outliving the connection; or with stdout into a stream, and no longer than the connection.
+ */
+async function runLines(site, lines, stdout) {
+    const { state, docker, context } = site;
+    const scratch = `${state.path}/run.${context.lockToken}`;
+    const file = `${scratch}/lines`;
+    try {
+        const release = site.serving ? await served(site, site.serving) : await asTheyLie(site, scratch);
+        await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
+        await state.audit(`runs lines of the user ${context.owner.runUrl}`);
+        if (stdout)
+            await docker.hookInto(stdout, release, file, 'run');
+        else
+            await docker.hook(release, file, 'run');
+    }
+    finally {
+        // A cancelled run leaves it to the post step, with the lock.
+        if (!context.signal?.aborted)
+            await state.remove(scratch);
+    }
+}
+async function served(site, id) {
+    site.name = (await site.state.release(id)).project;
+    return site.state.releasePath(id);
+}
+async function asTheyLie(site, directory) {
+    const { files, hostEnv } = await release_tree_lookForFiles(site);
+    await release_tree_layOut(site, directory, { files, env: hostEnv });
+    return directory;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/site.ts
+
+
+/** A project on a host, opened: where it lies, what its record says, and how far this run is. Each verb works on it. */
+class Site {
+    context;
+    host;
+    directory;
+    free;
+    docker;
+    state;
+    lock;
+    /** The project's name as Compose resolves it; '' before a verb found it out. */
+    name = '';
+    /** The release that serves, as recorded. */
+    serving;
+    /** What was begun and not ended, by this run or an earlier one. */
+    pending;
+    /** Services whose mounted files changed with the staged release, though Compose sees no change. */
+    remounted = [];
+    /** What this host does with the singleton services. */
+    singletons;
+    /** What containers that stay may remember of those that are replaced. */
+    memories = new Map();
+    /** Milliseconds in which replaced services were not proven yet. */
+    downtime = 0;
+    #replacedAt;
+    #tookOver;
+    constructor(context, found) {
+        this.context = context;
+        this.host = context.shell.name;
+        this.directory = found.directory;
+        this.free = found.free;
+        this.docker = found.docker;
+        this.state = found.state;
+        this.lock = found.lock;
+        this.serving = found.serving;
+        this.pending = found.pending;
+        this.#tookOver = found.pending !== undefined;
+        this.singletons = context.runsSingletons ? 'runs' : 'leaves';
+    }
+    get settings() {
+        return this.context.settings;
+    }
+    /** For records: ISO 8601, UTC. */
+    now() {
+        return new Date(this.context.clock.now()).toISOString();
+    }
+    /** Service → containers that this host is to have of a release. */
+    replicasOf(record) {
+        return replicasFor(record, this.settings.singletonServices, this.singletons);
+    }
+    /** Before containers are replaced: after a run that was cut short nobody knows who remembers what. */
+    remember(containers) {
+        meet(this.memories, containers, !this.#tookOver);
+    }
+    /** Services are being replaced: users may be without them until `proven`. */
+    replacing(since = this.context.clock.now()) {
+        this.#replacedAt ??= since;
+    }
+    proven() {
+        if (this.#replacedAt !== undefined)
+            this.downtime += this.context.clock.now() - this.#replacedAt;
+        this.#replacedAt = undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/mounted-files.ts
+
+
+/**
+ * What the services mount from the host as single files, as they will lie there. Directories are not looked into:
+ * those of data change all the time. What a release's own files change below one is known from those files.
+ */
+async function mountedFiles(shell, config, services, own) {
+    const paths = [...new Set(services.flatMap((service) => config.services[service]?.mounts ?? []))];
+    if (paths.length === 0)
+        return {};
+    const inView = new Map(paths.map((path) => [(own && moved(path, own.root, own.view)) ?? path, path]));
+    const { stdout } = await shell.run(checksums, { args: [...inView.keys()] });
+    const told = stdout.replace(/^(\d+ \d+) (.+)$/gm, (_, sum, path) => `${sum} ${inView.get(path) ?? path}`);
+    return mountsByService(config, services, told);
+}
+/** Reads what `checksums` prints. Pure. */
+function mountsByService(config, services, text) {
+    const sums = new Map(text.split('\n').flatMap((line) => {
+        const [, sum, path] = /^(\d+ \d+) (.+)$/.exec(line) ?? [];
+        return sum && path ? [[path, sum]] : [];
+    }));
+    return Object.fromEntries(services.flatMap((service) => {
+        const own = (config.services[service]?.mounts ?? []).filter((path) => sums.has(path));
+        return own.length > 0
+            ? [[service, Object.fromEntries(own.map((path) => [path, sums.get(path)]))]]
+            : [];
+    }));
+}
+/** Service → names of mounted files whose content changed. What was not mounted before is no change of content. Pure. */
+function changedMounts(before, now) {
+    return Object.fromEntries(Object.entries(now).flatMap(([service, files]) => {
+        const old = before[service];
+        const changed = old
+            ? Object.keys(files).filter((path) => old[path] !== undefined && old[path] !== files[path])
+            : [];
+        return changed.length > 0 ? [[service, changed.map((path) => path.split('/').at(-1))]] : [];
+    }));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/why-not-blue-green.ts
+
+/** Two of these on one set of data, or behind one name, ruin it or answer differently. */
+const stateful = /^(postgres|postgresql|postgis|timescaledb|pgvector|mysql|mariadb|percona|mongo|mongodb|redis|valkey|keydb|memcached|rabbitmq|kafka|zookeeper|etcd|consul|nats|elasticsearch|opensearch|meilisearch|clickhouse|influxdb|minio|registry)(-|$)/;
+/** Every obstacle to `strategy: blue-green` for a service. Pure. */
+function whyNotBlueGreen(service, question) {
+    const { config, files, blueGreen, reload, containers, memory } = question;
+    const own = config.services[service];
+    if (!own)
+        return [];
+    const obstacles = whyNotTwice(service, config, files.join(', '));
+    const name = imageName(own.image);
+    if (stateful.test(name))
+        obstacles.push({
+            why: `its image is ${name}, which keeps state: two at once would share or split it`,
+            change: `take ${service} out of blue-green-services`,
+        });
+    const proxies = Object.entries(config.services).filter(([other, { published, network }]) => !blueGreen.includes(other) && (published.length > 0 || network === 'host'));
+    if (proxies.length === 0)
+        obstacles.push({
+            why: 'no other service of the project publishes a port, so there is no proxy that could send users from the old container to the new one',
+            change: 'put a proxy such as nginx in front of it, in the same Compose file, or use strategy: recreate',
+        });
+    else if (!reload.trim())
+        for (const [proxy, { image }] of proxies) {
+            const needs = whyReload(service, own, containers, imageName(image));
+            if (needs)
+                obstacles.push({
+                    why: `${proxy} (${image ?? 'built'}) ${needs}`,
+                    change: `give blue-green-reload: ${reloadLine(proxy, imageName(image))}`,
+                });
+        }
+    if (memory && memory.used > memory.available)
+        obstacles.push({
+            why: `there is no memory for a second one: it uses ${megabytes(memory.used)} MB, and ${megabytes(memory.available)} MB are available`,
+            change: 'use strategy: stop-first, or a larger machine',
+        });
+    return obstacles;
+}
+/** Throws UserError that names every obstacle of every service, and what to change. Pure. */
+function refuseBlueGreen(obstacles, host) {
+    const refused = [...obstacles].filter(([, all]) => all.length > 0);
+    if (refused.length === 0)
+        return;
+    throw new error_UserError(refused
+        .map(([service, all]) => `${service} on ${host} cannot be blue-green: ${all.map(({ why }) => why).join('; and ')}`)
+        .join('. '), { next: [...new Set(refused.flatMap(([, all]) => all.map(({ change }) => change)))].join('; ') });
+}
+/** What of a service's own lines forbids a second container of it. */
+function whyNotTwice(service, config, files) {
+    const { containerName, published, network, fixedAddress, replicas } = config.services[service];
+    const obstacles = [];
+    if (containerName !== undefined)
+        obstacles.push({
+            why: `it has container_name: ${containerName}, and a name belongs to one container`,
+            change: `in ${files} remove "container_name: ${containerName}" below ${service}: in the project it is reached by its service name ${service}, and by hand with docker compose exec ${service}`,
+        });
+    for (const { host, container } of published) {
+        const [from = 0, to = from] = host.split('-').map(Number);
+        if (host === '' || from === 0 || to - from + 1 >= 2 * replicas)
+            continue;
+        obstacles.push({
+            why: `it publishes the host's port ${host}, which belongs to one container`,
+            change: `in ${files} remove the port ${host}:${container} from ${service} (the proxy reaches ${service}:${container} without it), or make it a range such as ${from}-${from + 2 * replicas - 1}:${container}`,
+        });
+    }
+    if (network === 'host')
+        obstacles.push({
+            why: 'it has network_mode: host, so both would listen at the same port of the host',
+            change: `in ${files} remove "network_mode: host" from ${service}`,
+        });
+    else if (/^(service|container):/.test(network))
+        obstacles.push({
+            why: `it lives in the network of another container (network_mode: ${network})`,
+            change: `in ${files} give ${service} a network of its own`,
+        });
+    if (fixedAddress)
+        obstacles.push({
+            why: 'it has a fixed address in a network, which belongs to one container',
+            change: `in ${files} remove ipv4_address and ipv6_address from ${service}; the proxy finds it by its name`,
+        });
+    for (const [other, { network: theirs }] of Object.entries(config.services))
+        if (theirs === `service:${service}`)
+            obstacles.push({
+                why: `${other} lives in the network of its container (network_mode: service:${service}) and would be cut off`,
+                change: `in ${files} give ${other} a network of its own`,
+            });
+    return obstacles;
+}
+/** Services of which a second container can run beside the first. Pure. */
+function besideThemselves(config, services) {
+    return services.filter((service) => config.services[service] && whyNotTwice(service, config, '').length === 0);
+}
+/** Why a proxy must be told to look again; undefined for one that looks by itself, and at healthy ones only. */
+function whyReload(service, { healthCheck }, containers, proxy) {
+    if (proxy === 'nginx' || proxy === 'openresty' || proxy === 'angie' || proxy === 'freenginx')
+        return `looks up ${service} only when it starts or is reloaded`;
+    if (proxy !== 'traefik')
+        return `is not known to look again by itself and to leave out what is not healthy`;
+    if (healthCheck || containers.some((container) => container.service === service && container.health))
+        return undefined;
+    return `would send users to the new container as soon as it starts, as ${service} has no health check`;
+}
+function reloadLine(proxy, image) {
+    if (/^(nginx|openresty|angie|freenginx)$/.test(image))
+        return `docker compose exec -T ${proxy} nginx -s reload`;
+    if (image === 'caddy')
+        return `docker compose exec -T ${proxy} caddy reload --config /etc/caddy/Caddyfile`;
+    if (image === 'haproxy')
+        return `docker compose kill -s USR2 ${proxy}`;
+    if (image === 'httpd')
+        return `docker compose exec -T ${proxy} httpd -k graceful`;
+    return `docker compose exec -T ${proxy} <what makes it look again>`;
+}
+/** Why a good swap may still surprise; for warnings. Pure. */
+function blueGreenDoubts(service, { config, blueGreen, containers }) {
+    const doubts = [];
+    const running = containers.find((container) => container.service === service && !container.oneOff);
+    const start = running?.command.find((word) => /migrate|entrypoint|\.sh$/.test(word));
+    if (start)
+        doubts.push(`${service} starts through ${start}: what it does first (migrations, collectstatic) happens while the old container still serves, so the old code must run on the new schema; better put it into pre-deploy`);
+    const traefik = Object.entries(config.services).find(([other, { image }]) => !blueGreen.includes(other) && imageName(image) === 'traefik');
+    if (traefik)
+        doubts.push(`${traefik[0]} may send requests to the old container of ${service} while that one stops: give its router Traefik's retry middleware`);
+    return doubts;
+}
+/** `ghcr.io/library/nginx:1.27-alpine` → `nginx`. */
+function imageName(reference = '') {
+    return reference.split('@')[0].split('/').at(-1).replace(/:.*$/, '').toLowerCase() || 'built';
+}
+function megabytes(bytes) {
+    return Math.round(bytes / 1024 / 1024);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/baseline.ts
+
+
+
+
+
+
+
+/**
+ * The way back for a host where something runs that is no recorded release, such as before our first deploy:
+ * it is recorded as one, with its files as they lie, its images and, where the file changed since, the
+ * environment of its containers. `known`: what the project's own files say, where they are those of the release
+ * to come.
+ */
+async function recordWhatRuns(site, containers, known) {
+    const { state, host, context } = site;
+    // After an interrupted run what runs is its mixture; the way back is what ran before it.
+    if (site.pending)
+        return;
+    const own = containers.filter(({ oneOff, service }) => !oneOff && service);
+    if (!own.some(({ status }) => status === 'running'))
+        return;
+    const serving = site.serving ? await state.release(site.serving).catch(() => undefined) : undefined;
+    if (serving && runsAsRecorded(own, serving.images))
+        return;
+    const id = baselineId(context.release);
+    const directory = state.releasePath(id);
+    const { files, hostEnv } = known ?? (await filesOf(site, own));
+    const rendered = known?.config ?? (await release_tree_layOut(site, directory, { files, env: hostEnv })).config;
+    const override = imagesAsStarted(own, rendered);
+    const lay = () => release_tree_layOut(site, directory, {
+        files,
+        env: hostEnv,
+        override: Object.keys(override).length > 0 ? JSON.stringify({ services: override }) : undefined,
+    });
+    const { config: first, ...laid } = await lay();
+    let { hashes, args } = laid;
+    const differing = own.filter(({ service, configHash }) => first.services[service] && configHash && hashes[service] !== configHash);
+    if (differing.length > 0) {
+        // The file or its variables changed since these were started: at least their environment is kept as it was.
+        for (const { service, environment } of differing)
+            override[service] = { ...override[service], environment: environmentAsStarted(environment) };
+        ({ hashes, args } = await lay());
+        context.log.warning(`${host}: the Compose file or its variables changed since ${differing.map(({ service }) => service).join(', ')} started; going back would use the old image and environment with the file as it lies now`);
+    }
+    const covered = [
+        ...new Set(own.filter(({ service }) => first.services[service]).map(({ service }) => service)),
+    ];
+    const images = Object.fromEntries(own.map(({ service, reference, image }) => [service, { reference, id: image }]));
+    const good = judge(containers, covered.map((service) => ({ service, replicas: 1 })), host);
+    await site.docker.tag(keepTags(site.name, id, images));
+    const record = {
+        version: 1,
+        id,
+        commit: 'initial',
+        createdAt: site.now(),
+        baseline: true,
+        project: site.name,
+        services: covered,
+        named: covered,
+        replicas: Object.fromEntries(covered.map((service) => [service, own.filter((container) => container.service === service).length])),
+        needs: needsOf(first, covered),
+        beside: besideThemselves(first, covered),
+        images,
+        hashes,
+        mounts: await mountedFiles(context.shell, first, covered),
+        content: '',
+        envFile: null,
+        files: serving && serving.files !== 'host' ? 'left' : 'host',
+        sources: Object.fromEntries(covered.map((service) => [service, first.services[service]?.mounts ?? []])),
+        verifiedAt: good.state === 'good' ? site.now() : null,
+    };
+    await state.saveRelease(record, { [`${directory}/args`]: args });
+    await state.setServing(id);
+    site.serving = id;
+    context.log.info(`${host}: recorded what runs now as release ${id}`);
+    if (good.state !== 'good')
+        context.log.warning(`${host}: what runs now is not healthy: ${good.reason}`);
+}
+/** The Compose files that containers were started from, where they still lie there; else the project's. */
+async function filesOf(site, own) {
+    const started = startedFrom(own, site.directory);
+    try {
+        if (started)
+            return await release_tree_lookForFiles(site, { wanted: started });
+    }
+    catch (error) {
+        if (!(error instanceof error_UserError))
+            throw error;
+    }
+    return release_tree_lookForFiles(site);
+}
+/** Compose files relative to the project directory; undefined where they are not the project's own. Pure. */
+function startedFrom(own, directory) {
+    const files = own.find(({ configFiles }) => configFiles.length > 0)?.configFiles ?? [];
+    const ours = files.every((file) => file.startsWith(`${directory}/`) && !file.startsWith(`${directory}/.lockkeeper/`));
+    return files.length > 0 && ours ? files.map((file) => file.slice(directory.length + 1)) : undefined;
+}
+/** `20261121-031200-a1b2c3d-k3f9` → `20261121-031200-initial-k3f9`. */
+function baselineId(release) {
+    return release.replace(/-[a-z0-9]+-([a-z0-9]{4})$/, '-initial-$1');
+}
+/** Whether containers run the images of a record; services that it does not know are not its concern. Pure. */
+function runsAsRecorded(own, images) {
+    return own.every((container) => {
+        const image = images[container.service];
+        return !image || image.id === container.image;
+    });
+}
+/** For services whose file names another image today than the one they were started by. Pure. */
+function imagesAsStarted(own, config) {
+    const override = {};
+    for (const container of own) {
+        const service = config.services[container.service];
+        if (service && container.reference && service.image !== container.reference)
+            override[container.service] = { image: literally(container.reference) };
+    }
+    return override;
+}
+/** `NAME=value` lines of a container as Compose's `environment:`. Pure. */
+function environmentAsStarted(lines) {
+    return Object.fromEntries(lines.map((line) => {
+        const at = line.indexOf('=');
+        return [line.slice(0, at), literally(line.slice(at + 1))];
+    }));
+}
+/** Compose expands `$`, except where it is doubled. */
+function literally(text) {
+    return text.replaceAll('$', '$$$$');
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/ownership.ts
+
+/**
+ * The project's containers among those of its name or its directory. Throws UserError when the name belongs
+ * to another directory, or this directory's containers run under another name. Pure.
+ */
+function ownContainers(all, { name, home, directory, host }) {
+    const containers = all.filter(({ project }) => project === name);
+    const foreign = containers.find(({ workingDirectory }) => workingDirectory && ![home, directory].includes(workingDirectory));
+    if (foreign)
+        throw new error_UserError(`the project name ${name} on ${host} belongs to ${foreign.workingDirectory}: its container ${foreign.name} runs from there`, { next: 'give another project-name' });
+    const other = all.find(({ project }) => project && project !== name);
+    if (other)
+        throw new error_UserError(`the containers of ${home} on ${host} run under the project name ${other.project}, not ${name}: two stacks would run side by side`, { next: `give project-name: ${other.project}` });
+    return containers;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/registry-login.ts
+
+
+
+
+
+/**
+ * Logs in to the registry in a throw-away Docker config on the host and returns its path. It goes with the
+ * lock. Credential helpers are left out of it: they would keep the password beyond the deploy.
+ */
+async function logIn(shell, registry, { directory, token, timeout }) {
+    const own = await shell.run(readDockerConfig);
+    const { stdout } = await must(shell, makeDockerConfig, { args: [directory, token], stdin: withoutHelpers(own.stdout, registry.server) }, 'cannot make a Docker config');
+    const config = stdout.trim();
+    const login = await shell.run(registryLogin, {
+        args: [directory, config, registry.server, registry.username],
+        stdin: registry.password,
+        timeout,
+    });
+    if (login.code !== 0) {
+        const said = login.stderr || login.stdout;
+        const wrong = /unauthorized|denied|incorrect username or password/i.test(said);
+        throw new error_UserError(wrong
+            ? `${registry.server} refused the login of "${registry.username}" from ${shell.name}: wrong user, password or token, or an expired one`
+            : `${shell.name} could not log in to ${registry.server}: ${lastLine(said)}`, {
+            next: onHost(shell, `docker login --username ${word(registry.username)} ${word(registry.server)}`),
+        });
+    }
+    return config;
+}
+/** The user's config without what would store this login elsewhere. Pure. */
+function withoutHelpers(config, server) {
+    let data = {};
+    try {
+        const parsed = JSON.parse(config);
+        if (parsed && typeof parsed === 'object')
+            data = { ...parsed };
+    }
+    catch {
+        // A config that docker could not read either.
+    }
+    delete data.credsStore;
+    if (data.credHelpers && typeof data.credHelpers === 'object') {
+        const helpers = { ...data.credHelpers };
+        delete helpers[server];
+        data.credHelpers = helpers;
+    }
+    return JSON.stringify(data);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/what-to-send.ts
+
+
+
+/**
+ * References whose images come from the runner: what was asked for, and what that depends on only where it is
+ * not on the host (`present`) and does not run there. Each once. Pure.
+ */
+function referencesToBring({ config, services, named, containers }, present) {
+    const running = new Set(containers.map(({ service }) => service));
+    return [
+        ...new Set(services.flatMap((service) => {
+            const reference = config.services[service]?.image;
+            if (!reference)
+                return [];
+            return named.includes(service) || !(present.has(reference) || running.has(service))
+                ? [reference]
+                : [];
+        })),
+    ];
+}
+/**
+ * What to send of the images that the references stand for on the runner. The same id is the same image; so is
+ * the same content under another id (another kind of image store, or a build that gave the same again).
+ * `preferred` are ids of which one is taken where the host has it more than once. Throws UserError for what the
+ * runner lacks and for what the host cannot run. Pure.
+ */
+function whatToSend(references, runner, host) {
+    const missing = references.filter((reference) => !runner.has(reference));
+    if (missing.length > 0)
+        throw new error_UserError(`${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not in the runner's Docker, and images: transfer takes ${missing.length > 1 ? 'them' : 'it'} from there`, {
+            next: `docker build -t ${word(missing[0])} . (or docker pull ${word(missing[0])}) in a step before this one; or name in services only what you built`,
+        });
+    const transfer = { here: new Map(), send: [] };
+    for (const reference of references) {
+        const facts = runner.get(reference);
+        if (!runsOn(facts.platform, host.platform))
+            throw new error_UserError(`${reference} on the runner is for ${facts.platform}, and ${host.name} is ${host.platform}`, { next: `docker build --platform ${host.platform} -t ${word(reference)} .` });
+        const same = host.images.filter(({ id, content }) => id === facts.id || content === facts.content);
+        const found = same.find(({ id }) => host.preferred.includes(id)) ?? same.find(({ id }) => id === facts.id) ?? same[0];
+        const sent = transfer.send.find((one) => one.facts.content === facts.content);
+        if (found)
+            transfer.here.set(reference, found.id);
+        else if (sent)
+            sent.references.push(reference);
+        else
+            transfer.send.push({ facts, references: [reference] });
+    }
+    return transfer;
+}
+/** How it was seen that what arrived is what was sent; undefined when it is not. Pure. */
+function comparison(sent, arrived) {
+    if (!arrived)
+        return undefined;
+    if (arrived.id === sent.id)
+        return 'by its id';
+    if (arrived.content === sent.content)
+        return `by its ${sent.layers} layers and its configuration, as the two engines give ids of their own`;
+    return undefined;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/transfer.ts
+
+
+
+
+
+
+/** How often an image is begun again when the connection is lost under it. */
+const attempts = 3;
+const tellEvery = 5_000;
+/**
+ * Brings the images that references stand for in the runner's Docker to the host, as far as it lacks them, over
+ * the SSH connection; answers by which ids they lie there. They come without a name: the host's own tags stay as
+ * they are, and what came before a failure is found there by the next run.
+ */
+async function transferImages(site, references, { deadline, preferred }) {
+    const { context, host } = site;
+    const { here, send } = await compare(site, references, preferred);
+    for (const [reference, id] of here)
+        context.log.info(`${host}: ${reference}: already here (${shortId(id)})`);
+    for (const { facts, references: names } of send) {
+        const id = await sendImage(site, facts, names.join(', '), deadline);
+        for (const reference of names)
+            here.set(reference, id);
+    }
+    return here;
+}
+/** For a dry run: by which ids the images would be known, those that would be sent as the runner knows them. */
+async function imagesToTransfer(site, references, preferred) {
+    const { here, send } = await compare(site, references, preferred);
+    for (const { facts, references: names } of send) {
+        site.context.log.info(`${site.host}: ${names.join(', ')}: would be sent, ${transfer_megabytes(facts.size)} MB`);
+        for (const reference of names)
+            here.set(reference, facts.id);
+    }
+    return here;
+}
+async function compare({ context: { runnerImages }, docker, host }, references, preferred) {
+    if (!runnerImages)
+        throw new Error('images: transfer without the images of the runner');
+    const [runner, { platform, images }] = await Promise.all([
+        runnerImages.find(references),
+        docker.imageFacts(),
+    ]);
+    return whatToSend(references, runner, { name: host, platform, images, preferred });
+}
+async function sendImage(site, facts, name, deadline) {
+    const { context, docker, host } = site;
+    context.log.info(`${host}: ${name}: sending ${transfer_megabytes(facts.size)} MB`);
+    const saved = await context.runnerImages.save(facts.id);
+    try {
+        for (let attempt = 1;; attempt++) {
+            const loaded = await docker.load(packed(site, saved, { name, size: facts.size }), {
+                name,
+                timeout: deadline.remaining(),
+            });
+            if (loaded !== 'cut') {
+                const how = comparison(facts, loaded);
+                if (how === undefined)
+                    throw new error_UserError(`${name} arrived on ${host} as another image than was sent (${shortId(loaded.id)})`);
+                context.log.info(`${host}: ${name}: arrived whole, compared ${how}`);
+                return loaded.id;
+            }
+            if (attempt === attempts)
+                throw new error_UserError(`the connection to ${host} was lost ${attempts} times while ${name} was sent`, {
+                    next: 'see whether the host has the memory and disk for docker load',
+                });
+            context.log.warning(`${host}: the connection was lost while ${name} was sent; it is begun again`);
+        }
+    }
+    finally {
+        await saved.close();
+    }
+}
+/** The saved image, compressed on its way, with its progress in the log. */
+function packed({ host, context: { clock, log } }, saved, { name, size }) {
+    const progress = new Progress(clock, size, (text) => log.info(`${host}: ${name}: ${text}`));
+    const counted = new external_node_stream_.Transform({
+        transform(chunk, _encoding, done) {
+            progress.add(chunk.length);
+            done(null, chunk);
+        },
+        flush(done) {
+            progress.end();
+            done();
+        },
+    });
+    const zipped = (0,external_node_zlib_.createGzip)({ level: 1 });
+    (0,external_node_stream_.pipeline)(saved.read(), counted, zipped, (error) => {
+        // Whoever reads it gets the error too; here it must only not be left unheard.
+        if (error)
+            log.debug(`${host}: ${name}: ${error_messageOf(error)}`);
+    });
+    return zipped;
+}
+/** Megabytes and rate, now and then. */
+class Progress {
+    #clock;
+    #size;
+    #tell;
+    #started;
+    #told;
+    #bytes = 0;
+    /** `size` in bytes; an engine's guess, so it may be passed. */
+    constructor(clock, size, tell) {
+        this.#clock = clock;
+        this.#size = size;
+        this.#tell = tell;
+        this.#started = clock.now();
+        this.#told = this.#started;
+    }
+    add(bytes) {
+        this.#bytes += bytes;
+        if (this.#clock.now() - this.#told < tellEvery)
+            return;
+        this.#told = this.#clock.now();
+        this.#tell(`${transfer_megabytes(this.#bytes)} of ${transfer_megabytes(Math.max(this.#size, this.#bytes))} MB sent (${this.#rate()})`);
+    }
+    end() {
+        const took = this.#clock.now() - this.#started;
+        this.#tell(`${transfer_megabytes(this.#bytes)} MB sent in ${duration_formatDuration(took)} (${this.#rate()})`);
+    }
+    #rate() {
+        const seconds = Math.max(0.001, (this.#clock.now() - this.#started) / 1000);
+        return `${transfer_megabytes(this.#bytes / seconds)} MB/s`;
+    }
+}
+function transfer_megabytes(bytes) {
+    const amount = bytes / 1e6;
+    return amount < 10 ? amount.toFixed(1) : String(Math.round(amount));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/build-plan.ts
+
+
+
+/**
+ * The services whose images are built, dependencies first and otherwise in the order of the file: what was asked
+ * for, and what it depends on only where that is not here. Services that share an image are built once. Pure.
+ */
+function whatToBuild({ config, services, named, pins, containers }, present) {
+    const running = new Set(containers.map(({ service }) => service));
+    const references = new Set();
+    return dependenciesFirst(config, services).filter((service) => {
+        const { image = '', build } = config.services[service];
+        if (!build || pins[service] || references.has(image))
+            return false;
+        const sharers = services.filter((other) => config.services[other]?.image === image);
+        const wanted = sharers.some((other) => named.includes(other)) || !(present.has(image) || running.has(service));
+        if (wanted)
+            references.add(image);
+        return wanted;
+    });
+}
+/** Services so that each stands after what it depends on, and otherwise as the file has them. Pure. */
+function dependenciesFirst(config, services) {
+    const wanted = new Set(services);
+    const ordered = new Set();
+    const visited = new Set();
+    const visit = (service) => {
+        if (visited.has(service))
+            return;
+        visited.add(service);
+        config.services[service]?.dependsOn.forEach(visit);
+        if (wanted.has(service))
+            ordered.add(service);
+    };
+    Object.keys(config.services).forEach(visit);
+    return [...ordered];
+}
+/**
+ * A service's build, moved into the release's own tree. `copy` stands for its Dockerfile where the context holds
+ * our record, which must not get into an image: BuildKit reads `<Dockerfile>.dockerignore` beside it. Pure.
+ */
+function buildOverride(build, { tag, files, args, copy, }) {
+    const own = (path) => (files && moved(path, files.root, files.tree)) ?? path;
+    const { context, more } = inTree(build, files);
+    const dockerfile = copy ?? (build.dockerfile.startsWith('/') ? own(build.dockerfile) : undefined);
+    return {
+        image: tag,
+        build: {
+            ...(context && { context }),
+            ...(dockerfile && { dockerfile }),
+            ...(Object.keys(more).length > 0 && { additional_contexts: more }),
+            ...(Object.keys(args).length > 0 && {
+                args: Object.fromEntries(Object.entries(args).map(([name, value]) => [name, value.replaceAll('$', '$$$$')])),
+            }),
+        },
+    };
+}
+/** The contexts of a build as they lie in the release's tree, where it has one. Pure. */
+function inTree({ context, more }, files) {
+    const own = (path) => (files && moved(path, files.root, files.tree)) ?? path;
+    return {
+        context: own(context),
+        more: Object.fromEntries(Object.entries(more).map(([name, path]) => [name, own(path)])),
+    };
+}
+/**
+ * Where the record below the project directory would be part of what a build reads: its Dockerfile to copy, and
+ * contexts where nothing but an ignore file of the user's own keeps it out. Pure.
+ */
+function recordInContext(build, directory, files) {
+    const holds = (path) => path === directory || directory.startsWith(`${path.replace(/\/$/, '')}/`);
+    const { context, more } = inTree(build, files);
+    const exposed = context.startsWith('/') && holds(context);
+    return {
+        ...(exposed && !build.inline && { copy: { context, dockerfile: build.dockerfile } }),
+        guarded: [
+            ...(exposed && build.inline ? [context] : []),
+            ...Object.values(more).filter((path) => path.startsWith('/') && holds(path)),
+        ],
+    };
+}
+/** Whether an ignore file keeps the record out of a context. Only what is plain is believed. Pure. */
+function ignoresRecord(dockerignore) {
+    const lines = dockerignore.split(/\r?\n/).map((line) => line.trim().replace(/^\/|\/$/g, ''));
+    const last = (test) => lines.findLastIndex(test);
+    const ignored = last((line) => ['.lockkeeper', '**/.lockkeeper', '*', '**', '.*'].includes(line));
+    const back = last((line) => line.startsWith('!') && /lockkeeper|[*?[]/.test(line));
+    return ignored >= 0 && ignored > back;
+}
+/** With less of either even a small build (an interpreter and a few packages) ends half-way, taking what runs with it. */
+const least = { memory: 256 * 1024, disk: 1024 * 1024 };
+/** Reads what `roomToBuild` prints. Pure. */
+function parseRoom(text) {
+    const told = (name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+    const [memory, disk] = [told('memory'), told('disk')];
+    return { ...(!Number.isNaN(memory) && { memory }), ...(!Number.isNaN(disk) && { disk }) };
+}
+/** Throws UserError where there is no room to build. Pure. */
+function checkRoom({ memory, disk }, host) {
+    const megabytes = (kilobytes) => `${Math.round(kilobytes / 1024)} MB`;
+    if (memory !== undefined && memory < least.memory)
+        throw new error_UserError(`${host.name} has ${megabytes(memory)} of memory left, swap included: too little to build an image (${megabytes(least.memory)} at least)`, {
+            next: onHost(host, 'sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile && sudo swapon /swapfile'),
+        });
+    if (disk !== undefined && disk < least.disk)
+        throw new error_UserError(`${host.name} has ${megabytes(disk)} of disk left for images: too little to build one (${megabytes(least.disk)} at least)`, { next: onHost(host, 'docker builder prune') });
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/build-scripts.ts
+
+/** Prints \`memory <kB>\` that programs can get, swap included, and \`disk <kB>\` where Docker keeps images. */
+const roomToBuild = `${fragments_path}
+awk '/^(MemAvailable|SwapFree):/ { kb += $2 } END { print "memory", kb }' /proc/meminfo 2>/dev/null || true
+root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null || true)
+if [ -n "$root" ]; then df -Pk "$root" 2>/dev/null | tail -n 1 | { read -r _ _ _ free _ && echo "disk $free"; } || true; fi
+`;
+/**
+ * Copies Dockerfile $3 of context $2 to $1, and beside it what the build leaves out: what the user's own ignore file
+ * says (that of the Dockerfile before that of the context, as BuildKit has it), and our record.
+ */
+const copyDockerfile = `
+copy=$1 context=$2 dockerfile=$3
+cd "$context"
+mkdir -p "\${copy%/*}"
+cp "$dockerfile" "$copy"
+if [ -f "$dockerfile.dockerignore" ]; then cp "$dockerfile.dockerignore" "$copy.dockerignore"
+elif [ -f .dockerignore ]; then cp .dockerignore "$copy.dockerignore"
+else : >"$copy.dockerignore"
+fi
+printf '\\n%s\\n' '**/.lockkeeper' >>"$copy.dockerignore"
+`;
+/** The ignore file of context $1; nothing where there is none. */
+const readIgnoreFile = 'if [ -f "$1/.dockerignore" ]; then cat "$1/.dockerignore"; fi';
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/build.ts
+
+
+
+
+
+
+/**
+ * Builds images on the host. They get tags of our own: what the references of the Compose file stand for stays as
+ * it is until the switch. Answers reference → tag.
+ */
+async function buildImages(site, build) {
+    const { directory, config, services, settings, login, deadline } = build;
+    const { docker, state, context, host } = site;
+    if (services.length === 0)
+        return new Map();
+    const { stdout } = await context.shell.run(roomToBuild, { timeout: 30_000 });
+    checkRoom(parseRoom(stdout), context.shell);
+    const tagOf = (service) => keepTag(site.name, context.release, service);
+    const file = `${directory}/build.json`;
+    const copies = `${directory}/build`;
+    try {
+        const overrides = await Promise.all(services.map(async (service) => {
+            const { build: own } = config.services[service];
+            const copy = await shield(site, service, build, `${copies}/${service}`);
+            return [
+                service,
+                buildOverride(own, { tag: tagOf(service), files: build.files, args: settings.args, copy }),
+            ];
+        }));
+        await state.write({ [file]: JSON.stringify({ services: Object.fromEntries(overrides) }) });
+        const flags = settings.noCache ? ['--no-cache'] : [];
+        for (const some of settings.parallel ? [services] : services.map((service) => [service])) {
+            context.log.info(`${host}: building ${some.join(', ')}`);
+            await docker.build(directory, file, [...flags, ...some], `cannot build ${some.join(', ')}`, {
+                login,
+                timeout: deadline.remaining(),
+            });
+        }
+    }
+    catch (error) {
+        // No record will know of what was built before one failed.
+        await docker.untag(services.map(tagOf)).catch(() => { });
+        throw error;
+    }
+    finally {
+        await state.remove(file, copies);
+    }
+    return new Map(services.map((service) => [config.services[service].image, tagOf(service)]));
+}
+/** Keeps our record out of the image of a service: answers the Dockerfile to build from instead, where it needs one. */
+async function shield({ context, directory }, service, { config, files }, copy) {
+    const { shell } = context;
+    const record = recordInContext(config.services[service].build, directory, files);
+    for (const path of record.guarded) {
+        const { stdout } = await shell.run(readIgnoreFile, { args: [path] });
+        if (!ignoresRecord(stdout))
+            throw new error_UserError(`the build of ${service} would read ${directory}/.lockkeeper on ${shell.name}, where env files of releases lie`, { next: onHost(shell, 'echo .lockkeeper >>.dockerignore', path) });
+    }
+    if (!record.copy)
+        return undefined;
+    await must(shell, copyDockerfile, { args: [copy, record.copy.context, record.copy.dockerfile] }, `cannot read the Dockerfile of ${service}`);
+    return copy;
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/pull.ts
+
+
+
+
+
+
+/** Brings the release's images to the host and keeps them there; what the host's own tags mean stays as it was. */
+async function bringImages(site, { directory, config, services, pins, containers, before, files, deadline }) {
+    const { docker, settings, host, context } = site;
+    const named = settings.services.length > 0 ? settings.services : services;
+    const question = { config, services, named, pins, containers, host };
+    const here = new Set(before.keys());
+    const made = settings.images.from === 'transfer'
+        ? await transferImages(site, referencesToBring(question, here), {
+            deadline,
+            preferred: idsInUse(containers, before),
+        })
+        : await pullAndBuild(site, question, here, { directory, files, deadline });
+    const wanted = wantedImages(question, made);
+    const images = releaseImages(config, wanted, await docker.images([...wanted.values()]), host);
+    await docker.tag([...keepTags(site.name, context.release, images), ...movedByPull(before, images)]);
+    return images;
+}
+/** From the registries, and from what the release brings along; answers by what built images are found. */
+async function pullAndBuild(site, question, here, { directory, files, deadline }) {
+    const { docker, settings, host, context } = site;
+    const { config } = question;
+    const building = settings.images.from === 'build' ? whatToBuild(question, here) : [];
+    const builds = new Set(building.flatMap((service) => config.services[service]?.image ?? []));
+    const pulls = whatToPull(question, here, builds);
+    const login = settings.registry
+        ? await logIn(context.shell, settings.registry, {
+            directory: site.directory,
+            token: context.lockToken,
+            timeout: deadline.remaining(),
+        })
+        : '';
+    try {
+        for (const pin of pulls.pinned)
+            await docker.docker(['pull', pin], `cannot pull ${pin}`, { login, timeout: deadline.remaining() });
+        if (pulls.services.length > 0) {
+            context.log.info(`${host}: pulling ${pulls.services.join(', ')}`);
+            await docker.compose(directory, ['pull', '--quiet', ...pulls.services], 'cannot pull', {
+                login,
+                timeout: deadline.remaining(),
+            });
+        }
+        if (settings.images.from !== 'build')
+            return new Map();
+        return await buildImages(site, {
+            ...{ directory, config, services: building, settings: settings.images, files, login, deadline },
+        });
+    }
+    finally {
+        if (login)
+            await site.state.remove(login);
+    }
+}
+/** What runs, or is named here: of two copies of an image those that change nothing. */
+function idsInUse(containers, before) {
+    return [...containers.map(({ image }) => image), ...[...before.values()].map(({ id }) => id)];
+}
+/** For a dry run: what is known without bringing anything. */
+async function imagesAtHand(site, { config, services, pins, containers }) {
+    const { docker, settings, host } = site;
+    const builds = (service) => settings.images.from === 'build' && config.services[service]?.build !== undefined && !pins[service];
+    const wanted = services.flatMap((service) => {
+        const reference = pins[service] ?? config.services[service]?.image;
+        return reference ? [[service, reference]] : [];
+    });
+    const present = await docker.images(wanted.map(([, reference]) => reference));
+    const named = settings.services.length > 0 ? settings.services : services;
+    const question = { config, services, named, pins, containers, host };
+    const sent = settings.images.from === 'transfer'
+        ? await imagesToTransfer(site, referencesToBring(question, new Set(present.keys())), idsInUse(containers, present))
+        : new Map();
+    return Object.fromEntries(wanted.map(([service, reference]) => [
+        service,
+        {
+            reference: config.services[service]?.image ?? reference,
+            id: builds(service)
+                ? 'built anew'
+                : (sent.get(reference) ?? present.get(reference)?.id ?? 'not pulled yet'),
+        },
+    ]));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/stage.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Brings files and images of this run's release to the host and records it; changes no container. */
+async function stageRelease(site, { pins, commit }) {
+    const { settings, state, context } = site;
+    const deadline = new Deadline(context.clock, settings.stageTimeout);
+    const directory = settings.dryRun ? await state.temporary() : state.releasePath(context.release);
+    try {
+        checkSpace(site.free, context.shell);
+        const own = await bringFiles(site, directory, { deadline, commit });
+        const staging = { own, pins: { ...pins, ...settings.pinnedImages }, deadline };
+        const staged = await (settings.dryRun ? planOnly : stageFiles)(site, directory, staging);
+        if (settings.dryRun)
+            await state.remove(directory);
+        // What was uploaded is needed to go back to; git has its commits itself.
+        else if (own)
+            await state.remove(own.view, ...(own.from === 'git' ? [own.tree] : []));
+        return staged;
+    }
+    catch (error) {
+        await state.remove(directory).catch(() => { });
+        throw error;
+    }
+}
+async function stageFiles(site, directory, { own, pins, deadline }) {
+    const { settings, state, context } = site;
+    const sources = await release_tree_lookForFiles(site, { own });
+    const { laid, services } = await readProject(site, directory, sources, own);
+    const { config, hashes, args } = laid;
+    // Each question costs two journeys to the host and back: these do not depend on one another.
+    const [containers, present, mounts, serving] = await Promise.all([
+        containersOf(site, config, sources.files),
+        site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
+        mountedFiles(context.shell, config, services, own),
+        site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
+    ]);
+    await checkBlueGreen(site, { config, services, files: sources.files, containers });
+    await recordWhatRuns(site, containers, own ? undefined : { ...sources, config });
+    const images = await bringImages(site, {
+        directory,
+        config,
+        services,
+        pins,
+        containers,
+        before: present,
+        files: own,
+        deadline,
+    });
+    const record = {
+        version: 1,
+        id: context.release,
+        commit: own?.commit ?? context.commit,
+        createdAt: site.now(),
+        baseline: false,
+        project: site.name,
+        services,
+        named: settings.services,
+        replicas: site.replicasOf({ services, replicas: replicasInFile(config) }),
+        needs: needsOf(config, services),
+        beside: besideThemselves(config, services),
+        images,
+        hashes,
+        mounts,
+        content: '',
+        envFile: settings.envFile === undefined ? null : settings.envFilePath,
+        files: own?.from ?? (serving && serving.files !== 'host' ? 'left' : 'host'),
+        git: own?.commit ? { commit: own.commit, branch: null } : undefined,
+        tree: own?.content,
+        sources: Object.fromEntries(services.map((service) => [service, config.services[service]?.mounts ?? []])),
+        verifiedAt: null,
+    };
+    record.content = contentHash(record, settings.environment, settings.envFile ?? sources.hostEnv);
+    if (record.git)
+        await place_keepCommit(site, record.id, record.git.commit);
+    await state.saveRelease(record, { [`${directory}/args`]: args });
+    // What runs may just have been recorded as a release.
+    let before = serving;
+    if (site.serving && site.serving !== serving?.id)
+        before = await state.release(site.serving);
+    const plan = planFor(site, { laid, services, images, containers, own, before, now: record });
+    for (const { service, change, why } of plan)
+        context.log.info(`${site.host}: ${service}: ${change}, ${why}`);
+    const unchanged = !site.pending &&
+        before?.content === record.content &&
+        own?.inPlace !== false &&
+        plan.every(({ change }) => change === 'unchanged' || change === 'orphan');
+    return { id: context.release, images, plan, unchanged, commit: own?.commit };
+}
+/** What the inputs and the host make of the project, judged before anything is pulled or recorded. */
+async function readProject(site, directory, { files, hostEnv }, own) {
+    const { settings, host } = site;
+    const env = settings.envFile ?? hostEnv;
+    requireVariables(settings, env ?? '', host);
+    const laid = await release_tree_layOut(site, directory, { files, env, own });
+    checkServices(laid.config, [
+        ...settings.services,
+        ...Object.keys(settings.pinnedImages),
+        ...settings.blueGreenServices,
+        ...settings.singletonServices,
+    ], host);
+    return { laid, services: withDependencies(laid.config, settings.services) };
+}
+async function containersOf(site, config, files) {
+    const { name, directory, host } = site;
+    const home = composeDirectory(directory, files);
+    const all = await site.docker.containers(`com.docker.compose.project=${name}`, `com.docker.compose.project.working_dir=${home}`);
+    const containers = ownContainers(all, { name, home, directory, host });
+    if (config.name !== name)
+        throw new error_UserError(`Compose calls this project ${config.name}, not ${name}`);
+    return containers;
+}
+/** Refuses `strategy: blue-green` before anything changes, where a service cannot run beside itself. */
+async function checkBlueGreen(site, known) {
+    const { settings, docker, host, context } = site;
+    if (settings.strategy !== 'blue-green')
+        return;
+    const obstacles = new Map();
+    for (const service of settings.blueGreenServices) {
+        if (!known.services.includes(service))
+            continue;
+        const running = known.containers.filter((container) => container.service === service && container.status === 'running');
+        const question = {
+            ...known,
+            blueGreen: settings.blueGreenServices,
+            reload: settings.blueGreenReload,
+            memory: running.length > 0 ? await docker.memory(running.map(({ id }) => id)) : undefined,
+        };
+        obstacles.set(service, whyNotBlueGreen(service, question));
+        for (const doubt of blueGreenDoubts(service, question))
+            context.log.warning(`${host}: ${doubt}`);
+    }
+    refuseBlueGreen(obstacles, host);
+}
+async function planOnly(site, directory, { own, pins }) {
+    const sources = await release_tree_lookForFiles(site, { own });
+    const { laid, services } = await readProject(site, directory, sources, own);
+    const containers = await containersOf(site, laid.config, sources.files);
+    await checkBlueGreen(site, { config: laid.config, services, files: sources.files, containers });
+    const images = await imagesAtHand(site, { config: laid.config, services, pins, containers });
+    const plan = planFor(site, { laid, services, images, containers, own });
+    return { id: site.context.release, images, plan, unchanged: false, commit: own?.commit };
+}
+function planFor(site, known) {
+    const { laid, services, images, containers, own, before, now } = known;
+    const sources = Object.fromEntries(services.map((service) => [service, laid.config.services[service]?.mounts ?? []]));
+    const changed = {
+        ...(before && now ? changedMounts(before.mounts, now.mounts) : {}),
+        ...(own ? servicesThatMount(own.changed, own.root, sources) : {}),
+    };
+    site.remounted = Object.keys(changed);
+    return planChanges(containers, {
+        services,
+        known: Object.keys(laid.config.services),
+        hashes: laid.hashes,
+        images,
+        replicas: site.replicasOf({ services, replicas: replicasInFile(laid.config) }),
+        changedMounts: changed,
+    });
+}
+function replicasInFile({ services }) {
+    return Object.fromEntries(Object.entries(services).map(([service, { replicas }]) => [service, replicas]));
+}
+/** `previous` or an id → a recorded release that can be switched to, its images all on the host. */
+async function resolveRelease(site, name) {
+    const { state, host } = site;
+    const list = await state.releases();
+    const id = name === 'previous' ? previousRelease(list, site.pending?.from ?? site.serving) : name;
+    if (!id)
+        throw new error_UserError(`${host} has no previous release to go back to`, {
+            next: onHost(site.context.shell, 'cat .lockkeeper/audit.log', site.directory),
+        });
+    if (!releaseIdPattern.test(id) || !list.releases.some((release) => release.id === id))
+        throw new error_UserError(`${host} has no release ${id}; it has ${list.releases.map((release) => release.id).join(', ') || 'none'}`);
+    const record = await state.release(id);
+    site.name = record.project;
+    const present = await site.docker.images(Object.values(record.images).map((image) => image.id));
+    for (const [service, image] of Object.entries(record.images))
+        if (!present.has(image.id))
+            throw new error_UserError(`the image of ${service} in release ${id} is no longer on ${host}`, {
+                next: onHost(site.context.shell, `docker pull ${word(image.digest ?? image.reference)}`),
+            });
+    const containers = await site.docker.containersOf(site.name);
+    if (!site.settings.dryRun)
+        await recordWhatRuns(site, containers);
+    const left = site.serving ? await state.release(site.serving).catch(() => undefined) : undefined;
+    site.remounted = await remountedBetween(site, left, record);
+    const plan = planChanges(containers, {
+        services: record.services,
+        known: record.services,
+        hashes: record.hashes,
+        images: record.images,
+        replicas: site.replicasOf(record),
+        changedMounts: Object.fromEntries(site.remounted.map((service) => [service, ['files']])),
+    });
+    return { id, images: record.images, plan, unchanged: false };
+}
+/** A staged release that is not wanted after all goes away. */
+async function discardRelease(site, id) {
+    const { state, docker, name } = site;
+    const record = await state.release(id).catch(() => undefined);
+    if (record) {
+        await docker.untag(Object.keys(record.images).map((service) => keepTag(name, id, service)));
+        await place_forgetCommits(site, [record]);
+    }
+    await state.remove(state.releasePath(id));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/record/prune.ts
+
+
+
+/** Old releases go, with images that only they used. */
+async function prune(site, list, serving) {
+    const { state, docker, name, settings, context, host } = site;
+    const gone = obsoleteReleases(list, serving, settings.keepReleases);
+    if (gone.length === 0)
+        return;
+    await docker.untag(gone
+        .filter(broughtByUs)
+        .flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))));
+    const unused = unusedImages(list, gone);
+    const now = await docker.images([...unused.keys()]);
+    // The tag may stand for a newer image by now.
+    await docker.untag([...unused].flatMap(([reference, id]) => (now.get(reference)?.id === id ? [reference] : [])));
+    await place_forgetCommits(site, gone);
+    for (const { id } of gone) {
+        await state.remove(state.releasePath(id));
+        await state.clearBad(id);
+    }
+    context.log.info(`${host}: ${gone.length} old releases removed, ${list.releases.length - gone.length} kept`);
+}
+/** What ran before our first deploy was brought by somebody else: its images are not ours to remove. */
+const broughtByUs = ({ baseline }) => !baseline;
+/** Reference → id of the images that we brought and that only the releases that go have used. Pure. */
+function unusedImages(list, gone) {
+    const kept = new Set(list.releases
+        .filter((release) => !gone.includes(release))
+        .flatMap(({ images }) => Object.values(images).map(({ id }) => id)));
+    return new Map(gone.filter(broughtByUs).flatMap(({ images }) => Object.values(images)
+        .filter(({ id }) => !kept.has(id))
+        .map(({ id, reference }) => [reference, id])));
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/switch/settle.ts
+
+/** From now on the release serves: record, audit, prune. */
+async function settle_settle(site, id) {
+    const { state, settings, context } = site;
+    site.lock?.check();
+    const record = await state.release(id);
+    const left = site.serving;
+    // A rollback asked for by a person leaves a release that is not to be chosen again by itself.
+    if (settings.rollbackTo && left && left !== id)
+        await state.markBad(left, 'left by rollback-to');
+    const releases = await state.settle({ ...record, verifiedAt: site.now() }, `${id} serves (before: ${left ?? 'nothing'}) ${context.owner.runUrl}`);
+    site.pending = undefined;
+    site.serving = id;
+    await prune(site, releases, id);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/project.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Milliseconds: an instance on EC2 restarts in a minute or two. */
+const reconnectWithin = 5 * 60_000;
+/**
+ * Checks the host, waits for the lock and opens the project. Throws UserError with the named cause, `Locked`
+ * when another run holds it.
+ */
+async function openProject(context) {
+    const { settings, lockToken, owner, log, clock, signal } = context;
+    const within = context.reconnectWithin ?? reconnectWithin;
+    const shell = new SteadyShell(context.shell, { within, clock, log });
+    const { kind, directory, free } = await preflight_preflight(shell, settings.projectDirectory);
+    const state = new HostState(shell, directory);
+    const lock = settings.dryRun
+        ? undefined
+        : await Lock.take(shell, {
+            directory,
+            token: lockToken,
+            owner: `${owner.repository} ${owner.runUrl}`,
+            timeout: settings.lockTimeout,
+            log,
+            clock,
+            signal,
+        });
+    const { commandTimeout } = settings;
+    const docker = new DockerHost(shell, {
+        kind,
+        directory,
+        lockToken,
+        lock,
+        commandTimeout,
+        log,
+        clock,
+        signal,
+    });
+    const current = lock?.found ?? (await state.current());
+    const found = { directory, free, docker, state, lock, ...current };
+    return new HostProject(new Site({ ...context, shell }, found));
+}
+/** The verbs, each in the folder of its name; what they share is the site. */
+class HostProject {
+    #site;
+    constructor(site) {
+        this.#site = site;
+    }
+    get host() {
+        return this.#site.host;
+    }
+    get name() {
+        return this.#site.name;
+    }
+    get directory() {
+        return this.#site.directory;
+    }
+    get serving() {
+        return this.#site.serving;
+    }
+    get downtime() {
+        return this.#site.downtime;
+    }
+    get interrupted() {
+        const { pending, context } = this.#site;
+        return pending !== undefined && pending.token !== context.lockToken;
+    }
+    get underWay() {
+        return this.#site.pending;
+    }
+    stage(resolved = {}) {
+        return stageRelease(this.#site, resolved);
+    }
+    resolveRelease(name) {
+        return resolveRelease(this.#site, name);
+    }
+    discard(id) {
+        return discardRelease(this.#site, id);
+    }
+    preDeploy(id) {
+        return preDeploy(this.#site, id);
+    }
+    switchTo(id) {
+        return switchTo(this.#site, id);
+    }
+    verify(id, timeout) {
+        return verify(this.#site, id, timeout);
+    }
+    postDeploy(id) {
+        return switch_runHook(this.#site, id, 'post-deploy', this.#site.settings.postDeploy);
+    }
+    settle(id) {
+        return settle_settle(this.#site, id);
+    }
+    needsRollBack() {
+        return needsRollBack(this.#site);
+    }
+    rollBack(reason, options = {}) {
+        return rollBack(this.#site, reason, options);
+    }
+    runLines(lines, stdout) {
+        return runLines(this.#site, lines, stdout);
+    }
+    leaveAsItIs() {
+        return setPhase(this.#site, 'left');
+    }
+    async runs(services) {
+        const { docker, state, serving } = this.#site;
+        this.#site.name ||= serving ? (await state.release(serving)).project : '';
+        if (!this.#site.name)
+            return false;
+        const containers = await docker.containersOf(this.#site.name);
+        return services.every((service) => containers.some((container) => container.service === service && !container.oneOff && container.status === 'running'));
+    }
+    async connections(port) {
+        const { docker, name } = this.#site;
+        const containers = (await docker.containersOf(name)).filter(({ status }) => status === 'running');
+        let total;
+        for (const { ports, pid, hostNetwork, addresses } of containers) {
+            const binding = ports.find(({ host }) => host === port);
+            if (!binding || pid <= 0 || hostNetwork)
+                continue;
+            const tables = await docker.tcpTables(pid);
+            if (tables === undefined)
+                return undefined;
+            total = (total ?? 0) + connections(tables, { port: binding.container, addresses });
+        }
+        return total;
+    }
+    writeNote(name, value) {
+        return this.#site.state.writeNote(name, value);
+    }
+    readNote(name) {
+        return this.#site.state.readNote(name);
+    }
+    async close() {
+        await this.#site.lock?.release();
+    }
+    leave() {
+        this.#site.lock?.leave();
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/recover-host.ts
+
+
+
+
+
+
+
+/**
+ * What a post step does, within `budget` ms, on a host whose main ended without finishing: lets a step that still runs
+ * end (or ends it), goes back to what ran before, verified, and releases the lock. `what` main was to do: a run of
+ * shell lines has nothing to go back to.
+ */
+async function recoverHost(context, budget, { what = 'deploy', singletons } = {}) {
+    const { shell, settings, clock, log } = context;
+    const host = shell.name;
+    const deadline = new Deadline(clock, budget);
+    let project;
+    try {
+        project = await openProject({
+            ...context,
+            settings: { ...settings, lockTimeout: 0, dryRun: false },
+            reconnectWithin: budget / 3,
+        });
+    }
+    catch (error) {
+        if (error instanceof Locked)
+            return {
+                host,
+                good: true,
+                message: `${host}: another deploy has taken over (${error.message})`,
+                next: '',
+            };
+        throw error;
+    }
+    try {
+        const begun = await project.needsRollBack();
+        // What changes containers is better ended than cut off; a pull is of no use any more.
+        const ended = await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
+        if (!begun) {
+            const story = what === 'run'
+                ? `the run was interrupted${ended ? ', its command was ended' : ''}; what it had done stays`
+                : 'nothing was under way, no container was changed';
+            return {
+                host,
+                good: true,
+                message: `${host}: ${story}. ${servesNow(project.serving)}`,
+                next: '',
+                keepsSingletons: settings.singletonServices.length > 0 && (await project.runs(settings.singletonServices)),
+            };
+        }
+        const story = interruptedWhile(project.underWay);
+        if (!settings.rollback) {
+            await project.leaveAsItIs();
+            return {
+                host,
+                good: false,
+                message: `${host}: ${story}. rollback is off, so it was left as it is`,
+                next: onHost(shell, 'docker compose ps --all', project.directory),
+            };
+        }
+        const back = await project.rollBack('the deploy was interrupted', {
+            timeout: Math.max(5_000, deadline.remaining() - 10_000),
+            singletons,
+        });
+        return {
+            host,
+            good: back.verified,
+            message: `${host}: ${story}. ${back.message} ${back.verified ? servesNow(back.serving) : 'What serves now is not known.'}`,
+            next: back.verified
+                ? ''
+                : onHost(shell, `docker compose -p ${word(project.name)} ps --all`, project.directory),
+        };
+    }
+    finally {
+        await project
+            .close()
+            .catch((error) => log.warning(`${host}: the lock stays until it expires: ${error_messageOf(error)}`));
+    }
+}
+/** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. Whether it had to be. */
+async function endSteps({ shell, lockToken, clock, log }, project, grace) {
+    const deadline = new Deadline(clock, grace);
+    const args = [project.directory, lockToken];
+    for (let told = false;; told = true) {
+        const { stdout } = await shell.run(askSteps, { args });
+        if (!stdout.includes('alive'))
+            return false;
+        if (deadline.passed())
+            break;
+        if (!told)
+            log.info(`${shell.name}: a command of the interrupted run still runs; waiting for its end`);
+        await clock.sleep(1_000);
+    }
+    log.info(`${shell.name}: ending a command of the interrupted run`);
+    const { stdout } = await shell.run(stopSteps, { args: [...args, '50'] });
+    if (stdout.includes('alive'))
+        throw new error_UserError(`${shell.name}: a command of the interrupted run cannot be ended`, {
+            next: onHost(shell, 'ps -ef'),
+        });
+    return true;
+}
+const doing = {
+    placed: 'before any container was replaced',
+    switched: 'while its containers were replaced and proven',
+    'rolling-back': 'while it was going back',
+    left: 'and left as it was',
+};
+/** Pure. */
+function interruptedWhile(change) {
+    return change
+        ? `the deploy of ${change.to} was interrupted ${doing[change.phase]}`
+        : 'the deploy was interrupted';
+}
+function servesNow(release) {
+    return release ? `Serving now: ${release}.` : 'No release serves now.';
+}
+
+// EXTERNAL MODULE: external "node:os"
+var external_node_os_ = __nccwpck_require__(8161);
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/spool.ts
+
+
+
+
+
+const pieces = 1024 * 1024;
+/** Milliseconds between looks at a file that does not grow. */
+const lookEvery = 20;
+/**
+ * A file without a name that somebody else fills while we read it: as much memory as one piece, however fast
+ * the one and slow the other.
+ */
+class Spool {
+    /** For the one who fills it to open, until `forget`. */
+    path;
+    #file;
+    #named = true;
+    /** Nothing more comes; why, when it is not all. */
+    #end;
+    constructor(path, file) {
+        this.path = path;
+        this.#file = file;
+    }
+    static async open(directory = (0,external_node_os_.tmpdir)()) {
+        const path = (0,external_node_path_.join)(directory, `lockkeeper-${(0,external_node_crypto_.randomBytes)(8).toString('hex')}`);
+        return new Spool(path, await (0,promises_.open)(path, 'wx+', 0o600));
+    }
+    /** Takes the name away: whoever has it open goes on, and it is gone with the last of them. */
+    async forget() {
+        if (!this.#named)
+            return;
+        this.#named = false;
+        await (0,promises_.unlink)(this.path).catch(() => { });
+    }
+    /** The filling has ended; readers get the rest, or the error. */
+    end(error) {
+        this.#end ??= { error };
+    }
+    /** All of it from the start, as it grows. May be asked for again. */
+    read() {
+        return external_node_stream_.Readable.from(this.#pieces(), { objectMode: false, highWaterMark: pieces });
+    }
+    async *#pieces() {
+        let at = 0;
+        for (;;) {
+            // Asked before the read: what was written before the end is seen after it.
+            const end = this.#end;
+            const { bytesRead, buffer } = await this.#file.read(Buffer.allocUnsafe(pieces), 0, pieces, at);
+            at += bytesRead;
+            if (bytesRead > 0)
+                yield buffer.subarray(0, bytesRead);
+            else if (end?.error)
+                throw end.error;
+            else if (end)
+                return;
+            else
+                await new Promise((resolve) => setTimeout(resolve, lookEvery));
+        }
+    }
+    async close() {
+        await this.forget();
+        await this.#file.close();
+    }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/transfer/runner-docker.ts
+
+
+
+
+
+
+
+
+/** What docker needs to find its daemon and its config. All else is ours, or secret. */
+const passedOn = /^(PATH|HOME|TMPDIR|XDG_(RUNTIME_DIR|CONFIG_HOME)|SSH_AUTH_SOCK|DOCKER_(HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY|API_VERSION))$/;
+/** The environment of docker on the runner, out of the action's own. Pure. */
+function dockerEnvironment(env) {
+    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => passedOn.test(name) && value ? [[name, value]] : []));
+}
+/** The runner's Docker, as the steps before this one left it. Nothing is looked for before the first question. */
+function runnerDocker({ env, log, }) {
+    const found = new Map();
+    const clean = dockerEnvironment(env);
+    let docker;
+    const program = () => {
+        docker ??= findDocker(clean, log);
+        return docker;
+    };
+    const open = new Map();
+    return {
+        async find(references) {
+            for (const reference of references) {
+                if (found.has(reference))
+                    continue;
+                const facts = await inspect(await program(), reference, clean);
+                if (facts)
+                    found.set(reference, facts);
+            }
+            return new Map(references.flatMap((reference) => {
+                const facts = found.get(reference);
+                return facts ? [[reference, facts]] : [];
+            }));
+        },
+        // Hosts that take the same image at the same time read the same file.
+        async save(id) {
+            const tool = await program();
+            const shared = open.get(id) ?? { saved: save(tool, id, clean, env.RUNNER_TEMP), readers: 0 };
+            open.set(id, shared);
+            shared.readers++;
+            const saved = await shared.saved;
+            return {
+                read: () => saved.read(),
+                async close() {
+                    if (--shared.readers > 0)
+                        return;
+                    open.delete(id);
+                    await saved.close();
+                },
+            };
+        },
+    };
+}
+/** The absolute path of docker, looked up once: what a later step or a changed PATH brings is not run. */
+async function findDocker(env, log) {
+    const docker = await inPath('docker', env.PATH);
+    if (!docker)
+        throw new error_UserError('the runner has no docker in PATH, and images: transfer takes the images from there', {
+            next: 'run the job on ubuntu-latest, or use images: pull or build',
+        });
+    const where = ['DOCKER_HOST', 'DOCKER_CONTEXT', 'DOCKER_CONFIG'].flatMap((name) => env[name] ? [`${name}=${env[name]}`] : []);
+    log.info(`Images come from the runner's ${docker}${where.length > 0 ? ` (${where.join(', ')})` : ''}`);
+    return docker;
+}
+async function inPath(program, path = '') {
+    for (const directory of path.split(external_node_path_.delimiter).filter(external_node_path_.isAbsolute)) {
+        const file = (0,external_node_path_.join)(directory, program);
+        const isThere = await (0,promises_.access)(file, external_node_fs_.constants.X_OK).then(() => true, () => false);
+        if (isThere)
+            return file;
+    }
+    return undefined;
+}
+async function inspect(docker, reference, env) {
+    const { exitCode, stdout, stderr } = await getExecOutput(`"${docker}"`, ['image', 'inspect', '--', reference], {
+        env,
+        silent: true,
+        ignoreReturnCode: true,
+    });
+    if (exitCode === 0)
+        return parseImageFacts(stdout)[0];
+    if (/no such image/i.test(stderr))
+        return undefined;
+    throw new error_UserError(`the runner's docker cannot tell of ${reference}: ${lastLine(stderr)}`, {
+        next: 'docker version, in a step before this one',
+    });
+}
+/**
+ * Writes an image into a file that is given to docker and has no name any more once it is open: a listener of
+ * @actions/exec would take what docker writes into memory, however slowly the host takes it from there. The
+ * process id is told so that it can be ended.
+ */
+const saveInto = `exec >"$2"; echo "$$" >&2; exec "$0" save "$1"`;
+async function save(docker, id, env, directory) {
+    const spool = await Spool.open(directory);
+    let said = '';
+    let pid;
+    const ended = exec_exec('/bin/sh', ['-euc', saveInto, docker, id, spool.path], {
+        env,
+        silent: true,
+        ignoreReturnCode: true,
+        listeners: {
+            stderr: (data) => {
+                said = `${said}${data.toString()}`.slice(-4000);
+                const first = /^(\d+)\n/.exec(said);
+                if (pid !== undefined || !first)
+                    return;
+                pid = Number(first[1]);
+                said = said.slice(first[0].length);
+                void spool.forget();
+            },
+        },
+    }).then((code) => spool.end(code === 0 ? undefined : new error_UserError(`docker save ${id} failed on the runner: ${lastLine(said)}`)), (error) => spool.end(new error_UserError(`docker save ${id} failed on the runner: ${error_messageOf(error)}`)));
+    let running = true;
+    void ended.then(() => {
+        running = false;
+    });
+    return {
+        read: () => spool.read(),
+        async close() {
+            if (running && pid !== undefined)
+                process.kill(pid);
+            await ended;
+            await spool.close();
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/index.ts
+
+
+
+
+
+
+
+
+
+
+
+;// CONCATENATED MODULE: ./src/account.ts
+
+/** The AWS account; of the SDK, what not every roll needs is loaded with the first question to it. */
+async function openAccount(config, signal) {
+    // Calls that change membership run to their end, also when the run is cancelled: their answers are awaited with care.
+    const gate = await openTargetGroups(config);
+    const ec2 = late(() => openInstances(config, { signal }));
+    const autoScaling = late(() => openScalingGroups(config));
+    return {
+        gate,
+        instances: {
+            describe: async (ids) => (await ec2.opened()).describe(ids),
+            console: async (id, when) => (await ec2.opened()).console(id, when),
+        },
+        scaling: {
+            describe: async (names) => (await autoScaling.opened()).describe(names),
+            refreshUnderWay: async (name) => (await autoScaling.opened()).refreshUnderWay(name),
+            enterStandby: async (name, ids) => (await autoScaling.opened()).enterStandby(name, ids),
+            exitStandby: async (name, ids) => (await autoScaling.opened()).exitStandby(name, ids),
+            setMinSize: async (name, minSize) => (await autoScaling.opened()).setMinSize(name, minSize),
+            missingPermissions: async (name, needed) => (await autoScaling.opened()).missingPermissions(name, needed),
+        },
+        close() {
+            gate.close();
+            ec2.close();
+            autoScaling.close();
+        },
+    };
+}
+/** Opened with the first question, closed only if there was one. */
+function late(open) {
+    let opening;
+    return {
+        opened() {
+            opening ??= open();
+            return opening;
+        },
+        close() {
+            void opening?.then((opened) => opened.close());
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/hosts/host-error.ts
 
 /**
  * What failed at a host, with the host named once as `10.0.0.5 (i-…)`, and what to type next: a command that was
@@ -68731,18 +76176,24 @@ const bracketed = (host) => (host.includes(':') ? `[${host}]` : host);
 const tilde = (path) => (path.startsWith('~/') ? `~/${host_error_quoted(path.slice(2))}` : host_error_quoted(path));
 const host_error_quoted = (word) => /^[\w@%+=:,./[\]-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
-;// CONCATENATED MODULE: ./src/fleet.ts
+;// CONCATENATED MODULE: ./src/hosts/fleet.ts
 
 
 
 
 
 /** How many hosts are worked on side by side while nothing is out of rotation. */
-const atOnce = 10;
+const fleet_atOnce = 10;
+/** Milliseconds that health-url may take to answer while a host is watched. */
+const healthPatience = 5_000;
 /** The hosts of the roll over SSH, each with its Compose project, locked for this run. */
 class Fleet {
     #settings;
     #machines = new Map();
+    /** What the first host found tags and branches to be. */
+    #resolved;
+    /** The release that `rollback-to` stands for, as the first host knows it. */
+    #goal;
     constructor(settings) {
         this.#settings = settings;
     }
@@ -68751,7 +76202,7 @@ class Fleet {
      * two runs never wait for each other. Throws one UserError that names every host that cannot be used.
      */
     async open(members) {
-        const limit = pLimit(atOnce);
+        const limit = pLimit(fleet_atOnce);
         const wanted = members.filter(({ id }) => !this.#machines.has(id));
         const reached = await Promise.allSettled(wanted.map(({ id, address }) => limit(async () => new Machine(this.#doorOf(id, address), await this.#connect(address)))));
         const machines = reached.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -68777,34 +76228,40 @@ class Fleet {
         return [...this.#machines.values()];
     }
     /**
-     * Stages the release on every host, or finds the one to go back to. The first host resolves what tags stand for;
-     * the others take exactly those images.
+     * Stages the release on these hosts, or finds the one to go back to. The first host of all resolves what tags stand
+     * for; the others take exactly those images, and the commit that it found a branch to be.
      */
-    async stage() {
+    async stage(ids) {
         const { rollbackTo } = this.#settings.release;
-        const [first, ...others] = this.machines;
-        const limit = pLimit(atOnce);
-        if (!first)
-            return new Map();
-        const one = rollbackTo === undefined ? await first.ready.stage() : await first.ready.resolveRelease(rollbackTo);
-        const pins = pinsOf(one);
-        const rest = await fleet_settle(others.map((machine) => ({
-            machine,
-            work: limit(() => rollbackTo === undefined ? machine.ready.stage(pins) : machine.ready.resolveRelease(one.id)),
-        })));
-        for (const machine of this.machines)
+        const limit = pLimit(fleet_atOnce);
+        const machines = ids.map((id) => this.machine(id));
+        const staged = new Map();
+        const stageOn = async ({ ready }) => rollbackTo === undefined ? ready.stage(this.#resolved) : ready.resolveRelease(this.#goal ?? rollbackTo);
+        const [first] = machines;
+        if (first && this.#resolved === undefined) {
+            const one = await stageOn(first);
+            this.#resolved = { pins: pinsOf(one), commit: one.commit };
+            this.#goal = one.id;
+            staged.set(first.id, one);
+        }
+        const others = await fleet_settle(machines
+            .filter(({ id }) => !staged.has(id))
+            .map((machine) => ({ machine, work: limit(() => stageOn(machine)) })));
+        for (const [id, one] of others)
+            staged.set(id, one);
+        for (const machine of machines)
             machine.before = machine.ready.serving;
-        return new Map([[first.id, one], ...rest]);
+        return staged;
     }
     /** Whether hosts that need no change are also well: a deploy that changes nothing still proves it. */
     async verifyUnchanged(staged) {
-        const limit = pLimit(atOnce);
-        const verdicts = await fleet_settle(this.machines.map((machine) => ({
-            machine,
+        const limit = pLimit(fleet_atOnce);
+        const verdicts = await fleet_settle([...staged].map(([id, { unchanged, plan, ...one }]) => ({
+            machine: this.machine(id),
             work: limit(async () => {
-                const { id, unchanged, plan } = staged.get(machine.id);
+                const machine = this.machine(id);
                 const serving = machine.ready.serving;
-                const same = unchanged || (serving === id && plan.every(isUnchanged) && !machine.ready.interrupted);
+                const same = unchanged || (serving === one.id && plan.every(isUnchanged) && !machine.ready.interrupted);
                 if (!same || serving === undefined)
                     return false;
                 const verdict = await machine.ready.verify(serving);
@@ -68829,6 +76286,7 @@ class Fleet {
                     machine.settled = false;
                 },
                 connections: (port) => project.connections(port),
+                unwell: () => this.#unwell(machine),
                 async settle() {
                     await project.settle(release);
                     machine.settled = true;
@@ -68838,11 +76296,20 @@ class Fleet {
     }
     /** Writes the same record on every host; where that fails the roll must not begin. */
     async writeRecord(record) {
-        const limit = pLimit(atOnce);
+        const limit = pLimit(fleet_atOnce);
         await fleet_settle(this.machines.map((machine) => ({
             machine,
             work: limit(() => machine.ready.writeNote('fleet', record)),
         })));
+    }
+    /** Hosts that are gone for good: nothing is asked of them any more. */
+    async forget(ids) {
+        for (const id of ids) {
+            const gone = this.#machines.get(id);
+            this.#machines.delete(id);
+            gone?.project?.leave();
+            await gone?.shell.close().catch(() => { });
+        }
     }
     /** Gives the locks back (unless post goes on with them) and ends the connections. Only warns. */
     async close({ keepLocks = false } = {}) {
@@ -68889,18 +76356,36 @@ class Fleet {
             }
         }
     }
+    async #unwell({ shell }) {
+        const { release, clock, signal } = this.#settings;
+        if (!release.health)
+            return undefined;
+        try {
+            return await askHealth(shell, release.health, { timeout: healthPatience, clock, signal });
+        }
+        catch (error) {
+            signal?.throwIfAborted();
+            return error_messageOf(error);
+        }
+    }
     #doorOf(id, { host, port }) {
         const { ssh, release } = this.#settings;
         return { ...ssh, id, host, port: port ?? ssh.port, directory: release.projectDirectory };
     }
-    #connect({ host, port }) {
+    #connect(address) {
         const { ssh, log, clock, signal } = this.#settings;
-        return connect({ ...ssh, host, ...(port !== undefined && { port }) }, { log, clock, signal });
+        return connect(targetAt(ssh, address), { log, clock, signal });
     }
     #context() {
-        const { release, releaseId, commit, owner, lockToken, log, clock, signal } = this.#settings;
-        return { settings: release, release: releaseId, commit, owner, lockToken, log, clock, signal };
+        const { release, releaseId, ...run } = this.#settings;
+        // singleton-services is refused by this action: every target runs what its file says.
+        return { ...run, settings: release, release: releaseId, runsSingletons: true };
     }
+}
+/** What is connected to: the inputs' door at the host's own address, and the keys that its console showed. */
+function targetAt(ssh, { host, port = ssh.port, fingerprints = [] }) {
+    const trust = { ...ssh.trust, fingerprints: [...ssh.trust.fingerprints, ...fingerprints] };
+    return { ...ssh, host, port, trust };
 }
 class Machine {
     door;
@@ -68978,11 +76463,19 @@ function refuse(problems) {
     throw new error_UserError([...problems.map(({ message }) => message), 'No host was taken out of rotation.'].join('\n'), { next: [...new Set(problems.flatMap(({ next }) => next ?? []))].join('\n') });
 }
 
-;// CONCATENATED MODULE: ./src/fleet-record.ts
+;// CONCATENATED MODULE: ./src/hosts/fleet-record.ts
 
+
+/** The id of a target: of an instance, or an address. */
+const targetId = pipe(string(), check((text) => /^i-[0-9a-f]+$/.test(text) || (0,external_node_net_.isIP)(text) !== 0));
+/** The minimum size of an Auto Scaling group. */
+const minimum = object({
+    group: string(),
+    minSize: pipe(number(), integer(), minValue(0)),
+});
 const fleet_record_place = object({
     group: string(),
-    id: pipe(string(), regex(/^i-[0-9a-f]+$/)),
+    id: targetId,
     port: pipe(number(), integer(), minValue(1), maxValue(65_535)),
 });
 const recordShape = object({
@@ -68993,9 +76486,11 @@ const recordShape = object({
     release: string(),
     at: string(),
     targets: array(fleet_record_place),
+    /** Of the fleet's Auto Scaling groups, before the roll. */
+    minimums: optional(array(minimum), []),
 });
 /** The record of a run's fleet, for all its hosts; `at` is in milliseconds since the epoch. */
-function fleetRecord(run, members) {
+function fleetRecord(run, members, minimums = []) {
     return {
         version: 1,
         open: run.open,
@@ -69003,6 +76498,7 @@ function fleetRecord(run, members) {
         release: run.release,
         at: new Date(run.at).toISOString(),
         targets: members.flatMap(({ id, memberships }) => memberships.map(({ group, port }) => ({ group, id, port }))),
+        minimums: [...minimums],
     };
 }
 /** Reads what a host holds; undefined for nothing, or for what no version of ours wrote. */
@@ -69015,87 +76511,88 @@ function readFleetRecord(found, host, log) {
     log.warning(`${host} holds a fleet record that cannot be read; it is left out of account`);
     return undefined;
 }
-/** Places that a lost run's records name in these groups and that are not registered (or are draining) now. */
-function missingPlaces(records, registered, groups) {
-    const places = records.filter(({ open }) => open).flatMap(({ targets }) => targets);
-    const seen = new Set();
-    return places.filter((one) => {
-        const key = `${one.group} ${one.id}:${one.port}`;
-        if (seen.has(key) || !groups.includes(one.group))
-            return false;
-        seen.add(key);
-        return !registered(one);
-    });
+/** Who lost runs' records say was in these groups, who of them is missing now, and what was lowered for it. Pure. */
+function lostBy(records, groups) {
+    const open = records.filter((record) => record.open);
+    const places = new Map();
+    for (const one of open.flatMap(({ targets }) => targets))
+        if (groups.some(({ group }) => group.arn === one.group))
+            places.set(`${one.group} ${one.id}:${one.port}`, one);
+    const registered = (place) => groups.some(({ group, health }) => group.arn === place.group &&
+        health.some((one) => one.id === place.id && one.port === place.port && one.state !== 'draining'));
+    const minimums = new Map(open.flatMap((record) => record.minimums).map((one) => [one.group, one]));
+    return {
+        places: [...places.values()].filter((place) => !registered(place)),
+        ids: new Set([...places.values()].map(({ id }) => id)),
+        minimums: [...minimums.values()],
+    };
+}
+/** What lost runs left, by the record of any host. */
+async function findLost(fleet, groups, log) {
+    const records = await Promise.all(fleet.machines.map(async ({ id, ready }) => readFleetRecord(await ready.readNote('fleet'), id, log)));
+    const lost = lostBy(records.filter((one) => one !== undefined), groups);
+    for (const { id, port } of lost.places)
+        log.warning(`${id}:${port} was left out of rotation by an interrupted run; this run puts it back`);
+    return lost;
 }
 
-;// CONCATENATED MODULE: ./src/capacity.ts
-const keyOf = ({ id, port }) => `${id}:${port}`;
+;// CONCATENATED MODULE: ./src/hosts/host-keys.ts
+
+
+
+/** How many consoles are read side by side. */
+const host_keys_atOnce = 5;
 /**
- * The strictest of `min-healthy` and the group's own thresholds, of `total` targets. Percentages round up, so that
- * more keeps serving. Below the group's thresholds a load balancer sends to sick targets or leaves DNS.
+ * Fingerprints (`SHA256:…`) that cloud-init printed to a console, of the last start that printed them whole: at an
+ * earlier one the instance may have had other keys. Who writes there is root on the instance. Pure.
  */
-function requiredHealthy(group, total, minHealthy) {
-    const own = (threshold, name) => ({
-        count: Math.max(threshold.count ?? 0, Math.ceil(((threshold.percent ?? 0) / 100) * total)),
-        because: `${name} of the target group`,
-    });
-    const asked = 'count' in minHealthy
-        ? { count: minHealthy.count, because: `min-healthy: ${minHealthy.count}` }
-        : {
-            count: Math.ceil((minHealthy.percent / 100) * total),
-            because: `min-healthy: ${minHealthy.percent}% of ${total}`,
-        };
-    return [
-        own(group.unhealthyRouting, 'unhealthy_state_routing.minimum_healthy_targets'),
-        own(group.dnsFailover, 'dns_failover.minimum_healthy_targets'),
-    ].reduce((strictest, one) => (one.count > strictest.count ? one : strictest), asked);
+function fingerprintsIn(console) {
+    const [, ...begun] = console.split('-----BEGIN SSH HOST KEY FINGERPRINTS-----');
+    const [block = ''] = begun
+        .map((text) => text.split('-----END SSH HOST KEY FINGERPRINTS-----'))
+        .findLast((parts) => parts.length > 1) ?? [];
+    // `ec2: 256 SHA256:… root@ip-10-0-0-5 (ED25519)`, behind whatever the console puts before a line.
+    const line = /(?:^|\s)\d{3,5} (SHA256:[A-Za-z0-9+/]{43}) .*\([A-Z0-9-]+\)\s*$/;
+    return block.split(/[\r\n]+/).flatMap((text) => line.exec(text)?.[1] ?? []);
 }
-/** Who gets requests: the healthy ones, or everybody while so few are healthy that the balancer fails open. */
-function servingTargets(health, group) {
-    const active = health.filter(({ state }) => state !== 'draining' && state !== 'unused');
-    const healthy = active.filter(({ state }) => state === 'healthy');
-    const failOpenBelow = Math.max(1, group.unhealthyRouting.count ?? 0, Math.ceil(((group.unhealthyRouting.percent ?? 0) / 100) * active.length));
-    return healthy.length < failOpenBelow ? active : healthy;
+/** Members with the host keys that their consoles show; what cannot be known so is a problem, one line each. */
+async function withHostKeys(instances, members) {
+    const limit = pLimit(host_keys_atOnce);
+    const problems = [];
+    const known = await Promise.all(members.map((member) => limit(async () => {
+        const { id, address } = member;
+        if (address.fingerprints)
+            return member;
+        if ((0,external_node_net_.isIP)(id) !== 0) {
+            problems.push(`host-keys: ec2-console reads an instance's console, and ${id} is registered by its address; give known-hosts, and host-keys: inputs`);
+            return member;
+        }
+        // What was kept after the last start shows them on a first start; later the latest 64 KB may still do.
+        const fingerprints = orNone(fingerprintsIn(await instances.console(id, 'kept'))) ??
+            orNone(fingerprintsIn(await latest(instances, id)));
+        if (!fingerprints)
+            problems.push(nothingPrinted(id));
+        return { ...member, address: { ...address, ...(fingerprints && { fingerprints }) } };
+    })));
+    return { members: known, problems };
 }
-/**
- * Whether these places may leave the group now. Taking out what serves nobody is always allowed: it makes nothing
- * worse. Otherwise the number that would keep serving is the answer to tell.
- */
-function capacityWithout(health, group, leaving, required) {
-    const serving = servingTargets(health, group);
-    const remaining = serving.filter((target) => !leaving.has(keyOf(target))).length;
-    return { allowed: remaining === serving.length || remaining >= required.count, remaining };
+const orNone = (found) => (found.length > 0 ? found : undefined);
+/** Older instance types keep no latest output. */
+async function latest(instances, id) {
+    try {
+        return await instances.console(id, 'latest');
+    }
+    catch (error) {
+        if (error instanceof call_AwsCallError && error.kind === 'refused')
+            return '';
+        throw error;
+    }
 }
-/** How many hosts move at once: at least one; percentages round down, so that more keeps serving. */
-function batchSizeOf(size, hosts) {
-    return 'count' in size ? size.count : Math.max(1, Math.floor((size.percent / 100) * hosts));
+function nothingPrinted(id) {
+    return `the console of ${id} shows no SSH host keys: cloud-init prints them at an instance's first start alone, and EC2 keeps the last 64 KB. Print them again there with: sudo cloud-init single --name keys_to_console --frequency always   or give known-hosts, and host-keys: inputs`;
 }
 
-;// CONCATENATED MODULE: ./src/drain.ts
-/** A port without a connection for this long is taken to be idle. */
-const idleWindow = 5_000;
-/** Whether a host that is being drained may be touched. The API cannot tell: it shows `draining` for the whole delay. */
-function judgeDrain(settings, facts) {
-    const { delay, sinceDraining, idleFor, open } = facts;
-    const settled = sinceDraining >= Math.min(settings.settle, delay);
-    if (settings.kind === 'idle' && settled && idleFor !== undefined && idleFor >= idleWindow)
-        return { done: true, why: 'idle' };
-    const limit = drainLimit(settings, delay, idleFor !== undefined);
-    if (sinceDraining >= limit)
-        return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'delay-over' };
-    // Shorter than the delay that was read: it was changed meanwhile, or the group has none.
-    if (facts.gone && settled)
-        return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'gone' };
-    return { done: false };
-}
-/** The longest that a drain can take. What cannot be counted gets the whole delay, whatever `drain-timeout` says. */
-function drainLimit(settings, delay, countable) {
-    if (settings.kind === 'full' || !countable)
-        return delay;
-    return Math.min(settings.timeout ?? delay, delay);
-}
-
-;// CONCATENATED MODULE: ./src/health.ts
+;// CONCATENATED MODULE: ./src/roll/health.ts
 /** Judges one place of a group. `undefined`: DescribeTargetHealth does not list it. */
 function health_judgeHealth(target, group) {
     if (!target)
@@ -69171,28 +76668,58 @@ function codeCause(codes, check, matcher) {
     return `${answered}.`;
 }
 
-;// CONCATENATED MODULE: ./src/plan.ts
-
-
-
-
-
-/** Everything wrong at once, as one refusal; nothing was changed. */
-function plan_refuse(problems) {
-    throw new error_UserError([...problems, 'Nothing was changed.'].join('\n'));
+;// CONCATENATED MODULE: ./src/plan/capacity.ts
+const capacity_keyOf = ({ id, port }) => `${id}:${port}`;
+/**
+ * The strictest of `min-healthy` and the group's own thresholds, of `total` targets. Percentages round up, so that
+ * more keeps serving. Below the group's thresholds a load balancer sends to sick targets or leaves DNS.
+ */
+function requiredHealthy(group, total, minHealthy) {
+    const own = (threshold, name) => ({
+        count: Math.max(threshold.count ?? 0, Math.ceil(((threshold.percent ?? 0) / 100) * total)),
+        because: `${name} of the target group`,
+    });
+    const asked = 'count' in minHealthy
+        ? { count: minHealthy.count, because: `min-healthy: ${minHealthy.count}` }
+        : {
+            count: Math.ceil((minHealthy.percent / 100) * total),
+            because: `min-healthy: ${minHealthy.percent}% of ${total}`,
+        };
+    return [
+        own(group.unhealthyRouting, 'unhealthy_state_routing.minimum_healthy_targets'),
+        own(group.dnsFailover, 'dns_failover.minimum_healthy_targets'),
+    ].reduce((strictest, one) => (one.count > strictest.count ? one : strictest), asked);
 }
-/** Refuses target groups that cannot be rolled, before anything else is asked. */
-function checkGroups(groups) {
-    const problems = groups.flatMap(({ group }) => {
+/** Who gets requests: the healthy ones, or everybody while so few are healthy that the balancer fails open. */
+function servingTargets(health, group) {
+    const active = health.filter(({ state }) => state !== 'draining' && state !== 'unused');
+    const healthy = active.filter(({ state }) => state === 'healthy');
+    const failOpenBelow = Math.max(1, group.unhealthyRouting.count ?? 0, Math.ceil(((group.unhealthyRouting.percent ?? 0) / 100) * active.length));
+    return healthy.length < failOpenBelow ? active : healthy;
+}
+/**
+ * Whether these places may leave the group now. Taking out what serves nobody is always allowed: it makes nothing
+ * worse. Otherwise the number that would keep serving is the answer to tell.
+ */
+function capacityWithout(health, group, leaving, required) {
+    const serving = servingTargets(health, group);
+    const remaining = serving.filter((target) => !leaving.has(capacity_keyOf(target))).length;
+    return { allowed: remaining === serving.length || remaining >= required.count, remaining };
+}
+/** How many hosts move at once: at least one; percentages round down, so that more keeps serving. */
+function batchSizeOf(size, hosts) {
+    return 'count' in size ? size.count : Math.max(1, Math.floor((size.percent / 100) * hosts));
+}
+
+;// CONCATENATED MODULE: ./src/plan/groups.ts
+/** What makes a target group impossible to roll, one line each. */
+function groupProblems(groups) {
+    return groups.flatMap(({ group }) => {
         if (group.targetType === 'lambda')
             return [`the target group ${group.name} has targets of type lambda; there is no host to deploy to`];
         if (group.targetType === 'alb')
             return [
                 `the target group ${group.name} forwards to another load balancer; name that one's target group`,
-            ];
-        if (group.targetType === 'ip')
-            return [
-                `the target group ${group.name} has targets of type ip, which this version does not roll yet: AWS lets an address return only after the whole deregistration delay`,
             ];
         if (group.protocol !== 'HTTP' && group.protocol !== 'HTTPS')
             return [
@@ -69204,90 +76731,206 @@ function checkGroups(groups) {
             ];
         return [];
     });
-    if (problems.length > 0)
-        plan_refuse(problems);
 }
-/** Ids of the instances that the roll is about: those named, or all that are registered. */
-function instanceIds(groups, settings) {
-    const registered = groups.flatMap(({ health }) => health.filter((target) => target.state !== 'draining').map(({ id }) => id));
-    const wanted = settings.targets.length > 0 ? settings.targets.map(({ id }) => id) : registered;
-    return [...new Set(wanted)];
+/** Groups whose targets are hosts: the others are refused, and their targets mean nothing here. */
+function ofHosts(groups) {
+    return groups.filter(({ group }) => group.targetType === 'instance' || group.targetType === 'ip');
 }
-/**
- * The hosts of the fleet with their addresses and places. `missing` are places that an interrupted run's record names
- * and that are no longer registered. Throws one UserError with all that makes a roll impossible.
- */
-function fleetMembers(groups, instances, settings, missing = []) {
+
+;// CONCATENATED MODULE: ./src/roll/lifecycle.ts
+/** '' when it is no member. */
+function lifecycleOf({ members }, id) {
+    return members.find((one) => one.id === id)?.lifecycle ?? '';
+}
+/** Ended, or on its way there, or no member any more. */
+function hasLeft(lifecycle) {
+    return lifecycle === '' || /^(Terminat|Detach)/.test(lifecycle);
+}
+
+;// CONCATENATED MODULE: ./src/plan/scaling.ts
+
+/** `name` is the group that the instance's tag names; `recorded`: a lost run's record knows the host. */
+function belonging(id, name, scaling, recorded) {
+    const group = scaling.get(name)?.group;
+    if (!group?.members.some((member) => member.id === id))
+        return { kind: 'free' };
+    const lifecycle = lifecycleOf(group, id);
+    if (lifecycle === 'InService')
+        return { kind: 'member', scaling: name, standby: false };
+    if (lifecycle === 'Standby' || lifecycle === 'EnteringStandby')
+        return recorded
+            ? { kind: 'member', scaling: name, standby: true }
+            : {
+                kind: 'free',
+                warning: `${id} is in standby in ${name}, and no run of ours put it there; it is deployed to and stays in standby`,
+            };
+    const why = `${id} is ${lifecycle} in the Auto Scaling group ${name}`;
+    return { kind: hasLeft(lifecycle) ? 'leaving' : 'coming', why };
+}
+/** What makes members of these groups impossible to roll, one line each. */
+function scalingProblems(scaling) {
+    return [...scaling.values()].flatMap(({ group: { name, suspended }, refresh }) => [
+        ...(suspended.includes('Launch')
+            ? [
+                `the process Launch of the Auto Scaling group ${name} is suspended, and then AWS returns nobody from standby; resume it: aws autoscaling resume-processes --auto-scaling-group-name ${name} --scaling-processes Launch`,
+            ]
+            : []),
+        ...(refresh
+            ? [
+                `an instance refresh of the Auto Scaling group ${name} is under way (${refresh}), which replaces members meanwhile, and may end those in standby; wait for its end, or: aws autoscaling cancel-instance-refresh --auto-scaling-group-name ${name}`,
+            ]
+            : []),
+    ]);
+}
+/** Whether its minimum keeps that many members from stepping aside together. */
+function needsRoom({ desired, minSize, members }, together) {
+    return desired - Math.min(together, members.length) < minSize;
+}
+/** What to look out for: `warnings` may spoil the roll, `notes` only explain it. `batches` are of instance ids. */
+function scalingRemarks(scaling, batches) {
+    const warnings = [];
+    const notes = [];
+    for (const { group } of scaling.values()) {
+        const { name, minSize, desired, suspended, members } = group;
+        const most = Math.max(0, ...batches.map((batch) => batch.filter((id) => members.some((one) => one.id === id)).length));
+        if (most === 0)
+            continue;
+        notes.push(`members of ${name} go into standby while they are out, and return to it once they are healthy again`);
+        if (needsRoom(group, most))
+            notes.push(`${name} is at its minimum of ${minSize}: it is lowered by ${minSize - desired + most} while members are in standby, and is ${minSize} again as soon as they are back`);
+        if (most > 1 && !suspended.includes('AZRebalance') && new Set(members.map(({ zone }) => zone)).size > 1)
+            warnings.push(`${name} may rebalance its zones while ${most} members are in standby, and then it ends some that serve; suspend its process AZRebalance for the roll, or use batch-size: 1`);
+        if (suspended.includes('AddToLoadBalancer'))
+            notes.push(`the process AddToLoadBalancer of ${name} is suspended; its members are registered again all the same`);
+    }
+    return { warnings, notes };
+}
+
+;// CONCATENATED MODULE: ./src/plan/members.ts
+
+
+
+
+
+/** The runner hands post its state in one environment variable, and Linux allows 128 KiB in one (MAX_ARG_STRLEN). */
+const mostHosts = 150;
+const nothingLost = { places: [], ids: new Set() };
+/** Ids that the roll is about: those named, or all that are registered. */
+function wantedIds(groups, { targets }) {
+    const registered = ofHosts(groups).flatMap(({ health }) => health.filter((target) => target.state !== 'draining').map(({ id }) => id));
+    return [...new Set(targets.length > 0 ? targets.map(({ id }) => id) : registered)];
+}
+/** The hosts of the fleet with their addresses and places, and all that makes a roll of them impossible. */
+function fleetMembers(around, settings, lost = nothingLost) {
+    const { groups } = around;
+    const names = groups.map(({ group }) => group.name).join(', ');
+    const ids = [...new Set([...wantedIds(groups, settings), ...lost.places.map(({ id }) => id)])];
+    const members = [];
     const problems = [];
-    const byArn = new Map(groups.map((facts) => [facts.group.arn, facts]));
-    const healthOf = (id, { group, port }) => byArn.get(group)?.health.find((target) => target.id === id && target.port === port);
-    const isMissing = (id, { group, port }) => missing.some((place) => place.id === id && place.group === group && place.port === port);
-    const ids = [...new Set([...instanceIds(groups, settings), ...missing.map(({ id }) => id)])];
-    if (ids.length === 0)
-        problems.push(`nothing is registered in ${groups.map(({ group }) => group.name).join(', ')}; register the instances first`);
-    const members = ids.flatMap((id) => {
-        const memberships = [
-            ...groups.flatMap(({ group, health }) => health
-                .filter((target) => target.id === id && target.state !== 'draining')
-                .map(({ port }) => ({ group: group.arn, port }))),
-            ...missing.filter((place) => place.id === id).map(({ group, port }) => ({ group, port })),
-        ].filter((one, index, all) => all.findIndex((m) => m.group === one.group && m.port === one.port) === index);
+    const warnings = [];
+    if (ids.length === 0 && ofHosts(groups).length === groups.length)
+        problems.push(`nothing is registered in ${names}; register the instances first`);
+    for (const id of ids) {
+        const memberships = membershipsOf(id, groups, lost);
         if (memberships.length === 0) {
             const draining = groups.some(({ health }) => health.some((t) => t.id === id && t.state === 'draining'));
-            problems.push(`targets: ${id} is ${draining ? 'being deregistered from' : 'not registered in'} ${groups.map(({ group }) => group.name).join(', ')}`);
-            return [];
+            problems.push(`targets: ${id} is ${draining ? 'being deregistered from' : 'not registered in'} ${names}`);
+            continue;
         }
-        const named = settings.targets.filter((target) => target.id === id && target.port !== undefined);
-        const ports = [...new Set(memberships.map(({ port }) => port))];
-        for (const { port } of named)
-            if (!ports.includes(port))
-                problems.push(`targets: ${id} is registered on port ${ports.join(', ')}, not ${port}`);
-        if (named.length > 0 && ports.some((port) => !named.some((target) => target.port === port)))
-            problems.push(`targets: ${id} is registered on ports ${ports.join(', ')}, and a release replaces what serves all of them; leave the port out`);
-        const seen = memberships.map((m) => ({ m, target: healthOf(id, m) }));
-        for (const { m, target } of seen) {
-            if (!target || isMissing(id, m))
-                continue;
-            const verdict = health_judgeHealth(target, byArn.get(m.group).group);
-            if (verdict.kind === 'fatal')
-                problems.push(`${keyOf(target)} is ${stateText(target)}. ${verdict.cause}`);
+        problems.push(...portProblems(id, memberships, settings));
+        const instance = around.instances.get(id);
+        const to = belonging(id, instance?.autoScalingGroup ?? '', around.scaling, lost.ids.has(id));
+        if (to.kind === 'coming' || to.kind === 'leaving') {
+            if (settings.targets.some((target) => target.id === id))
+                problems.push(`targets: ${to.why}`);
+            else
+                warnings.push(`${to.why}; it is left alone`);
+            continue;
         }
-        const instance = instances.get(id);
-        if (instance?.autoScalingGroup)
-            problems.push(`${id} belongs to the Auto Scaling group ${instance.autoScalingGroup}, which may terminate a member that is taken out by hand; putting members in standby is not supported by this version yet`);
+        if (to.kind === 'free' && to.warning)
+            warnings.push(to.warning);
+        problems.push(...stateProblems(id, memberships, groups, lost));
         const address = addressOf(id, instance, settings);
         if (typeof address === 'string') {
             problems.push(address);
-            return [];
+            continue;
         }
-        const stateOf = ({ m, target }) => memberships.length > 1
-            ? `${byArn.get(m.group).group.name}:${m.port} ${stateText(target)}`
-            : stateText(target);
-        return [
-            {
-                id,
-                address,
-                memberships,
-                healthy: seen.every(({ m, target }) => !isMissing(id, m) && target?.state === 'healthy'),
-                missing: memberships.every((m) => isMissing(id, m)),
-                draining: memberships.every((m) => isMissing(id, m)) &&
-                    seen.some(({ target }) => target?.state === 'draining'),
-                zone: instance?.zone ?? '',
-                state: seen.map(stateOf).join(', '),
-            },
-        ];
-    });
+        const member = to.kind === 'member' ? to : { scaling: '', standby: false };
+        members.push({
+            id,
+            address,
+            memberships,
+            ...standing(id, memberships, groups, lost),
+            scaling: member.scaling,
+            standby: member.standby,
+        });
+    }
+    if (members.length > mostHosts)
+        problems.push(`${members.length} hosts are more than one step can keep in mind for its post step (${mostHosts}); name some of them in targets, and the others in another step`);
     for (const id of settings.hosts.keys())
         if (!ids.includes(id))
             problems.push(`hosts: ${id} is not among the targets: ${ids.join(', ')}`);
-    if (problems.length > 0)
-        plan_refuse(problems);
-    return members;
+    return { members, problems: [...problems, ...twice(members, around.instances)], warnings };
+}
+const same = (one) => (other) => one.group === other.group && one.port === other.port;
+function membershipsOf(id, groups, { places }) {
+    return [
+        ...groups.flatMap(({ group, health }) => health
+            .filter((target) => target.id === id && target.state !== 'draining')
+            .map(({ port }) => ({ group: group.arn, port }))),
+        ...places.filter((place) => place.id === id).map(({ group, port }) => ({ group, port })),
+    ].filter((one, index, all) => all.findIndex(same(one)) === index);
+}
+function portProblems(id, memberships, { targets }) {
+    const named = targets.filter((target) => target.id === id && target.port !== undefined);
+    const ports = [...new Set(memberships.map(({ port }) => port))];
+    const unknown = named.filter(({ port }) => !ports.includes(port));
+    return [
+        ...unknown.map(({ port }) => `targets: ${id} is registered on port ${ports.join(', ')}, not ${port}`),
+        ...(named.length > 0 && ports.some((port) => !named.some((target) => target.port === port))
+            ? [
+                `targets: ${id} is registered on ports ${ports.join(', ')}, and a release replaces what serves all of them; leave the port out`,
+            ]
+            : []),
+    ];
+}
+/** Each place with its group and what is seen of it; undefined where it is missing. */
+function seen(id, memberships, groups, { places }) {
+    return memberships.map((m) => {
+        const facts = groups.find(({ group }) => group.arn === m.group);
+        const target = facts.health.find((one) => one.id === id && one.port === m.port);
+        return { m, target, group: facts.group, isMissing: places.some((one) => one.id === id && same(one)(m)) };
+    });
+}
+/** States that no waiting mends. */
+function stateProblems(id, memberships, groups, lost) {
+    return seen(id, memberships, groups, lost).flatMap(({ target, group, isMissing }) => {
+        if (!target || isMissing || group.loadBalancers.length === 0)
+            return [];
+        return health_judgeHealth(target, group).kind === 'fatal'
+            ? [`${capacity_keyOf(target)} is ${stateText(target)}. ${likelyCause(target, group)}`]
+            : [];
+    });
+}
+function standing(id, memberships, groups, lost) {
+    const places = seen(id, memberships, groups, lost);
+    const missing = places.every(({ isMissing }) => isMissing);
+    return {
+        healthy: places.every(({ target, isMissing }) => !isMissing && target?.state === 'healthy'),
+        missing,
+        draining: missing && places.some(({ target }) => target?.state === 'draining'),
+        state: places
+            .map(({ m, target, group }) => places.length > 1 ? `${group.name}:${m.port} ${stateText(target)}` : stateText(target))
+            .join(', '),
+    };
 }
 function addressOf(id, instance, { hosts, hostAddress }) {
     const given = hosts.get(id);
     if (given)
         return given;
+    // The address of an ip target is the host, wherever its instance's other addresses lead.
+    if ((0,external_node_net_.isIP)(id) !== 0)
+        return { host: id };
     if (!instance)
         return `${id} was not found by DescribeInstances in this region; is it terminated?`;
     if (instance.state !== 'running')
@@ -69302,110 +76945,179 @@ function addressOf(id, instance, { hosts, hostAddress }) {
         ? { host }
         : `${id} has no ${what}; choose another host-address, or name its address: hosts: ${id}=<host>`;
 }
-/**
- * The whole roll in advance: who goes when, who is left alone, how long it takes, and what to look out for. Throws
- * a UserError when a batch would leave too few in service, or min-healthy can never hold.
- */
-function planRoll(groups, members, staged, settings) {
-    const size = batchSizeOf(settings.batchSize, members.length);
-    const required = new Map(groups.map(({ group, health }) => {
-        const places = new Set([
-            ...health.filter(({ state }) => state !== 'draining').map(keyOf),
-            ...members.flatMap(({ id, memberships }) => memberships.filter((m) => m.group === group.arn).map(({ port }) => keyOf({ id, port }))),
-        ]);
-        return [group.arn, requiredHealthy(group, places.size, settings.minHealthy)];
-    }));
-    const skipped = members.filter(({ id, healthy }) => healthy && staged.get(id)?.unchanged === true);
-    const rolled = members.filter((member) => !skipped.includes(member));
-    // Who serves nobody goes first: if the release is bad, nothing is lost by it.
-    const rank = ({ missing, healthy }) => (missing ? 0 : healthy ? 2 : 1);
-    const ordered = [...rolled].sort((a, b) => rank(a) - rank(b));
-    const missing = ordered.filter((member) => member.missing);
-    const present = ordered.filter((member) => !member.missing);
-    const batches = [];
-    // What is out already is no loss of capacity: all of it at once.
-    if (missing.length > 0)
-        batches.push(missing.map(({ id }) => id));
-    for (let at = 0; at < present.length; at += size)
-        batches.push(present.slice(at, at + size).map(({ id }) => id));
-    const problems = capacityProblems(groups, members, batches, required);
-    if (problems.length > 0)
-        plan_refuse([...new Set(problems)]);
-    const batchOf = new Map(batches.flatMap((batch, index) => batch.map((id) => [id, index])));
-    const hosts = members.map(({ id, memberships, missing, draining }) => {
-        const skip = !batchOf.has(id);
-        return {
-            id,
-            memberships,
-            rotation: draining ? 'draining' : missing ? 'out' : 'in',
-            release: skip ? 'new' : 'old',
-            goal: 'new',
-            finished: skip,
-            touched: missing,
-            changed: false,
-            skipped: skip,
-            batch: batchOf.get(id) ?? -1,
-            failure: '',
-        };
+/** One machine under two names would be drained under one and still serve under the other. */
+function twice(members, instances) {
+    return members.flatMap((one, index) => {
+        const { host, port } = one.address;
+        const other = members
+            .slice(0, index)
+            .find((before) => (before.address.host === host && before.address.port === port) ||
+            instances.get(before.id)?.privateIp === one.id ||
+            instances.get(one.id)?.privateIp === before.id);
+        return other
+            ? [`${other.id} and ${one.id} are the same machine (${host}); register it in groups of one target type`]
+            : [];
     });
-    return {
-        hosts,
-        batches,
-        skipped: skipped.map(({ id }) => id),
-        required,
-        estimate: estimate(groups, batches.length, settings),
-        ...remarks(groups, members, settings),
-    };
 }
-/** Plays the batches through, each one healthy again before the next begins. */
-function capacityProblems(groups, members, batches, required) {
-    const problems = [];
-    for (const { group, health } of groups) {
-        let now = health;
-        const places = (batch) => new Set(members
-            .filter(({ id }) => batch.includes(id))
-            .flatMap(({ id, memberships }) => memberships.filter((m) => m.group === group.arn).map(({ port }) => keyOf({ id, port }))));
-        for (const batch of batches) {
-            const leaving = places(batch);
-            const must = required.get(group.arn);
-            const { allowed, remaining } = capacityWithout(now, group, leaving, must);
-            if (!allowed)
-                problems.push(`taking out ${batch.join(' and ')} would leave ${remaining} of ${now.length} targets of ${group.name} in service, and ${must.count} must stay (${must.because}); ${now.length <= must.count ? 'this can never hold: register another target, or ask for fewer' : 'choose a smaller batch-size'}`);
-            now = [
-                ...now.filter((target) => !leaving.has(keyOf(target))),
-                ...[...leaving].map((key) => {
-                    const at = key.lastIndexOf(':');
-                    return {
-                        id: key.slice(0, at),
-                        port: Number(key.slice(at + 1)),
-                        state: 'healthy',
-                        reason: '',
-                        description: '',
-                        shifted: false,
-                    };
-                }),
-            ];
+
+;// CONCATENATED MODULE: ./src/plan/survey.ts
+
+
+
+
+
+/** Each group and its targets, as AWS tells them now. */
+async function lookAtGroups(gate, arns) {
+    return Promise.all(arns.map(async (arn) => {
+        const [group, health] = await Promise.all([gate.describe(arn), gate.health(arn)]);
+        return { group, health };
+    }));
+}
+/** The same groups with their targets as they are now. */
+async function survey_lookAgain(gate, groups) {
+    return Promise.all(groups.map(async ({ group }) => ({ group, health: await gate.health(group.arn) })));
+}
+/** The instances behind these ids (addresses are their own answer), and the Auto Scaling groups that they are in. */
+async function lookAround(account, groups, ids) {
+    const instances = await account.instances.describe(ids.filter((id) => (0,external_node_net_.isIP)(id) === 0));
+    return { groups, instances, scaling: await lookAtScaling(account.scaling, instances.values()) };
+}
+/** Whom lost runs left out: one by one, because AWS refuses all of them for one that is terminated. */
+async function lookForLost(account, around, lost, log) {
+    const instances = new Map(around.instances);
+    const places = [];
+    for (const place of lost.places) {
+        const one = instances.get(place.id) ?? ((0,external_node_net_.isIP)(place.id) === 0 ? await describeOne(account, place.id) : undefined);
+        if ((0,external_node_net_.isIP)(place.id) !== 0 || one?.state === 'running') {
+            if (one)
+                instances.set(place.id, one);
+            places.push(place);
         }
+        else
+            log.warning(`${place.id} was in the target group when a run was interrupted, and is ${one?.state ?? 'gone'} now; it is left out of account`);
     }
-    return problems;
+    const scaling = await lookAtScaling(account.scaling, instances.values());
+    return { around: { ...around, instances, scaling }, lost: { ...lost, places } };
 }
+async function describeOne({ instances }, id) {
+    try {
+        return (await instances.describe([id])).get(id);
+    }
+    catch (error) {
+        if (error instanceof call_AwsCallError && error.kind === 'refused')
+            return undefined;
+        throw error;
+    }
+}
+async function lookAtScaling(scaling, instances) {
+    const names = [...new Set([...instances].map(({ autoScalingGroup }) => autoScalingGroup).filter(Boolean))];
+    if (names.length === 0)
+        return new Map();
+    const groups = await scaling.describe(names);
+    return new Map(await Promise.all([...groups.values()].map(async (group) => [group.name, { group, refresh: await scaling.refreshUnderWay(group.name) }])));
+}
+/** Refusals of what the roll will have to do, found without doing it: nobody is taken out who could not be put back. */
+async function missingPermissions({ gate, scaling }, around, 
+/** How many hosts leave at once. */
+batch) {
+    const refusals = await Promise.all([
+        ...ofHosts(around.groups).map(({ group }) => gate.missingPermissions(group)),
+        ...[...around.scaling.values()].map(({ group }) => scaling.missingPermissions(group.name, { resize: needsRoom(group, batch) })),
+    ]);
+    return refusals.flat();
+}
+/** What DescribeTargetHealth says of each host, of all its places, in words. */
+function statesOf(groups) {
+    const states = new Map();
+    for (const { health } of groups)
+        for (const target of health) {
+            const known = states.get(target.id);
+            const text = stateText(target);
+            states.set(target.id, known && known !== text ? `${known}, ${text}` : text);
+        }
+    return states;
+}
+
+;// CONCATENATED MODULE: ./src/plan/newcomers.ts
+
+
+
+const newcomers_pollEvery = 3_000;
+/**
+ * Who is registered and not known yet. Waits, as long as there is patience (milliseconds), for members that Auto Scaling
+ * is launching, and until the newcomers' first health check is over.
+ */
+async function findNewcomers({ gate, scaling, clock, signal }, wanted) {
+    const deadline = new Deadline(clock, wanted.patience);
+    for (;;) {
+        const groups = await survey_lookAgain(gate, wanted.groups);
+        const ids = wantedIds(groups, { targets: [] }).filter((id) => !wanted.known.has(id));
+        const unsettled = groups.some(({ health }) => health.some(({ id, state }) => ids.includes(id) && state === 'initial'));
+        const coming = wanted.scaling.length > 0 &&
+            [...(await scaling.describe(wanted.scaling)).values()].some(({ members }) => members.some(({ id, lifecycle }) => !wanted.known.has(id) && lifecycle.startsWith('Pending')));
+        if ((!unsettled && !coming) || deadline.passed())
+            return { groups, ids };
+        await clock.sleep(Math.min(newcomers_pollEvery, deadline.remaining()), signal);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/roll/drain.ts
+/** A port without a connection for this long is taken to be idle. */
+const idleWindow = 5_000;
+/** Whether a host that is being drained may be touched. The API cannot tell: it shows `draining` for the whole delay. */
+function judgeDrain(settings, facts) {
+    const { delay, sinceDraining, idleFor, open } = facts;
+    const settled = sinceDraining >= Math.min(settings.settle, delay);
+    if (settings.kind === 'idle' && settled && idleFor !== undefined && idleFor >= idleWindow)
+        return { done: true, why: 'idle' };
+    const limit = drainLimit(settings, delay, idleFor !== undefined);
+    if (sinceDraining >= limit)
+        return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'delay-over' };
+    // Shorter than the delay that was read: it was changed meanwhile, or the group has none.
+    if (facts.gone && settled)
+        return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'gone' };
+    return { done: false };
+}
+/** The longest that a drain can take. What cannot be counted gets the whole delay, whatever `drain-timeout` says. */
+function drainLimit(settings, delay, countable) {
+    if (settings.kind === 'full' || !countable)
+        return delay;
+    return Math.min(settings.timeout ?? delay, delay);
+}
+
+;// CONCATENATED MODULE: ./src/plan/estimate.ts
+
 // A container's start, measured on small machines; only for the estimate.
 const typicalStart = 10_000;
-function estimate(groups, batches, { drain, stabilityWindow, bakeTime, healthyTimeout }) {
+/** How long that many batches take. */
+function estimate(groups, members, batches, settings) {
+    const { drain, stabilityWindow, bakeTime, healthyTimeout } = settings;
     const longest = (of) => Math.max(0, ...groups.map(({ group }) => of(group)));
     const delay = longest((group) => group.deregistrationDelay);
     const interval = longest((group) => group.healthCheck.interval);
     const deploy = typicalStart + stabilityWindow;
     const idle = Math.min(Math.max(Math.min(drain.settle, delay), idleWindow), delay);
+    const out = (drained) => returnsLate(groups, members) ? Math.max(delay, drained + deploy) : drained + deploy;
     return {
-        least: batches * ((drain.kind === 'full' ? delay : idle) + deploy + bakeTime),
+        least: batches * (out(drain.kind === 'full' ? delay : idle) + bakeTime),
         most: batches *
-            (drainLimit(drain, delay, drain.kind === 'idle') +
-                deploy +
+            (out(drainLimit(drain, delay, drain.kind === 'idle')) +
                 Math.min(healthyTimeout, 30_000 + 2 * interval) +
                 bakeTime),
     };
 }
+/** Addresses, and members of Auto Scaling groups, return only when the deregistration delay is over. */
+function returnsLate(groups, members) {
+    return (groups.some(({ group }) => group.targetType === 'ip') || members.some(({ scaling }) => scaling !== ''));
+}
+
+;// CONCATENATED MODULE: ./src/plan/remarks.ts
+
+
+
+
+
+/** What to look out for: `warnings` may spoil the roll, `notes` only explain it. */
 function remarks(groups, members, settings) {
     const warnings = [];
     const notes = [];
@@ -69417,6 +77129,10 @@ function remarks(groups, members, settings) {
             (settings.bakeTime < group.slowStart ? warnings : notes).push(`${name} has a slow start of ${duration_formatDuration(group.slowStart)}: healthy does not mean a full share of the requests${settings.bakeTime < group.slowStart ? `; set bake-time to ${duration_formatDuration(group.slowStart)} so that the next host leaves only then` : ''}`);
         if (delay < 10_000)
             warnings.push(`${name} has a deregistration delay of ${duration_formatDuration(delay)}: a request that takes longer is cut off when its host leaves`);
+        if (settings.drain.kind === 'idle' &&
+            delay > settings.drain.settle &&
+            returnsLate([{ group, health }], members))
+            notes.push(`${group.targetType === 'ip' ? `an address returns to ${name}` : `members of an Auto Scaling group return to ${name}`} only when the deregistration delay of ${duration_formatDuration(delay)} is over, however soon it is idle; a shorter delay makes the roll shorter`);
         for (const { idleTimeout } of group.loadBalancers) {
             if (idleTimeout === undefined)
                 notes.push(`the load balancer's idle timeout could not be read (elasticloadbalancing:DescribeLoadBalancerAttributes); it matters to WebSockets only`);
@@ -69433,27 +77149,171 @@ function remarks(groups, members, settings) {
             warnings.push(`healthy-timeout (${duration_formatDuration(settings.healthyTimeout)}) is shorter than one health check of ${name} (every ${duration_formatDuration(healthCheck.interval)})`);
         for (const target of health) {
             if (target.state === 'draining' && !members.some(({ id, missing }) => missing && id === target.id))
-                warnings.push(`${keyOf(target)} is being deregistered from ${name} by somebody else; it is left alone`);
+                warnings.push(`${capacity_keyOf(target)} is being deregistered from ${name} by somebody else; it is left alone`);
             if (target.shifted)
-                warnings.push(`a zonal shift keeps traffic away from the zone of ${keyOf(target)}; fewer serve than look healthy`);
+                warnings.push(`a zonal shift keeps traffic away from the zone of ${capacity_keyOf(target)}; fewer serve than look healthy`);
             if (target.state !== 'healthy' && target.state !== 'draining') {
                 const cause = likelyCause(target, group);
-                warnings.push(`${keyOf(target)} is ${stateText(target)}.${cause ? ` ${cause}` : ''}`);
+                warnings.push(`${capacity_keyOf(target)} is ${stateText(target)}.${cause ? ` ${cause}` : ''}`);
             }
         }
     }
+    if (members.length > 1 && !settings.preDeploy)
+        notes.push('there is no pre-deploy: what an image does when it starts, such as migrations in its entrypoint, is done on one host while the others serve the release before, and both must bear it');
     return { warnings, notes };
 }
 
-;// CONCATENATED MODULE: ./src/roll.ts
+;// CONCATENATED MODULE: ./src/plan/plan.ts
+
+
+
+
+/** The whole roll in advance: who goes when, who is left alone, how long it takes, and what to look out for. */
+function planRoll(groups, members, staged, settings, scaling = new Map()) {
+    const size = batchSizeOf(settings.batchSize, members.length);
+    const required = new Map(groups.map(({ group, health }) => {
+        const places = new Set([
+            ...health.filter(({ state }) => state !== 'draining').map(capacity_keyOf),
+            ...members.flatMap(({ id, memberships }) => memberships.filter((m) => m.group === group.arn).map(({ port }) => capacity_keyOf({ id, port }))),
+        ]);
+        return [group.arn, requiredHealthy(group, places.size, settings.minHealthy)];
+    }));
+    const skipped = members.filter(({ id, healthy }) => healthy && staged.get(id)?.unchanged === true);
+    const rolled = members.filter((member) => !skipped.includes(member));
+    // Who serves nobody goes first: if the release is bad, nothing is lost by it.
+    const rank = ({ missing, healthy }) => (missing ? 0 : healthy ? 2 : 1);
+    const ordered = [...rolled].sort((a, b) => rank(a) - rank(b));
+    const missing = ordered.filter((member) => member.missing);
+    const present = ordered.filter((member) => !member.missing);
+    const batches = [];
+    // What is out already is no loss of capacity: all of it at once.
+    if (missing.length > 0)
+        batches.push(missing.map(({ id }) => id));
+    for (let at = 0; at < present.length; at += size)
+        batches.push(present.slice(at, at + size).map(({ id }) => id));
+    const batchOf = new Map(batches.flatMap((batch, index) => batch.map((id) => [id, index])));
+    const hosts = members.map((member) => {
+        const { id, memberships, missing, draining, standby } = member;
+        const skip = !batchOf.has(id);
+        const out = draining ? 'draining' : 'out';
+        return {
+            id,
+            memberships,
+            scaling: member.scaling,
+            standby,
+            left: false,
+            // One that runs the release already and that a lost run left in standby has only to return from there.
+            rotation: missing ? out : skip && standby ? 'watched' : 'in',
+            release: skip ? 'new' : 'old',
+            goal: 'new',
+            finished: skip && !standby,
+            touched: missing || standby,
+            changed: false,
+            skipped: skip,
+            batch: batchOf.get(id) ?? -1,
+            cut: 0,
+            failure: '',
+        };
+    });
+    const ofGroups = remarks(groups, members, settings);
+    const ofScaling = scalingRemarks(scaling, batches);
+    return {
+        hosts,
+        batches,
+        skipped: skipped.map(({ id }) => id),
+        required,
+        estimate: estimate(groups, members, batches.length, settings),
+        problems: [...new Set(capacityProblems(groups, members, batches, required))],
+        warnings: [...ofGroups.warnings, ...ofScaling.warnings],
+        notes: [...ofGroups.notes, ...ofScaling.notes],
+    };
+}
+/** Plays the batches through, each one healthy again before the next begins. */
+function capacityProblems(groups, members, batches, required) {
+    const problems = [];
+    for (const { group, health } of groups) {
+        let now = health;
+        const places = (batch) => new Set(members
+            .filter(({ id }) => batch.includes(id))
+            .flatMap(({ id, memberships }) => memberships.filter((m) => m.group === group.arn).map(({ port }) => capacity_keyOf({ id, port }))));
+        for (const batch of batches) {
+            const leaving = places(batch);
+            const must = required.get(group.arn);
+            const { allowed, remaining } = capacityWithout(now, group, leaving, must);
+            if (!allowed)
+                problems.push(`taking out ${batch.join(' and ')} would leave ${remaining} of ${now.length} targets of ${group.name} in service, and ${must.count} must stay (${must.because}); ${now.length <= must.count ? 'this can never hold: register another target, or ask for fewer' : 'choose a smaller batch-size'}`);
+            now = [
+                ...now.filter((target) => !leaving.has(capacity_keyOf(target))),
+                ...[...leaving].map((key) => {
+                    const at = key.lastIndexOf(':');
+                    return {
+                        id: key.slice(0, at),
+                        port: Number(key.slice(at + 1)),
+                        state: 'healthy',
+                        reason: '',
+                        description: '',
+                        shifted: false,
+                    };
+                }),
+            ];
+        }
+    }
+    return problems;
+}
+
+;// CONCATENATED MODULE: ./src/plan/refusal.ts
+
+/** Everything wrong at once, as one refusal before anything was changed; nothing wrong: no refusal. */
+function refusal_refuse(problems, next = []) {
+    if (problems.length === 0)
+        return;
+    throw new error_UserError([...new Set(problems), 'Nothing was changed.'].join('\n'), {
+        next: [...new Set(next)].join('\n'),
+    });
+}
+
+;// CONCATENATED MODULE: ./src/report/plan-lines.ts
+
+/** The plan, for the log and the summary of a dry run. */
+function planLines(plan, members, groups, staged) {
+    const member = (id) => members.find((one) => one.id === id);
+    const line = (id) => {
+        const { address, memberships, state, missing } = member(id);
+        const ports = [...new Set(memberships.map(({ port }) => port))].join(', ');
+        const change = staged
+            .get(id)
+            ?.plan.map(({ service, change: what, why }) => `${service} ${what} (${why})`)
+            .join(', ');
+        return `    ${id}:${ports} at ${address.host}, ${missing ? 'out of rotation since an interrupted run' : state}${change ? `: ${change}` : ''}`;
+    };
+    return [
+        ...groups.map(({ group }) => groupLine(group, plan)),
+        ...plan.batches.flatMap((batch, index) => [`  batch ${index + 1}:`, ...batch.map(line)]),
+        ...(plan.skipped.length > 0
+            ? ['  left alone, because it runs this release already and is healthy:', ...plan.skipped.map(line)]
+            : []),
+        plan.batches.length > 0
+            ? `  about ${duration_formatDuration(plan.estimate.least)}, and at most some ${duration_formatDuration(plan.estimate.most)} when connections stay open`
+            : '  nothing to do',
+        ...plan.notes.map((note) => `  note: ${note}`),
+    ];
+}
+function groupLine(group, plan) {
+    const required = plan.required.get(group.arn);
+    return `${group.name} (${group.protocol}, deregistration delay ${duration_formatDuration(group.deregistrationDelay)}, check of ${group.healthCheck.path} every ${duration_formatDuration(group.healthCheck.interval)}): at least ${required.count} must keep serving (${required.because})`;
+}
+
+;// CONCATENATED MODULE: ./src/roll/roll.ts
 /** The next step of one host; undefined when it is where it should be. A host changes release only out of rotation. */
-function nextStep(host) {
+function roll_nextStep(host) {
     if (host.finished)
         return undefined;
     if (host.release === host.goal || host.release === 'unfit') {
         switch (host.rotation) {
             case 'in':
                 return 'bake';
+            case 'watched':
+                return 'rejoin';
             case 'registered':
                 return 'wait-healthy';
             default:
@@ -69470,12 +77330,21 @@ function nextStep(host) {
     }
 }
 /** In this order: what gives capacity back comes first, what takes it away last. */
-const order = ['put-back', 'go-back', 'switch', 'drain', 'take-out', 'wait-healthy', 'bake'];
+const order = [
+    'put-back',
+    'go-back',
+    'switch',
+    'drain',
+    'take-out',
+    'wait-healthy',
+    'bake',
+    'rejoin',
+];
 /** Whether work on the host has begun and is not over, so that no other host may start. */
 function underWay(host) {
     if (host.finished)
         return false;
-    const step = nextStep(host);
+    const step = roll_nextStep(host);
     return !(step === 'take-out' && host.rotation === 'in');
 }
 /**
@@ -69486,12 +77355,12 @@ function decide(hosts) {
     const busy = hosts.filter(underWay);
     if (busy.length > 0) {
         for (const step of order) {
-            const now = busy.filter((host) => nextStep(host) === step);
+            const now = busy.filter((host) => roll_nextStep(host) === step);
             if (now.length > 0)
                 return { step, hosts: now.map(({ id }) => id) };
         }
     }
-    const waiting = hosts.filter((host) => nextStep(host) === 'take-out');
+    const waiting = hosts.filter((host) => roll_nextStep(host) === 'take-out');
     const goingBack = waiting.filter(({ goal }) => goal === 'old');
     const batch = goingBack.length
         ? Math.max(...goingBack.map((host) => host.batch))
@@ -69512,6 +77381,8 @@ function afterFailure(hosts, failed, step, onFailure) {
     });
 }
 function failedGoingForward(host, onFailure) {
+    if (host.skipped)
+        return { ...host, finished: true };
     if (onFailure !== 'stop')
         return { ...host, goal: 'old' };
     if (host.release === 'new')
@@ -69534,7 +77405,7 @@ function failedGoingBack(host, step) {
     }
 }
 function withTheOthers(host, onFailure) {
-    if (host.skipped || host.goal === 'old')
+    if (host.left || host.skipped || host.goal === 'old')
         return host;
     if (host.release === 'old' && host.rotation === 'in')
         return { ...host, goal: 'old', finished: true };
@@ -69542,7 +77413,10 @@ function withTheOthers(host, onFailure) {
     return onFailure === 'rollback-all' ? { ...host, goal: 'old', finished: false } : host;
 }
 /** How the roll ended, from where every host ended. */
-function resultOf(hosts, onFailure) {
+function resultOf(all, onFailure) {
+    const hosts = all.filter(({ left }) => !left);
+    if (hosts.length === 0)
+        return 'failed';
     if (hosts.every((host) => host.skipped))
         return 'unchanged';
     const atGoal = (host) => host.finished && host.rotation === 'in';
@@ -69560,7 +77434,12 @@ function resultOf(hosts, onFailure) {
 }
 /** Hosts that this run took out (or found out) and that are, or may be, not registered now. */
 function leftOut(hosts) {
-    return hosts.filter(({ touched, rotation }) => touched && rotation !== 'in' && rotation !== 'registered');
+    return hosts.filter(({ left, touched, rotation }) => !left && touched && !serves.has(rotation));
+}
+const serves = new Set(['in', 'registered', 'watched']);
+/** Hosts that are, or may be, in standby still: they may serve, but their Auto Scaling group does not count them. */
+function inStandby(hosts) {
+    return hosts.filter(({ left, standby }) => !left && standby);
 }
 /**
  * What post makes of the records that a dead main left: hosts under way go back, finished ones stay as they are.
@@ -69568,10 +77447,14 @@ function leftOut(hosts) {
  */
 function afterInterruption(hosts, { canDrain }) {
     return hosts.map((host) => {
-        if (host.release === 'old' && host.rotation === 'in')
-            return { ...host, goal: 'old', finished: true };
-        if (host.finished && leftOut([host]).length === 0)
+        if (host.left)
             return host;
+        if (host.release === 'old' && host.rotation === 'in' && !host.standby)
+            return { ...host, goal: 'old', finished: true };
+        if (host.finished && leftOut([host]).length === 0 && !host.standby)
+            return host;
+        if (host.rotation === 'watched')
+            return { ...host, goal: host.release === 'new' ? 'new' : 'old', finished: false };
         const takesRequests = host.release === 'new' && host.rotation !== 'out';
         const goal = host.finished || (takesRequests && !canDrain) ? (host.release === 'new' ? 'new' : 'old') : 'old';
         return { ...host, goal, finished: false };
@@ -69588,10 +77471,10 @@ function registerOnly(hosts) {
     });
 }
 
-;// CONCATENATED MODULE: ./src/place.ts
+;// CONCATENATED MODULE: ./src/roll/place.ts
 
 /** `i-…:8000` */
-const placeKey = ({ id }, { port }) => keyOf({ id, port });
+const placeKey = ({ id }, { port }) => capacity_keyOf({ id, port });
 /** Draining or not registered: no new request is sent there, or soon none will be. */
 function isOut(target) {
     return (target === undefined ||
@@ -69614,6 +77497,13 @@ const ofHost = (id, why) => (why.includes(id) ? why : `${id}: ${why}`);
 function registerCommands({ id, memberships }) {
     return memberships.map(({ group, port }) => `aws elbv2 register-targets ${groupArguments(group)} --targets Id=${id},Port=${port}`);
 }
+/** What to type to bring members of Auto Scaling groups back from standby by hand. */
+function exitStandbyCommands(hosts) {
+    return hosts.map(({ id, scaling, memberships }) => {
+        const region = memberships[0]?.group.split(':')[3];
+        return `aws autoscaling exit-standby ${region ? `--region ${region} ` : ''}--auto-scaling-group-name '${scaling.replaceAll("'", "'\\''")}' --instance-ids ${id}`;
+    });
+}
 /** What to type to see how all targets of a group are, and why. */
 const describeCommand = (group) => `aws elbv2 describe-target-health ${groupArguments(group)}`;
 /** An ARN names its region; the reader's CLI may be set to another. */
@@ -69622,11 +77512,13 @@ function groupArguments(arn) {
     return `${region ? `--region ${region} ` : ''}--target-group-arn ${arn}`;
 }
 
-;// CONCATENATED MODULE: ./src/draining.ts
+;// CONCATENATED MODULE: ./src/roll/draining.ts
 
 
 
 
+/** Milliseconds between two counts of connections where nothing but the report depends on them. */
+const rareCount = 5_000;
 /** Waits until hosts that are on their way out may be touched. */
 class Draining {
     #context;
@@ -69637,6 +77529,7 @@ class Draining {
     /** When no connection was first seen; Infinity while there are some; undefined where it cannot be told. */
     #quietSince = new Map();
     #open = new Map();
+    #countedAt = new Map();
     constructor(context, ledger, watch) {
         this.#context = context;
         this.#ledger = ledger;
@@ -69662,8 +77555,8 @@ class Draining {
         log.info(`draining ${names(hosts)}: ${settings.drain.kind === 'full' ? `the whole delay, ${longest}` : `until no connection is open, at most ${longest}`}`);
         while (left.length > 0) {
             signal.throwIfAborted();
-            if (settings.drain.kind === 'idle')
-                await this.#watch.abortable(Promise.all(left.map((host) => this.#count(host))));
+            const due = left.filter((host) => this.#countDue(host));
+            await this.#watch.abortable(Promise.all(due.map((host) => this.#count(host))));
             if (clock.now() >= nextLook.at) {
                 look = await this.#watch.look();
                 nextLook.at = clock.now() + interval(nextLook.attempt++);
@@ -69676,13 +77569,25 @@ class Draining {
         }
         return failed;
     }
+    /** Whether it ends early depends on every count; where it does not, what is cut at the end is told all the same. */
+    #countDue(host) {
+        const { settings, clock } = this.#context;
+        if (settings.drain.kind === 'idle')
+            return true;
+        const now = clock.now();
+        const left = this.#delayOf(host) - (now - this.#drainingFrom(host));
+        return left <= rareCount || now - (this.#countedAt.get(host.id) ?? 0) >= rareCount;
+    }
     async #count(host) {
-        const { fleet, clock, log } = this.#context;
+        const { settings, fleet, clock, log } = this.#context;
+        this.#countedAt.set(host.id, clock.now());
         const ports = [...new Set(host.memberships.map(({ port }) => port))];
         const counts = await Promise.all(ports.map((port) => counted(() => fleet(host.id).connections(port))));
         const now = clock.now();
         if (counts.some((one) => one === undefined)) {
             this.#quietSince.set(host.id, undefined);
+            if (settings.drain.kind === 'full')
+                return;
             this.#watch.say(`${host.id} count`, `${host.id}: the connections cannot be counted, so the whole delay of ${duration_formatDuration(this.#delayOf(host))} is waited out`, (line) => log.warning(line));
             return;
         }
@@ -69709,9 +77614,10 @@ class Draining {
         });
         if (!verdict.done)
             return;
-        this.#ledger.set([host], { rotation: 'out' });
-        if (verdict.why === 'cut')
-            log.warning(`${host.id}: ${verdict.open} ${verdict.open === 1 ? 'connection was' : 'connections were'} still open when the time to drain was over and will be cut`);
+        const cut = verdict.why === 'cut' ? verdict.open : 0;
+        this.#ledger.set([host], { rotation: 'out', cut: host.cut + cut });
+        if (cut > 0)
+            log.warning(`${host.id}: ${cut} ${cut === 1 ? 'connection was' : 'connections were'} still open when the time to drain was over and will be cut`);
         else
             log.info(`${host.id}: drained after ${this.#drainedFor(host)}${verdict.why === 'idle' ? ', no connection left' : ''}`);
     }
@@ -69743,7 +77649,7 @@ async function counted(connections) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/ledger.ts
+;// CONCATENATED MODULE: ./src/roll/ledger.ts
 /** The records of all hosts; every change is written down at once. */
 class Ledger {
     #hosts;
@@ -69770,7 +77676,97 @@ class Ledger {
     }
 }
 
-;// CONCATENATED MODULE: ./src/rotation.ts
+;// CONCATENATED MODULE: ./src/roll/minimums.ts
+/**
+ * Minimum sizes of Auto Scaling groups. A group at its minimum lets nobody into standby, so its minimum makes room
+ * while members are away, and is what it was as soon as they are back. Written down before it is lowered.
+ */
+class Minimums {
+    #context;
+    #watch;
+    #known;
+    constructor(context, watch) {
+        this.#context = context;
+        this.#watch = watch;
+        this.#known = [...context.minimums];
+    }
+    /** Those that are, or may be, lowered. */
+    get known() {
+        return this.#known;
+    }
+    /** Lets that many more members step aside. False: nobody knows whether it happened. */
+    async makeRoom({ name, desired, minSize }, members) {
+        const room = Math.max(0, desired - members);
+        if (room >= minSize)
+            return true;
+        const { scaling, saveMinimums, log } = this.#context;
+        if (!this.#known.some(({ group }) => group === name)) {
+            this.#known = [...this.#known, { group: name, minSize }];
+            saveMinimums(this.#known);
+        }
+        log.info(`lowering the minimum size of ${name} from ${minSize} to ${room} while members are in standby`);
+        return this.#watch.change(() => scaling.setMinSize(name, room));
+    }
+    /**
+     * Raises it again: to what it was, or, while other members are still away, as far as nobody is launched for it. False:
+     * nobody knows whether it happened.
+     */
+    async restore({ name, desired, minSize }, { allBack }) {
+        const before = this.#known.find(({ group }) => group === name);
+        if (!before)
+            return true;
+        const { scaling, log } = this.#context;
+        const wanted = allBack ? before.minSize : Math.min(before.minSize, desired);
+        if (minSize < wanted) {
+            if (!(await this.#watch.change(() => scaling.setMinSize(name, wanted))))
+                return false;
+            log.info(`the minimum size of ${name} is ${wanted} again`);
+        }
+        if (allBack)
+            this.forget(name);
+        return true;
+    }
+    /** Nothing is left to raise there. */
+    forget(name) {
+        this.#known = this.#known.filter(({ group }) => group !== name);
+        this.#context.saveMinimums(this.#known);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/roll/progress.ts
+
+
+/** How far a roll has come, told when a batch begins. */
+class progress_Progress {
+    #startedAt;
+    /** Batches that there were to do at the start. */
+    #batches;
+    /** `startedAt` in milliseconds, as `now` below. */
+    constructor(hosts, startedAt) {
+        this.#startedAt = startedAt;
+        this.#batches = batches(hosts).length;
+    }
+    /** `batch 2 of 5: i-0a, i-0b (2 of 10 hosts done, about 3 min left)`; undefined where no batch begins. */
+    line(hosts, { step, hosts: ids }, now) {
+        if (step !== 'take-out')
+            return undefined;
+        const leaving = hosts.filter(({ id }) => ids.includes(id));
+        const left = batches(hosts).length;
+        if (leaving.every(({ goal }) => goal === 'old'))
+            return `taking back ${names(leaving)} (${left} ${left === 1 ? 'batch' : 'batches'} to go)`;
+        const over = this.#batches - left;
+        const rest = over > 0 ? ((now - this.#startedAt) / over) * left : undefined;
+        const done = hosts.filter(({ finished }) => finished).length;
+        const eta = rest === undefined ? '' : `, about ${duration_formatDuration(rest)} left`;
+        return `batch ${over + 1} of ${this.#batches}: ${names(leaving)} (${done} of ${hosts.length} hosts done${eta})`;
+    }
+}
+/** Those that hold a host with something left to do. */
+function batches(hosts) {
+    return [...new Set(hosts.filter(({ finished }) => !finished).map(({ batch }) => batch))];
+}
+
+;// CONCATENATED MODULE: ./src/roll/rotation.ts
 
 
 
@@ -69788,39 +77784,44 @@ class Rotation {
     #context;
     #ledger;
     #watch;
-    constructor(context, ledger, watch) {
+    #standby;
+    constructor(context, ledger, watch, standby) {
         this.#context = context;
         this.#ledger = ledger;
         this.#watch = watch;
+        this.#standby = standby;
     }
-    async takeOut(hosts) {
+    async takeOut(leaving) {
+        await this.#awaitCapacity(leaving);
+        const members = leaving.filter(({ scaling }) => scaling !== '');
+        this.#ledger.set(leaving, { rotation: 'leaving', touched: true });
+        this.#ledger.set(members, { standby: true });
+        const failed = await this.#standby.enter(members);
+        const hosts = leaving.filter(({ id }) => !failed.has(id) && !this.#ledger.one(id).left);
+        if (hosts.length > 0)
+            await this.#deregister(hosts, failed);
+        return failed;
+    }
+    async #deregister(hosts, failed) {
         const { gate, clock, log } = this.#context;
-        await this.#awaitCapacity(hosts);
-        this.#ledger.set(hosts, { rotation: 'leaving', touched: true });
         log.info(`taking out ${places(hosts)}`);
-        const stillIn = (look) => hosts.filter((host) => host.memberships.some((m) => !isOut(targetAt(look, host, m))));
         const deregister = async (remaining) => {
             let sure = true;
-            for (const [group, targets] of byGroup(remaining)) {
+            for (const [group, targets] of byGroup(remaining))
                 sure = (await this.#watch.change(() => gate.deregister(group, targets))) && sure;
-            }
             return sure;
         };
         let sure = await deregister(hosts);
         for await (const look of this.#watch.looks(new Deadline(clock, leaveDeadline))) {
-            const remaining = stillIn(look);
-            if (remaining.length === 0) {
-                this.#ledger.set(hosts, { rotation: 'draining' });
-                return new Map();
-            }
+            const stillIn = hosts.filter((host) => host.memberships.some((m) => !isOut(rotation_targetAt(look, host, m))));
+            if (stillIn.length === 0)
+                return this.#ledger.set(hosts, { rotation: 'draining' });
             // The answer was lost and AWS shows no sign of the request: asking again is harmless.
             if (!sure)
-                sure = await deregister(remaining);
+                sure = await deregister(stillIn);
         }
-        return new Map(hosts.map(({ id }) => [
-            id,
-            `AWS took DeregisterTargets, but ${places(hosts)} did not start draining within ${duration_formatDuration(leaveDeadline)}`,
-        ]));
+        for (const { id } of hosts)
+            failed.set(id, `AWS took DeregisterTargets, but ${places(hosts)} did not start draining within ${duration_formatDuration(leaveDeadline)}`);
     }
     /** Waits until taking these hosts out leaves enough in service; somebody else may be taking out too. */
     async #awaitCapacity(hosts) {
@@ -69831,7 +77832,7 @@ class Rotation {
             for (const [arn, targets] of byGroup(hosts)) {
                 const group = groups.get(arn);
                 const required = settings.required.get(arn);
-                const { allowed, remaining } = capacityWithout([...(look.get(arn)?.values() ?? [])], group, new Set(targets.map(keyOf)), required);
+                const { allowed, remaining } = capacityWithout([...(look.get(arn)?.values() ?? [])], group, new Set(targets.map(capacity_keyOf)), required);
                 if (!allowed)
                     said = `taking out ${places(hosts)} would leave ${remaining} in service in ${group.name}, and ${required.count} must stay (${required.because})`;
             }
@@ -69844,22 +77845,31 @@ class Rotation {
         });
     }
     async putBack(hosts) {
-        const { clock } = this.#context;
+        const { clock, groups, log } = this.#context;
         this.#ledger.set(hosts, { rotation: 'joining' });
-        for await (const look of this.#watch.looks(new Deadline(clock, unsureDeadline))) {
+        await this.#standby.settled(hosts);
+        const isAddress = ({ group }) => groups.get(group).targetType === 'ip';
+        const delays = hosts.flatMap(({ memberships }) => memberships.filter(isAddress).map(({ group }) => groups.get(group).deregistrationDelay));
+        const deadline = new Deadline(clock, Math.max(0, ...delays) + unsureDeadline);
+        for await (const look of this.#watch.looks(deadline)) {
+            // AWS refuses an address until its delay is over (ALB guide, "Deregistration delay").
+            const barred = hosts.filter((host) => host.memberships.some((m) => isAddress(m) && rotation_targetAt(look, host, m)?.state === 'draining'));
             const missing = hosts
+                .filter((host) => !barred.includes(host))
                 .map((host) => ({
                 ...host,
-                memberships: host.memberships.filter((m) => isOut(targetAt(look, host, m))),
+                memberships: host.memberships.filter((m) => isOut(rotation_targetAt(look, host, m))),
             }))
                 .filter(({ memberships }) => memberships.length > 0);
             const { sure, failed } = await this.#register(missing);
-            if (sure) {
-                this.#ledger.set(hosts.filter(({ id }) => !failed.has(id)), { rotation: 'registered' });
-                return failed;
-            }
+            if (barred.length > 0)
+                this.#watch.say('barred', `${places(barred)}: an address may return only when its deregistration delay is over`, (line) => log.info(line));
+            if (failed.size === 0 && (!sure || barred.length > 0))
+                continue;
+            this.#ledger.set(hosts.filter((host) => !failed.has(host.id) && !barred.includes(host)), { rotation: 'registered' });
+            return failed;
         }
-        throw new error_UserError(`${places(hosts)} could not be registered within ${duration_formatDuration(unsureDeadline)}: AWS gave no clear answer`, { next: hosts.flatMap((host) => registerCommands(host)).join('\n') });
+        throw new error_UserError(`${places(hosts)} could not be registered within ${duration_formatDuration(deadline.ms)}: AWS gave no clear answer`, { next: hosts.flatMap((host) => registerCommands(host)).join('\n') });
     }
     /** Registers; where AWS refuses several at once, each is tried alone, so that one stopped instance keeps nobody out. */
     async #register(hosts) {
@@ -69873,7 +77883,7 @@ class Rotation {
                 sure = (await this.#watch.change(() => gate.register(group, targets))) && sure;
             }
             catch (error) {
-                if (!(error instanceof AwsCallError))
+                if (!(error instanceof call_AwsCallError))
                     throw error;
                 if (error.kind === 'denied' || hosts.length === 1) {
                     for (const host of hosts)
@@ -69901,7 +77911,7 @@ class Rotation {
         for await (const look of this.#watch.looks(new Deadline(clock, settings.healthyTimeout))) {
             last = look;
             for (const host of left) {
-                const seen = host.memberships.map((m) => ({ m, target: targetAt(look, host, m) }));
+                const seen = host.memberships.map((m) => ({ m, target: rotation_targetAt(look, host, m) }));
                 for (const { m, target } of seen) {
                     const text = stateText(target);
                     this.#watch.say(placeKey(host, m) + m.group, text, () => log.info(`${placeKey(host, m)} is ${text}, ${duration_formatDuration(clock.now() - from)} after registering`));
@@ -69934,22 +77944,36 @@ class Rotation {
                 return failed;
         }
         for (const host of left) {
-            const seen = host.memberships.map((m) => ({ m, target: targetAt(last, host, m) }));
+            const seen = host.memberships.map((m) => ({ m, target: rotation_targetAt(last, host, m) }));
             const sick = seen.find(({ target }) => target?.state !== 'healthy') ?? seen[0];
             this.#fail(failed, host, `not healthy in the target group within ${duration_formatDuration(settings.healthyTimeout)}: ${this.#explained(sick)}`);
         }
         return failed;
     }
-    /** Watches hosts that are in service for a time, in milliseconds; ends early with those that fall ill. */
+    /**
+     * Watches hosts that are in service for a time, in milliseconds: in their target groups, and by health-url. Ends
+     * early with those that fall ill; one answer of health-url that was not good may be chance, two in a row are not.
+     */
     async stayHealthy(hosts, time) {
+        const { clock, fleet } = this.#context;
         const failed = new Map();
-        for await (const look of this.#watch.looks(new Deadline(this.#context.clock, time))) {
+        const doubted = new Set();
+        for await (const look of this.#watch.looks(new Deadline(clock, time))) {
             for (const host of hosts)
                 for (const m of host.memberships) {
-                    const target = targetAt(look, host, m);
+                    const target = rotation_targetAt(look, host, m);
                     if (target?.state !== 'healthy')
                         this.#fail(failed, host, `no longer healthy during bake-time: ${this.#explained({ m, target })}`);
                 }
+            const ills = await this.#watch.abortable(Promise.all(hosts.map(async (host) => [host, await fleet(host.id).unwell()])));
+            for (const [host, ill] of ills) {
+                if (ill === undefined)
+                    doubted.delete(host.id);
+                else if (doubted.has(host.id))
+                    this.#fail(failed, host, `no longer well during bake-time: ${ill}`);
+                else
+                    doubted.add(host.id);
+            }
             if (failed.size > 0)
                 break;
         }
@@ -69970,7 +77994,7 @@ class Rotation {
         if (results?.every(({ status }) => status === 'fulfilled'))
             this.#ledger.set(unchanged, { rotation: 'registered' });
         else
-            log.info('not all of it was answered in time; the post step goes on with it');
+            log.info('not all of it was taken in time; the post step goes on with it');
     }
     #fail(failed, host, why) {
         failed.set(host.id, why);
@@ -69981,10 +78005,221 @@ class Rotation {
         return `${stateText(target)}.${cause ? ` ${cause}` : ''}`;
     }
 }
-const targetAt = (look, host, m) => look.get(m.group)?.get(placeKey(host, m));
+const rotation_targetAt = (look, host, m) => look.get(m.group)?.get(placeKey(host, m));
 const groupsOf = (hosts) => [...byGroup(hosts).keys()];
 
-;// CONCATENATED MODULE: ./src/timeline.ts
+;// CONCATENATED MODULE: ./src/roll/standby.ts
+
+
+
+
+
+
+/** How long Auto Scaling gets to show that a member steps aside. */
+const enterDeadline = 60_000;
+/** Refusals of one request after which its reason is believed: a state may change between the look and the call. */
+const enough = 3;
+/**
+ * Members of Auto Scaling groups step aside into standby before they leave their target groups, and return once they
+ * are proven in service there: Auto Scaling ends what it finds ill or missing in a target group, but nobody in standby.
+ */
+class Standby {
+    #context;
+    #ledger;
+    #watch;
+    #minimums;
+    constructor(context, ledger, watch, minimums) {
+        this.#context = context;
+        this.#ledger = ledger;
+        this.#watch = watch;
+        this.#minimums = minimums;
+    }
+    /** Puts members in standby; answers who could not be. Who has left its group meanwhile is marked as such. */
+    async enter(hosts) {
+        const failed = new Map();
+        for (const [name, members] of byScaling(hosts)) {
+            try {
+                await this.#enterGroup(name, members);
+            }
+            catch (error) {
+                if (!(error instanceof error_UserError) || this.#context.signal.aborted)
+                    throw error;
+                for (const { id } of members)
+                    if (!this.#ledger.one(id).left)
+                        failed.set(id, firstLine(error));
+            }
+        }
+        return failed;
+    }
+    async #enterGroup(name, members) {
+        const { scaling, clock, log } = this.#context;
+        let refusals = 0;
+        let least;
+        for await (const group of this.#looks(name, new Deadline(clock, enterDeadline))) {
+            const present = this.#present(group, members);
+            const inService = present.filter(({ id }) => lifecycleOf(group, id) === 'InService');
+            if (present.every(({ id }) => standingBy.has(lifecycleOf(group, id))))
+                return;
+            // Being launched just now: it can step aside once it is in service.
+            if (inService.length === 0)
+                continue;
+            const desired = group.desired - inService.length;
+            least ??= desired;
+            // It was planned with those that served then; with fewer, too few might stay.
+            if (desired < least)
+                throw new error_UserError(`${name} was scaled in while ${names(inService)} stepped aside`);
+            if (!(await this.#minimums.makeRoom(group, inService.length)))
+                continue;
+            log.info(`putting ${names(inService)} in standby in ${name}`);
+            const ids = inService.map(({ id }) => id);
+            refusals += await this.#tried(() => scaling.enterStandby(name, ids), refusals);
+        }
+        throw new error_UserError(`${names(members)} did not begin to step aside in ${name} within ${duration_formatDuration(enterDeadline)}`);
+    }
+    /** Waits, as long as there is patience, until Auto Scaling has done with taking members out. */
+    async settled(hosts) {
+        const { settings, clock, log } = this.#context;
+        for (const [name, members] of byScaling(hosts.filter(({ standby }) => standby))) {
+            for await (const group of this.#looks(name, new Deadline(clock, settings.standbyPatience))) {
+                const entering = members.filter(({ id }) => lifecycleOf(group, id) === 'EnteringStandby');
+                if (entering.length === 0)
+                    break;
+                this.#watch.say(`standby ${name}`, `${names(entering)}: ${name} waits for the deregistration delay before they may return`, (line) => log.info(line));
+            }
+        }
+    }
+    /** Brings members that are proven in service back from standby; answers who could not be. */
+    async rejoin(hosts) {
+        const failed = new Map();
+        for (const [name, members] of byScaling(hosts)) {
+            try {
+                await this.#rejoinGroup(name, members);
+            }
+            catch (error) {
+                if (!(error instanceof error_UserError) || this.#context.signal.aborted)
+                    throw error;
+                for (const host of members) {
+                    const { left, standby } = this.#ledger.one(host.id);
+                    if (left || !standby)
+                        continue;
+                    failed.set(host.id, `in service, but not back from standby in ${name}: ${firstLine(error)}`);
+                    this.#context.evidence(host.id, { next: exitStandbyCommands([host]).join('\n') });
+                }
+            }
+        }
+        await this.#backInService(hosts.filter(({ id }) => !failed.has(id)));
+        return failed;
+    }
+    async #rejoinGroup(name, members) {
+        const { scaling, settings, clock, log } = this.#context;
+        let refusals = 0;
+        let states = '';
+        for await (const group of this.#looks(name, new Deadline(clock, settings.healthyTimeout))) {
+            const present = this.#present(group, members);
+            const back = present.filter(({ id }) => lifecycleOf(group, id) === 'InService');
+            for (const { id } of back)
+                this.#watch.say(`rejoin ${id}`, `${id} is back in service in ${name}`, (line) => log.info(line));
+            this.#ledger.set(back, { standby: false });
+            if (back.length === present.length) {
+                if (await this.#restore(group))
+                    return;
+                continue;
+            }
+            states = present.map(({ id }) => `${id} is ${lifecycleOf(group, id)}`).join(', ');
+            this.#watch.say(`rejoin ${name}`, `${states} in ${name}`, (line) => log.info(line));
+            const waiting = present.filter(({ id }) => lifecycleOf(group, id) === 'Standby').map(({ id }) => id);
+            if (waiting.length === 0)
+                continue;
+            log.info(`returning ${waiting.join(', ')} to ${name}`);
+            refusals += await this.#tried(() => scaling.exitStandby(name, waiting), refusals);
+        }
+        if (states)
+            throw new error_UserError(`${states} after ${duration_formatDuration(settings.healthyTimeout)}`);
+    }
+    /** In service for Auto Scaling; whom it took out of a target group once more goes back there. */
+    async #backInService(hosts) {
+        const back = hosts.filter(({ id }) => !this.#ledger.one(id).left);
+        if (back.length === 0)
+            return;
+        const look = await this.#watch.look();
+        for (const host of back) {
+            const out = host.memberships.some((m) => look && isOut(look.get(m.group)?.get(placeKey(host, m))));
+            this.#ledger.set([host], out ? { rotation: 'joining' } : { rotation: 'in', finished: true });
+        }
+    }
+    /** At the end of a roll: who has left meanwhile is marked, and what is still lowered is raised. Only warns. */
+    async finish() {
+        const { scaling, clock, log, signal } = this.#context;
+        const members = byScaling(this.#ledger.hosts.filter(({ left }) => !left));
+        const names = new Set([...members.keys(), ...this.#minimums.known.map(({ group }) => group)]);
+        try {
+            for (const name of names)
+                for await (const found of this.#watch.answers(new Deadline(clock, enterDeadline), () => scaling.describe([name]))) {
+                    const group = found.get(name);
+                    if (!group) {
+                        this.#minimums.forget(name);
+                        break;
+                    }
+                    this.#present(group, members.get(name) ?? []);
+                    if (await this.#restore(group))
+                        break;
+                }
+        }
+        catch (error) {
+            if (!(error instanceof error_UserError) || signal.aborted)
+                throw error;
+            log.warning(`${[...names].join(', ')} could not be looked at: ${firstLine(error)}`);
+        }
+    }
+    #restore(group) {
+        const away = inStandby(this.#ledger.hosts).filter(({ scaling }) => scaling === group.name);
+        return this.#minimums.restore(group, { allBack: away.length === 0 });
+    }
+    /** Members that are still there; the others are marked as having left. */
+    #present(group, members) {
+        const left = members.filter(({ id }) => hasLeft(lifecycleOf(group, id)) && !this.#ledger.one(id).left);
+        for (const { id } of left)
+            this.#context.log.warning(`${id} has left ${group.name}: ${lifecycleOf(group, id) || 'it is no longer a member'}; it is left alone`);
+        this.#ledger.set(left, { left: true, standby: false, finished: true });
+        return members.filter(({ id }) => !this.#ledger.one(id).left);
+    }
+    /** One look at a group after another until the deadline, 1 s apart at first and backing off to 5 s. */
+    async *#looks(name, deadline) {
+        for await (const found of this.#watch.answers(deadline, () => this.#context.scaling.describe([name]))) {
+            const group = found.get(name);
+            if (!group)
+                throw new error_UserError(`there is no Auto Scaling group ${name} any more`);
+            yield group;
+        }
+    }
+    /** Asks once: 0 when it was taken or nobody knows, 1 when it was refused; the last refusal is thrown. */
+    async #tried(call, refusals) {
+        try {
+            await this.#watch.change(call);
+            return 0;
+        }
+        catch (error) {
+            if (!(error instanceof call_AwsCallError) || error.kind !== 'refused' || refusals + 1 >= enough)
+                throw error;
+            this.#context.log.info(`${firstLine(error)}; looking again`);
+            return 1;
+        }
+    }
+}
+const standingBy = new Set(['EnteringStandby', 'Standby']);
+/** Hosts by the Auto Scaling group that they are members of. */
+function byScaling(hosts) {
+    const groups = new Map();
+    for (const host of hosts)
+        if (host.scaling !== '')
+            groups.set(host.scaling, [...(groups.get(host.scaling) ?? []), host]);
+    return groups;
+}
+const firstLine = ({ message }) => message.split('\n')[0];
+
+;// CONCATENATED MODULE: ./src/roll/timeline.ts
+/** What a host went through, as people name it. */
+const phases = ['drain', 'deploy', 'health', 'bake', 'rejoin', 'rollback'];
 const phaseOf = {
     'take-out': 'drain',
     drain: 'drain',
@@ -69992,6 +78227,7 @@ const phaseOf = {
     'put-back': 'health',
     'wait-healthy': 'health',
     bake: 'bake',
+    rejoin: 'rejoin',
     'go-back': 'rollback',
 };
 /** Who was in which phase from when to when. */
@@ -70015,7 +78251,7 @@ class Timeline {
     }
 }
 
-;// CONCATENATED MODULE: ./src/watch.ts
+;// CONCATENATED MODULE: ./src/roll/watch.ts
 
 
 
@@ -70026,34 +78262,45 @@ class Watch {
     constructor(context) {
         this.#context = context;
     }
-    /** One look after another, 1 s apart at first and backing off to 5 s, until the deadline; always at least one. */
+    /** One look after another, as `answers` has it. */
     async *looks(deadline) {
+        yield* this.answers(deadline, () => this.#lookAtGroups());
+    }
+    /** Asks again and again, 1 s apart at first and backing off to 5 s, until the deadline; always at least once. */
+    async *answers(deadline, ask) {
         const { clock, signal } = this.#context;
         const interval = backoff({ first: 1_000, max: 5_000, factor: 1.3 });
         for (let attempt = 0;; attempt++) {
-            const look = await this.look();
-            if (look)
-                yield look;
+            const answer = await this.#answer(ask);
+            if (answer !== undefined)
+                yield answer;
             if (deadline.passed())
                 return;
             await clock.sleep(Math.min(interval(attempt), Math.max(1, deadline.remaining())), signal);
         }
     }
     /** One describe a group, for all its targets. Undefined when AWS gave no answer this time; a refusal is thrown. */
-    async look() {
-        const { groups, gate, log } = this.#context;
+    look() {
+        return this.#answer(() => this.#lookAtGroups());
+    }
+    async #lookAtGroups() {
+        const { groups, gate } = this.#context;
+        const entries = await Promise.all([...groups.keys()].map(async (arn) => {
+            const health = await gate.health(arn);
+            return [arn, new Map(health.map((target) => [capacity_keyOf(target), target]))];
+        }));
+        return new Map(entries);
+    }
+    async #answer(ask) {
         try {
-            const entries = await this.abortable(Promise.all([...groups.keys()].map(async (arn) => {
-                const health = await gate.health(arn);
-                return [arn, new Map(health.map((target) => [keyOf(target), target]))];
-            })));
-            this.#said.delete('look');
-            return new Map(entries);
+            const answer = await this.abortable(ask());
+            this.#said.delete('answer');
+            return answer;
         }
         catch (error) {
-            if (!(error instanceof AwsCallError) || error.kind !== 'unsure')
+            if (!(error instanceof call_AwsCallError) || error.kind !== 'unsure')
                 throw error;
-            this.say('look', `${error.message}; asking again`, (line) => log.info(line));
+            this.say('answer', `${error.message}; asking again`, (line) => this.#context.log.info(line));
             return undefined;
         }
     }
@@ -70064,7 +78311,7 @@ class Watch {
             return true;
         }
         catch (error) {
-            if (!(error instanceof AwsCallError) || error.kind !== 'unsure')
+            if (!(error instanceof call_AwsCallError) || error.kind !== 'unsure')
                 throw error;
             this.#context.log.info(`${error.message}; looking at what became of it`);
             return false;
@@ -70097,7 +78344,10 @@ class Watch {
     }
 }
 
-;// CONCATENATED MODULE: ./src/run-roll.ts
+;// CONCATENATED MODULE: ./src/roll/run-roll.ts
+
+
+
 
 
 
@@ -70129,18 +78379,24 @@ class Roll {
     #context;
     #watch;
     #draining;
+    #standby;
     constructor(start, context) {
         this.#context = context;
         this.ledger = new Ledger(start, (hosts) => context.save(hosts));
         this.#watch = new Watch(context);
-        this.rotation = new Rotation(context, this.ledger, this.#watch);
+        this.#standby = new Standby(context, this.ledger, this.#watch, new Minimums(context, this.#watch));
+        this.rotation = new Rotation(context, this.ledger, this.#watch, this.#standby);
         this.#draining = new Draining(context, this.ledger, this.#watch);
     }
     async run() {
         const { signal, clock, timeline, settings, log } = this.#context;
+        const progress = new progress_Progress(this.ledger.hosts, clock.now());
         for (let round = decide(this.ledger.hosts); round; round = decide(this.ledger.hosts)) {
             signal.throwIfAborted();
             const from = clock.now();
+            const line = progress.line(this.ledger.hosts, round, from);
+            if (line)
+                log.info(line);
             const failed = await this.#perform(round);
             for (const host of round.hosts)
                 if (clock.now() > from && (round.step !== 'bake' || settings.bakeTime > 0))
@@ -70151,6 +78407,7 @@ class Roll {
                 log.error(ofHost(id, why), `${id} failed`);
             this.ledger.replace(afterFailure(this.ledger.hosts, failed, round.step, settings.onFailure));
         }
+        await this.#standby.finish();
     }
     async #perform(round) {
         const hosts = round.hosts.map((id) => this.ledger.one(id));
@@ -70162,6 +78419,7 @@ class Roll {
             'put-back': () => this.rotation.putBack(hosts),
             'wait-healthy': () => this.rotation.waitHealthy(hosts),
             bake: () => this.#bake(hosts),
+            rejoin: () => this.#standby.rejoin(hosts),
         };
         try {
             return await perform[round.step]();
@@ -70209,9 +78467,9 @@ class Roll {
         }
         if (failed.size === 0)
             await this.#settle(forward);
-        this.ledger.set(failed.size === 0 ? hosts : hosts.filter((host) => !forward.includes(host)), {
-            finished: true,
-        });
+        const over = failed.size === 0 ? hosts : hosts.filter((host) => !forward.includes(host));
+        this.ledger.set(over.filter(({ standby }) => standby), { rotation: 'watched' });
+        this.ledger.set(over.filter(({ standby }) => !standby), { finished: true });
         return failed;
     }
     /** The host's own record follows; it is in service and proven, so that a failure here is only told. */
@@ -70244,7 +78502,7 @@ function reasonOf(error) {
     return error_messageOf(error).split('\n')[0];
 }
 
-;// CONCATENATED MODULE: ./src/post-roll.ts
+;// CONCATENATED MODULE: ./src/roll/post-roll.ts
 
 
 
@@ -70255,8 +78513,9 @@ const registerBudget = 35_000;
 /** The longest drain that still leaves time to bring the old release back. */
 const longestDrain = 40_000;
 /** Whether anything is left to do after main. */
-function isUnfinished(hosts) {
-    return hosts.some((host) => !host.finished && (host.touched || host.changed)) || leftOut(hosts).length > 0;
+function isUnfinished(hosts, minimums = []) {
+    return (hosts.some((host) => !host.finished && (host.touched || host.changed)) ||
+        leftOut(hosts).length + inStandby(hosts).length + minimums.length > 0);
 }
 /**
  * Ends what a main that died (or was cancelled) left: the old release on the hosts it was working on, and every
@@ -70266,7 +78525,9 @@ async function finishRoll(start, context) {
     const { settings, groups, clock, log } = context;
     const delay = Math.max(0, ...[...groups.values()].map(({ deregistrationDelay }) => deregistrationDelay));
     const drain = { ...settings.drain, timeout: Math.min(settings.drain.timeout ?? delay, longestDrain) };
-    const canDrain = drainLimit(drain, delay, drain.kind === 'idle') <= longestDrain;
+    // An address that leaves may not return before its delay is over.
+    const barred = [...groups.values()].some(({ targetType, deregistrationDelay }) => targetType === 'ip' && deregistrationDelay > longestDrain);
+    const canDrain = !barred && drainLimit(drain, delay, drain.kind === 'idle') <= longestDrain;
     let latest = afterInterruption(start, { canDrain });
     const save = (hosts) => {
         latest = [...hosts];
@@ -70287,7 +78548,7 @@ async function finishRoll(start, context) {
             ...context,
             save,
             signal: work.signal,
-            settings: { ...settings, drain, bakeTime: 0, onFailure: 'rollback-failed' },
+            settings: { ...settings, drain, bakeTime: 0, standbyPatience: 0, onFailure: 'rollback-failed' },
         });
     }
     catch (error) {
@@ -70309,6 +78570,7 @@ async function finishRoll(start, context) {
                 ...settings,
                 drain,
                 bakeTime: 0,
+                standbyPatience: 0,
                 onFailure: 'stop',
                 healthyTimeout: registerBudget - 5_000,
             },
@@ -70326,10 +78588,14 @@ async function finishRoll(start, context) {
 
 ;// CONCATENATED MODULE: ./src/state.ts
 
+
 const host = object({
-    id: pipe(string(), regex(/^i-[0-9a-f]+$/)),
+    id: targetId,
     memberships: array(object({ group: string(), port: number() })),
-    rotation: picklist(['in', 'leaving', 'draining', 'out', 'joining', 'registered']),
+    scaling: string(),
+    standby: dist_boolean(),
+    left: dist_boolean(),
+    rotation: picklist(['in', 'leaving', 'draining', 'out', 'joining', 'registered', 'watched']),
     release: picklist(['old', 'switching', 'new', 'reverting', 'unfit']),
     goal: picklist(['old', 'new']),
     finished: dist_boolean(),
@@ -70337,6 +78603,7 @@ const host = object({
     changed: dist_boolean(),
     skipped: dist_boolean(),
     batch: number(),
+    cut: number(),
     failure: string(),
 });
 const trust = object({
@@ -70364,9 +78631,16 @@ const rollState = object({
     healthyTimeout: number(),
     ssh: object({ ...door, jump: optional(object({ ...door, host: string() })) }),
     projectDirectory: string(),
-    addresses: array(object({ id: string(), host: string(), port: optional(number()) })),
+    addresses: array(object({
+        id: string(),
+        host: string(),
+        port: optional(number()),
+        fingerprints: optional(array(string())),
+    })),
     previous: record(string(), string()),
     hosts: array(host),
+    /** Minimum sizes of Auto Scaling groups that are lowered, or about to be, as they were. */
+    minimums: array(minimum),
     /** main came to its end: everything is reported, locks are given back, records on the hosts are closed. */
     ended: dist_boolean(),
 });
@@ -70389,162 +78663,335 @@ function firstState(inputs, run, members) {
             }),
         },
         projectDirectory: inputs.release.projectDirectory,
-        addresses: addressesOf(members),
+        addresses: state_addressesOf(members),
         previous: {},
         hosts: [],
+        minimums: [],
         ended: false,
     };
 }
-const addressesOf = (members) => members.map(({ id, address }) => ({ id, ...address }));
+const state_addressesOf = (members) => members.map(({ id, address }) => ({ id, ...address }));
 
-;// CONCATENATED MODULE: ./src/summary.ts
-
-
-/** The section of the job summary. */
-function rollSummary(title, good, line, reports, spans, 
-/** What failing hosts' containers said, by instance id. */
-evidence = new Map()) {
-    const shown = (seconds) => (seconds === undefined ? '' : `${seconds} s`);
-    const headings = ['Target', 'Result', 'State', 'Release', 'Drain', 'Deploy', 'Healthy', 'Bake', 'Rollback'];
-    const rows = reports.map((one) => [
-        `${code(one.id)} ${escapeMarkdown(one.address)}`,
-        one.result,
-        escapeMarkdown(one.state),
-        one.release ? code(one.release) : '',
-        shown(one.seconds.drain),
-        shown(one.seconds.deploy),
-        shown(one.seconds.health),
-        shown(one.seconds.bake),
-        shown(one.seconds.rollback),
-    ]);
-    return [
-        `## ${title}`,
-        '',
-        `${good ? '✅' : '❌'} ${escapeMarkdown(line)}`,
-        '',
-        table(headings, rows),
-        '',
-        picture(spans),
-        '',
-        ...[...evidence].flatMap(([id, one]) => one.details ? [details(`What the containers of ${id} said`, codeBlock(one.details))] : []),
-        '',
-    ]
-        .join('\n')
-        .replace(/\n{3,}/g, '\n\n');
-}
-const most = 200;
-/** The roll over time as a Mermaid Gantt chart, one section a host; '' when nothing happened. */
-function picture(spans) {
-    if (spans.length === 0)
-        return '';
-    const start = Math.min(...spans.map(({ from }) => from));
-    const hosts = [...new Set(spans.map(({ host }) => host))];
-    const mark = {
-        drain: '',
-        deploy: 'active, ',
-        health: 'done, ',
-        bake: 'done, ',
-        rollback: 'crit, ',
-    };
-    const lines = hosts.flatMap((host) => [
-        `  section ${host}`,
-        ...spans
-            .filter((span) => span.host === host)
-            .map(({ phase, from, to }) => 
-        // Mermaid counts in whole units; a bar of no width would not show.
-        `  ${phase} :${mark[phase]}${Math.round(from - start)}, ${Math.max(Math.round(to - start), Math.round(from - start) + 1)}`),
-    ]);
-    return ['```mermaid', 'gantt', '  dateFormat x', '  axisFormat %M:%S', ...lines.slice(0, most), '```'].join('\n');
-}
-/** The plan, for the log and the summary of a dry run. */
-function planLines(plan, members, groups, changes) {
-    const member = (id) => members.find((one) => one.id === id);
-    const line = (id) => {
-        const { address, memberships, state, missing } = member(id);
-        const ports = [...new Set(memberships.map(({ port }) => port))].join(', ');
-        const change = changes.get(id);
-        return `    ${id}:${ports} at ${address.host}, ${missing ? 'out of rotation since an interrupted run' : state}${change ? `: ${change}` : ''}`;
-    };
-    return [
-        ...groups.map(({ group }) => groupLine(group, plan)),
-        ...plan.batches.flatMap((batch, index) => [`  batch ${index + 1}:`, ...batch.map(line)]),
-        ...(plan.skipped.length > 0
-            ? ['  left alone, because it runs this release already and is healthy:', ...plan.skipped.map(line)]
-            : []),
-        plan.batches.length > 0
-            ? `  about ${duration_formatDuration(plan.estimate.least)}, and at most some ${duration_formatDuration(plan.estimate.most)} when connections stay open`
-            : '  nothing to do',
-        ...plan.notes.map((note) => `  note: ${note}`),
-    ];
-}
-function groupLine(group, plan) {
-    const required = plan.required.get(group.arn);
-    return `${group.name} (${group.protocol}, deregistration delay ${duration_formatDuration(group.deregistrationDelay)}, check of ${group.healthCheck.path} every ${duration_formatDuration(group.healthCheck.interval)}): at least ${required.count} must keep serving (${required.because})`;
-}
-
-;// CONCATENATED MODULE: ./src/survey.ts
+;// CONCATENATED MODULE: ./src/deployment.ts
 
 
 
 
-/** Each group and its targets, as AWS tells them now. */
-async function lookAtGroups(gate, arns) {
-    return Promise.all(arns.map(async (arn) => {
-        const [group, health] = await Promise.all([gate.describe(arn), gate.health(arn)]);
-        return { group, health };
-    }));
-}
-/** Refuses to take out what could not be put back. */
-async function checkPermissions(gate, groups) {
-    const refusals = (await Promise.all(groups.map(({ group }) => gate.missingPermissions(group.arn, group.port)))).flat();
-    if (refusals.length > 0)
-        throw new error_UserError(`nothing was changed: ${refusals.map(({ message }) => message).join('; ')}`, {
-            next: [...new Set(refusals.map(({ next }) => next))].join('\n'),
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** How much longer than the deregistration delay Auto Scaling may take on a member's way into standby. */
+const standbyMargin = 120_000;
+/** One deploy to one fleet. Used in the order of the methods. */
+class Deployment {
+    #inputs;
+    #outside;
+    #fleet;
+    #staged = new Map();
+    #timeline = new Timeline();
+    #evidence = new Map();
+    #around;
+    #members;
+    #required = new Map();
+    /** Of the fleet's Auto Scaling groups, as they were before this roll and any lost one. */
+    #minimums;
+    #state;
+    /** Why who joined meanwhile does not run the release; '' when nobody did, or they do. */
+    #unrolled = '';
+    /** Something is left that post must see to. */
+    #forPost = true;
+    constructor(inputs, outside, { around, members }) {
+        const { run, log, clock, signal } = outside;
+        this.#inputs = inputs;
+        this.#outside = outside;
+        this.#around = around;
+        this.#members = members;
+        this.#minimums = minimumsOf(around);
+        const release = releaseId(new Date(clock.now()), run.commit, releaseNonce());
+        const lockToken = (0,external_node_crypto_.randomBytes)(8).toString('hex');
+        this.#fleet = new Fleet({
+            ssh: inputs.ssh,
+            release: inputs.release,
+            releaseId: release,
+            commit: run.commit,
+            repository: outside.repository,
+            owner: run,
+            lockToken,
+            runnerImages: outside.runnerImages,
+            log,
+            clock,
+            signal,
         });
-}
-/** The hosts of the fleet: those that are registered, and those that an interrupted run left out. */
-async function lookAtInstances(instances, groups, settings, missing, log) {
-    const found = new Map(await instances.describe(instanceIds(groups, settings)));
-    // One by one: a terminated instance that a record still names makes AWS refuse all of them.
-    const back = [];
-    for (const place of missing) {
-        const one = found.get(place.id) ?? (await instances.describe([place.id]).catch(() => new Map())).get(place.id);
-        if (one?.state === 'running') {
-            found.set(place.id, one);
-            back.push(place);
-        }
-        else
-            log.warning(`${place.id} was in the target group when a run was interrupted, and is ${one?.state ?? 'gone'} now; it is left out of account`);
+        this.#state = firstState(inputs, { route: run.route, release, lockToken }, members);
+        // Written before the first lock is taken: from here on post knows whom to look after.
+        this.#save({});
     }
-    return fleetMembers(groups, found, settings, back);
-}
-/** Who an interrupted run took out and nobody put back, from any host's record. */
-async function findMissing(fleet, groups, log) {
-    const records = await Promise.all(fleet.machines.map(async ({ id, ready }) => readFleetRecord(await ready.readNote('fleet'), id, log)));
-    const registered = (place) => groups.some(({ group, health }) => group.arn === place.group &&
-        health.some((one) => one.id === place.id && one.port === place.port && one.state !== 'draining'));
-    const places = missingPlaces(records.filter((one) => one !== undefined), registered, groups.map(({ group }) => group.arn));
-    for (const { id, port } of places)
-        log.warning(`${id}:${port} was left out of rotation by an interrupted run; this run puts it back`);
-    return places;
-}
-/** What DescribeTargetHealth says of each instance, of all its places, in words. */
-function statesOf(groups) {
-    const states = new Map();
-    for (const { health } of groups)
-        for (const target of health) {
-            const known = states.get(target.id);
-            const text = stateText(target);
-            states.set(target.id, known && known !== text ? `${known}, ${text}` : text);
+    get releases() {
+        const { release, previous } = this.#state;
+        return { release, previous: new Map(Object.entries(previous)) };
+    }
+    /** Connects to all hosts and locks them; finds whom lost runs left out, and them too. */
+    async reach() {
+        const { log } = this.#outside;
+        log.info(`reaching ${this.#members.map(({ id, address }) => `${id} (${address.host})`).join(', ')}`);
+        await this.#fleet.open(this.#members);
+        const { minimums, ...found } = await findLost(this.#fleet, this.#around.groups, log);
+        if (found.ids.size === 0)
+            return;
+        const { around, lost } = await lookForLost(this.#outside, this.#around, found, log);
+        this.#around = around;
+        const members = await this.#membersOf(around, this.#inputs, lost);
+        const doubtful = members.filter(({ id, missing }) => missing && !around.instances.has(id));
+        await this.#fleet.open(members.filter((member) => !doubtful.includes(member)));
+        const gone = await this.#openDoubtful(doubtful);
+        this.#members = members.filter((member) => !gone.includes(member));
+        this.#save({ addresses: state_addressesOf(this.#members) });
+        const before = new Map(minimums.map((one) => [one.group, one]));
+        this.#minimums = minimumsOf(around).map((now) => before.get(now.group) ?? now);
+    }
+    /** Members of the fleet with their host keys; throws one UserError with all that is wrong. */
+    async #membersOf(around, settings, lost) {
+        const { instances, log } = this.#outside;
+        const fleet = fleetMembers(around, settings, lost);
+        const keys = this.#inputs.hostKeys === 'ec2-console'
+            ? await withHostKeys(instances, fleet.members)
+            : { members: fleet.members, problems: [] };
+        refusal_refuse([...fleet.problems, ...keys.problems]);
+        for (const warning of fleet.warnings)
+            log.warning(warning);
+        return keys.members;
+    }
+    /** Lost addresses: AWS cannot tell whether they are gone for good, and one that is keeps no other host from its release. */
+    async #openDoubtful(members) {
+        const gone = [];
+        for (const member of members) {
+            try {
+                await this.#fleet.open([member]);
+            }
+            catch (error) {
+                if (!(error instanceof error_UserError))
+                    throw error;
+                this.#outside.log.warning(`${member.id} is left out of account: ${error_messageOf(error)}`);
+                gone.push(member);
+            }
         }
-    return states;
+        return gone;
+    }
+    /** Stages the release on all hosts and makes the plan, told in lines. Throws a UserError when it cannot be. */
+    async stage() {
+        const { log } = this.#outside;
+        const { plan, staged } = await this.#stageOn(this.#members, this.#around.groups);
+        const [first] = staged.values();
+        // With rollback-to it is an old one.
+        if (first)
+            this.#save({ release: first.id });
+        const lines = planLines(plan, this.#members, this.#around.groups, staged);
+        log.info(['The plan:', ...lines].join('\n'));
+        for (const warning of plan.warnings)
+            log.warning(warning);
+        return { plan, lines };
+    }
+    async #stageOn(members, groups) {
+        const { release } = this.#inputs;
+        this.#outside.log.info(`staging ${release.rollbackTo ?? this.#state.release} on ${members.length} ${members.length === 1 ? 'host' : 'hosts'}`);
+        const staged = await this.#fleet.stage(members.map(({ id }) => id));
+        for (const [id, one] of staged)
+            this.#staged.set(id, one);
+        const served = this.#fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []));
+        this.#save({ previous: Object.fromEntries(served) });
+        const unchanged = release.dryRun ? new Map() : await this.#fleet.verifyUnchanged(staged);
+        const facts = new Map(members.map(({ id }) => [id, { unchanged: unchanged.get(id) === true }]));
+        const plan = planRoll(groups, members, facts, this.#inputs, this.#around.scaling);
+        refusal_refuse(plan.problems);
+        return { plan, staged };
+    }
+    /** The last moment before the first host drains: records on every host, and pre-deploy on the first. */
+    async begin(plan) {
+        this.#require(plan);
+        this.#save({ hosts: plan.hosts, minimums: this.#lowered() });
+        await this.#fleet.writeRecord(this.#record(true));
+        const first = plan.batches[0]?.[0];
+        if (first !== undefined)
+            await this.#fleet.preDeploy(first, this.#staged.get(first).id);
+    }
+    #require({ required }) {
+        this.#required = required;
+        this.#save({ required: [...required].map(([group, { count, because }]) => ({ group, count, because })) });
+    }
+    /** Until every host is somewhere: on the new release, or back. */
+    async roll() {
+        const { gate, scaling, clock, log, signal } = this.#outside;
+        const groups = new Map(this.#around.groups.map(({ group }) => [group.arn, group]));
+        const delay = Math.max(0, ...[...groups.values()].map(({ deregistrationDelay }) => deregistrationDelay));
+        const hosts = await runRoll(this.#state.hosts, {
+            groups,
+            gate,
+            scaling,
+            minimums: this.#state.minimums,
+            fleet: this.#fleet.hosts(this.#state.release),
+            settings: { ...this.#inputs, required: this.#required, standbyPatience: delay + standbyMargin },
+            clock,
+            log,
+            signal,
+            timeline: this.#timeline,
+            evidence: (id, failure) => {
+                this.#evidence.set(id, failure);
+                if (failure.details)
+                    log.remote(id, `${failure.details}\n`);
+            },
+            save: (records) => this.#save({ hosts: [...records] }),
+            saveMinimums: (minimums) => this.#save({ minimums: [...minimums] }),
+        });
+        this.#save({ hosts });
+        await this.#fleet.forget(hosts.filter(({ left }) => left).map(({ id }) => id));
+    }
+    /** What a lost run lowered. */
+    #lowered() {
+        return this.#minimums.filter(({ group, minSize }) => (this.#around.scaling.get(group)?.group.minSize ?? minSize) < minSize);
+    }
+    /**
+     * Who joined the target groups while the others were rolled (Auto Scaling launches with what it knows) is rolled too,
+     * until nobody new is there. Where that cannot be, the others stay as they are and the deploy ends as failed.
+     */
+    async rollNewcomers() {
+        const { log, signal } = this.#outside;
+        // Who was named is all that was asked for.
+        if (this.#inputs.targets.length > 0)
+            return;
+        const known = new Set(this.#members.map(({ id }) => id));
+        while (['deployed', 'unchanged'].includes(resultOf(this.#state.hosts, this.#inputs.onFailure))) {
+            let what = 'it could not be seen who joined meanwhile';
+            try {
+                const { groups, ids } = await findNewcomers(this.#outside, {
+                    groups: this.#around.groups,
+                    known,
+                    scaling: [...this.#around.scaling.keys()],
+                    patience: this.#inputs.healthyTimeout,
+                });
+                if (ids.length === 0)
+                    return;
+                for (const id of ids)
+                    known.add(id);
+                log.info(`${ids.join(', ')} joined the target groups meanwhile`);
+                what = `${ids.join(', ')} joined meanwhile and could not be deployed to`;
+                await this.#join(ids, groups);
+            }
+            catch (error) {
+                if (!(error instanceof error_UserError) || signal.aborted)
+                    throw error;
+                log.error(error_messageOf(error), what);
+                this.#unrolled = `${what}: ${error_messageOf(error).split('\n')[0]}`;
+                return;
+            }
+            await this.roll();
+        }
+    }
+    /** Makes newcomers hosts of the roll, with everything that the others went through before they drained. */
+    async #join(ids, groups) {
+        const around = await lookAround(this.#outside, groups, ids);
+        const theirs = groups.map(({ group, health }) => ({
+            group,
+            health: health.filter(({ id }) => ids.includes(id)),
+        }));
+        const hosts = new Map([...this.#inputs.hosts].filter(([id]) => ids.includes(id)));
+        const members = await this.#membersOf({ ...around, groups: theirs }, { ...this.#inputs, hosts }, nothingLost);
+        if (members.length === 0)
+            return;
+        this.#save({ addresses: state_addressesOf([...this.#members, ...members]) });
+        await this.#fleet.open(members);
+        this.#around = {
+            ...this.#around,
+            groups,
+            scaling: new Map([...this.#around.scaling, ...around.scaling]),
+        };
+        const { plan } = await this.#stageOn(members, groups);
+        this.#members = [...this.#members, ...members];
+        const known = new Set(this.#minimums.map(({ group }) => group));
+        this.#minimums = [...this.#minimums, ...minimumsOf(around).filter(({ group }) => !known.has(group))];
+        this.#require(plan);
+        const next = Math.max(-1, ...this.#state.hosts.map(({ batch }) => batch)) + 1;
+        const joined = plan.hosts.map((host) => ({
+            ...host,
+            batch: host.batch < 0 ? host.batch : host.batch + next,
+        }));
+        await this.#fleet.writeRecord(this.#record(true));
+        this.#save({ hosts: [...this.#state.hosts, ...joined] });
+    }
+    /** Leaves every host's record as the roll left the host, and tells what became of them. */
+    async end() {
+        const { gate } = this.#outside;
+        const { hosts } = this.#state;
+        const present = hosts.filter(({ left }) => !left);
+        await this.#fleet.leaveInOrder(present, this.#staged, this.#inputs.onFailure);
+        if (!this.#isUnfinished())
+            this.#forPost = !(await this.#closeRecord());
+        const groups = await survey_lookAgain(gate, this.#around.groups).catch(() => this.#around.groups);
+        return {
+            kind: 'rolled',
+            releases: this.releases,
+            hosts,
+            onFailure: this.#inputs.onFailure,
+            unrolled: this.#unrolled,
+            minimums: this.#state.minimums,
+            addresses: new Map(this.#members.map(({ id, address }) => [id, address.host])),
+            states: statesOf(groups),
+            timeline: this.#timeline,
+            evidence: this.#evidence,
+        };
+    }
+    /** After a failure outside the roll: where nothing is out of rotation, post has nothing to bring back. */
+    async abandon() {
+        if (this.#outside.signal.aborted || this.#isUnfinished() || !this.#forPost)
+            return;
+        this.#forPost = this.#state.hosts.length > 0 && !(await this.#closeRecord());
+    }
+    /** An open record makes the next run look for who is missing. False: post has to close it. */
+    async #closeRecord() {
+        try {
+            await this.#fleet.writeRecord(this.#record(false));
+            return true;
+        }
+        catch (error) {
+            this.#outside.log.warning(`the record of this run could not be closed: ${error_messageOf(error)}`);
+            return false;
+        }
+    }
+    /** Gives the locks back, or leaves them to post. */
+    async close() {
+        const forPost = this.#forPost && !this.#inputs.release.dryRun;
+        await this.#fleet.close({ keepLocks: forPost });
+        if (!forPost)
+            this.#save({ ended: true });
+    }
+    #isUnfinished() {
+        return isUnfinished(this.#state.hosts, this.#state.minimums);
+    }
+    #record(open) {
+        const { run, clock } = this.#outside;
+        const { release } = this.#state;
+        return fleetRecord({ runUrl: run.runUrl, release, open, at: clock.now() }, this.#members, this.#minimums);
+    }
+    #save(change) {
+        this.#state = { ...this.#state, ...change };
+        if (!this.#inputs.release.dryRun)
+            this.#outside.save(this.#state);
+    }
+}
+function minimumsOf({ scaling }) {
+    return [...scaling.values()].map(({ group }) => ({ group: group.name, minSize: group.minSize }));
 }
 
 ;// CONCATENATED MODULE: ./src/deploy.ts
-
-
-
-
 
 
 
@@ -70560,135 +79007,52 @@ function statesOf(groups) {
  * roll from beginning, or cancelled it.
  */
 async function deploy(inputs, outside, announce) {
-    const { gate, instances, run, log, clock, signal } = outside;
-    const { dryRun } = inputs.release;
-    const groups = await lookAtGroups(gate, inputs.targetGroupArns);
-    checkGroups(groups);
-    await checkPermissions(gate, groups);
-    let members = await lookAtInstances(instances, groups, inputs, [], log);
-    const release = releaseId(new Date(clock.now()), run.commit, releaseNonce());
-    const lockToken = (0,external_node_crypto_.randomBytes)(8).toString('hex');
-    const fleet = new Fleet({
-        ssh: inputs.ssh,
-        release: inputs.release,
-        releaseId: release,
-        commit: run.commit,
-        owner: run,
-        lockToken,
-        log,
-        clock,
-        signal,
-    });
-    // Written before the first lock is taken: from here on post knows whom to look after.
-    let state = firstState(inputs, { route: run.route, release, lockToken }, members);
-    const save = (change) => {
-        state = { ...state, ...change };
-        if (!dryRun)
-            outside.save(state);
-    };
-    save({});
-    const record = (open) => fleetRecord({ runUrl: run.runUrl, release: state.release, open, at: clock.now() }, members);
-    let forPost = true;
+    const deployment = new Deployment(inputs, outside, await survey(inputs, outside));
     try {
-        log.info(`reaching ${members.map(({ id, address }) => `${id} (${address.host})`).join(', ')}`);
-        await fleet.open(members);
-        const lost = await findMissing(fleet, groups, log);
-        if (lost.length > 0) {
-            members = await lookAtInstances(instances, groups, inputs, lost, log);
-            save({ addresses: addressesOf(members) });
-            await fleet.open(members);
-        }
-        log.info(`staging ${inputs.release.rollbackTo ?? release} on ${members.length} hosts`);
-        const staged = await fleet.stage();
-        // With rollback-to the release is an old one.
-        const releases = {
-            release: [...staged.values()][0]?.id ?? release,
-            previous: new Map(fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []))),
-        };
-        const unchanged = dryRun ? new Map() : await fleet.verifyUnchanged(staged);
-        const plan = planRoll(groups, members, new Map(members.map(({ id }) => [id, { unchanged: unchanged.get(id) === true }])), { ...inputs, stabilityWindow: inputs.release.stabilityWindow });
-        const lines = tellPlan(plan, members, groups, staged, log);
-        announce(releases);
-        if (dryRun) {
-            forPost = false;
-            return { kind: 'planned', releases, lines };
-        }
-        save({
-            release: releases.release,
-            previous: Object.fromEntries(releases.previous),
-            required: [...plan.required].map(([group, { count, because }]) => ({ group, count, because })),
-            hosts: plan.hosts,
-        });
-        await fleet.writeRecord(record(true));
-        const first = plan.batches[0]?.[0];
-        if (first !== undefined)
-            await fleet.preDeploy(first, staged.get(first).id);
-        const timeline = new Timeline();
-        const evidence = new Map();
-        const hosts = await runRoll(plan.hosts, {
-            groups: new Map(groups.map(({ group }) => [group.arn, group])),
-            gate,
-            fleet: fleet.hosts(releases.release),
-            settings: { ...inputs, required: plan.required },
-            clock,
-            log,
-            signal,
-            timeline,
-            evidence: (id, failure) => {
-                evidence.set(id, failure);
-                if (failure.details)
-                    log.remote(id, `${failure.details}\n`);
-            },
-            save: (records) => save({ hosts: [...records] }),
-        });
-        await fleet.leaveInOrder(hosts, staged, inputs.onFailure);
-        if (leftOut(hosts).length === 0) {
-            await fleet.writeRecord(record(false));
-            forPost = false;
-        }
-        return {
-            kind: 'rolled',
-            releases,
-            hosts,
-            onFailure: inputs.onFailure,
-            addresses: new Map(members.map(({ id, address }) => [id, address.host])),
-            states: statesOf(await lookAtGroups(gate, inputs.targetGroupArns).catch(() => groups)),
-            timeline,
-            evidence,
-        };
+        await deployment.reach();
+        const { plan, lines } = await deployment.stage();
+        announce(deployment.releases);
+        if (inputs.release.dryRun)
+            return { kind: 'planned', releases: deployment.releases, lines };
+        await deployment.begin(plan);
+        await deployment.roll();
+        await deployment.rollNewcomers();
+        return await deployment.end();
     }
     catch (error) {
-        // Nothing was taken out yet, so there is nothing for post to bring back; only the record must not stay open.
-        if (!signal.aborted && !isUnfinished(state.hosts)) {
-            if (state.hosts.length > 0 && forPost)
-                await fleet
-                    .writeRecord(record(false))
-                    .then(() => (forPost = false))
-                    .catch((cause) => log.warning(error_messageOf(cause)));
-            else
-                forPost = false;
-        }
+        await deployment.abandon();
         throw error;
     }
     finally {
-        await fleet.close({ keepLocks: forPost });
-        if (!forPost)
-            save({ ended: true });
+        await deployment.close();
     }
 }
-function tellPlan(plan, members, groups, staged, log) {
-    const changes = new Map([...staged].map(([id, one]) => [
-        id,
-        one.plan.map(({ service, change, why }) => `${service} ${change} (${why})`).join(', '),
-    ]));
-    const lines = planLines(plan, members, groups, changes);
-    log.info(['The plan:', ...lines].join('\n'));
-    for (const warning of plan.warnings)
-        log.warning(warning);
-    return lines;
+/** The fleet as AWS tells it, before any host is asked. Throws one UserError with all that makes a roll impossible. */
+async function survey(inputs, outside) {
+    const groups = await lookAtGroups(outside.gate, inputs.targetGroupArns);
+    const around = await lookAround(outside, groups, wantedIds(groups, inputs));
+    const fleet = fleetMembers(around, inputs);
+    const keys = inputs.hostKeys === 'ec2-console' ? await withHostKeys(outside.instances, fleet.members) : undefined;
+    const members = keys?.members ?? fleet.members;
+    const batch = batchSizeOf(inputs.batchSize, members.length);
+    const denied = await missingPermissions(outside, around, batch);
+    const problems = [
+        ...groupProblems(groups),
+        ...scalingProblems(around.scaling),
+        ...fleet.problems,
+        ...(keys?.problems ?? []),
+        ...denied.map(({ message }) => message),
+    ];
+    // Too few to take anybody out is no problem yet: hosts that run the release already stay where they are.
+    const capacity = problems.length > 0 ? planRoll(ofHosts(groups), members, new Map(), inputs).problems : [];
+    refusal_refuse([...problems, ...capacity], denied.flatMap(({ next }) => next ?? []));
+    for (const warning of fleet.warnings)
+        outside.log.warning(warning);
+    return { around, members };
 }
 
 ;// CONCATENATED MODULE: ./src/inputs.ts
+
 
 
 
@@ -70704,28 +79068,33 @@ function parseInputs(inputs, env) {
     const targets = readTargets(inputs);
     const hostAddress = inputs.choice('host-address', ['public-ip', 'private-ip', 'public-dns', 'private-dns']);
     const hosts = readHosts(inputs);
-    if (inputs.choice('host-keys', ['inputs', 'ec2-console']) === 'ec2-console')
-        inputs.problem('host-keys', 'ec2-console is not supported by this version yet; give known-hosts or host-fingerprint and leave it out');
+    const hostKeys = inputs.choice('host-keys', ['inputs', 'ec2-console']);
+    for (const name of ['run', 'run-output', 'singleton-services'])
+        inputs.notYet(name);
     const batchSize = inputs.countOrPercent('batch-size', { min: 1 });
     const minHealthy = inputs.countOrPercent('min-healthy');
     const kind = inputs.choice('drain', ['idle', 'full']);
     const settle = inputs.duration('drain-settle');
     const timeout = inputs.text('drain-timeout') ? inputs.duration('drain-timeout') : undefined;
     const onFailure = inputs.choice('on-failure', ['rollback-all', 'rollback-failed', 'stop']);
+    const release = readReleaseInputs(inputs);
     const parsed = {
         aws,
         targetGroupArns: [...groups.keys()],
         targets,
         hostAddress,
         hosts,
+        hostKeys,
         batchSize,
         minHealthy,
         drain: { kind, settle, ...(timeout !== undefined && { timeout }) },
         healthyTimeout: inputs.duration('healthy-timeout', { min: 1_000 }),
         bakeTime: inputs.duration('bake-time'),
         onFailure,
-        ssh: readSshInputs(inputs),
-        release: readReleaseInputs(inputs),
+        stabilityWindow: release.stabilityWindow,
+        preDeploy: release.preDeploy.trim() !== '',
+        ssh: readSshInputs(inputs, { needsTrust: hostKeys === 'inputs' }),
+        release,
     };
     if (!parsed.release.rollback) {
         if (inputs.isSet('on-failure') && onFailure !== 'stop')
@@ -70759,23 +79128,25 @@ function regionOf(groups) {
     const [region = '', ...others] = new Set(groups.values());
     return others.length === 0 ? region : '';
 }
+const isTarget = (id) => instanceId.test(id) || (0,external_node_net_.isIP)(id) !== 0;
 function readTargets(inputs) {
     return inputs.list('targets').flatMap((item) => {
-        const [id = '', port, rest] = item.split(':');
-        const number = Number(port);
-        if (!instanceId.test(id) || rest !== undefined || (port !== undefined && !isPort(port))) {
-            inputs.reject('targets', item, 'i-0123456789abcdef0 or i-0123456789abcdef0:8000');
+        // An IPv6 address has colons of its own: with a port it stands in brackets.
+        const address = isTarget(item) ? { host: item } : readAddress(item);
+        if (!address || !isTarget(address.host)) {
+            inputs.reject('targets', item, 'i-0123456789abcdef0, 10.0.0.5, or one of them with :8000 behind it');
             return [];
         }
-        return [port === undefined ? { id } : { id, port: number }];
+        const { host: id, port } = address;
+        return [port === undefined ? { id } : { id, port }];
     });
 }
 function readHosts(inputs) {
     const hosts = new Map();
     for (const [id, value] of inputs.pairs('hosts')) {
         const address = readAddress(value);
-        if (!instanceId.test(id) || !address) {
-            inputs.reject('hosts', `${id}=${value}`, 'i-0123456789abcdef0=10.0.0.5 or i-0123456789abcdef0=10.0.0.5:2222');
+        if (!isTarget(id) || !address) {
+            inputs.reject('hosts', `${id}=${value}`, 'i-0123456789abcdef0=203.0.113.5, i-0123456789abcdef0=203.0.113.5:2222, or the same for the address of an ip target');
             continue;
         }
         checkHostName(inputs, 'hosts', address.host);
@@ -70797,7 +79168,7 @@ function readAddress(text) {
 }
 const isPort = (text) => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;
 
-;// CONCATENATED MODULE: ./src/recovery.ts
+;// CONCATENATED MODULE: ./src/hosts/recovery.ts
 
 
 
@@ -70813,7 +79184,7 @@ class Recovery {
     #previous;
     #opened = new Map();
     /** From what main wrote down; of this step's inputs only what opens the hosts counts, and what belongs to a release. */
-    static of(state, { ssh, release }, { run, log, clock }) {
+    static of(state, { ssh, release }, { run, repository, log, clock }) {
         const { jump, ...door } = state.ssh;
         const connectTimeout = Math.min(ssh.connectTimeout, 15_000);
         const key = { privateKey: ssh.privateKey, passphrase: ssh.passphrase, connectTimeout };
@@ -70826,12 +79197,16 @@ class Recovery {
             release: { ...release, projectDirectory: state.projectDirectory, lockTimeout: 10_000, dryRun: false },
             releaseId: state.release,
             commit: run.commit,
+            repository,
             owner: run,
             lockToken: state.lockToken,
             log,
             clock,
         };
-        const addresses = new Map(state.addresses.map(({ id, host, port }) => [id, { host, ...(port !== undefined && { port }) }]));
+        const addresses = new Map(state.addresses.map(({ id, host, port, fingerprints }) => [
+            id,
+            { host, ...(port !== undefined && { port }), ...(fingerprints && { fingerprints }) },
+        ]));
         return new Recovery(settings, addresses, new Map(Object.entries(state.previous)));
     }
     constructor(settings, addresses, previous) {
@@ -70854,17 +79229,19 @@ class Recovery {
                 },
                 connections: async (port) => (await this.#open(id)).machine(id).ready.connections(port),
                 settle: async () => { },
+                unwell: async () => undefined,
             };
         };
     }
-    /** What main left on hosts that need nothing else: a record that is still open, a lock, a placed release. */
+    /** What main left on hosts that need nothing else: its record, a lock, a placed release. */
     async tidy(record) {
-        const limit = pLimit(atOnce);
+        const limit = pLimit(fleet_atOnce);
         await Promise.all([...this.#addresses].map(([id, { host }]) => limit(async () => {
             try {
                 const fleet = await this.#open(id);
                 const { ready } = fleet.machine(id);
-                if (!ready.interrupted && (await ready.needsRollBack()))
+                // Where it could not be put right in time, the next run does it.
+                if (!record.open && !ready.interrupted && (await ready.needsRollBack()))
                     await ready.rollBack('the roll was interrupted');
                 await ready.writeNote('fleet', record);
                 await fleet.close();
@@ -70884,12 +79261,24 @@ class Recovery {
         this.#opened.set(id, opened);
         return opened;
     }
-    async #recover({ host, port }, budget) {
+    async #recover(address, budget) {
         const { ssh, log, clock, signal, releaseId: release, release: settings } = this.#settings;
-        const { commit, owner, lockToken } = this.#settings;
-        const shell = await connect({ ...ssh, host, ...(port !== undefined && { port }) }, { log, clock, signal });
+        const { commit, repository, owner, lockToken } = this.#settings;
+        const shell = await connect(targetAt(ssh, address), { log, clock, signal });
         try {
-            const { good, message } = await recoverHost({ shell, settings, release, commit, owner, lockToken, log, clock, signal }, budget);
+            const { good, message } = await recoverHost({
+                shell,
+                settings,
+                release,
+                commit,
+                repository,
+                owner,
+                lockToken,
+                runsSingletons: true,
+                log,
+                clock,
+                signal,
+            }, budget);
             if (!good)
                 throw new error_UserError(message);
             log.info(message);
@@ -70922,21 +79311,24 @@ const hostBudget = 45_000;
  * more it is in words why, and then targets go back in rotation without a hand on their hosts.
  */
 async function endInterrupted(state, inputs, outside) {
-    const { gate, run, log, clock, signal } = outside;
+    const { gate, scaling, run, log, clock, signal } = outside;
     const groups = await lookAtGroups(gate, state.groups);
     const recovery = typeof inputs === 'string' ? undefined : Recovery.of(state, inputs, outside);
-    let { hosts } = state;
-    if (isUnfinished(hosts)) {
+    let { hosts, minimums } = state;
+    if (isUnfinished(hosts, minimums)) {
         const working = hosts.filter(({ finished, touched }) => touched && !finished);
         log.info(`main did not end; bringing back ${names(working) || 'what it left'}`);
         hosts = await finishRoll(hosts, {
             groups: new Map(groups.map(({ group }) => [group.arn, group])),
             gate,
+            scaling,
+            minimums,
             fleet: recovery ? recovery.hosts(hosts, hostBudget) : unreachable(String(inputs)),
             settings: {
                 drain: state.drain,
                 healthyTimeout: state.healthyTimeout,
                 bakeTime: 0,
+                standbyPatience: 0,
                 onFailure: 'rollback-failed',
                 required: new Map(state.required.map(({ group, count, because }) => [group, { count, because }])),
             },
@@ -70948,12 +79340,26 @@ async function endInterrupted(state, inputs, outside) {
                 if (details)
                     log.remote(id, `${details}\n`);
             },
-            save: (saved) => outside.save({ ...state, hosts: [...saved] }),
+            save: (saved) => {
+                hosts = [...saved];
+                outside.save({ ...state, hosts, minimums });
+            },
+            saveMinimums: (saved) => {
+                minimums = [...saved];
+                outside.save({ ...state, hosts, minimums });
+            },
         });
     }
-    if (recovery && leftOut(hosts).length === 0)
-        await recovery.tidy(fleetRecord({ runUrl: run.runUrl, release: state.release, open: false, at: clock.now() }, hosts));
-    return { state, hosts, states: statesOf(await lookAtGroups(gate, state.groups).catch(() => groups)) };
+    // The record stays open where the next run has something to put right.
+    const open = leftOut(hosts).length + inStandby(hosts).length + minimums.length > 0;
+    const { release } = state;
+    await recovery?.tidy(fleetRecord({ runUrl: run.runUrl, release, open, at: clock.now() }, hosts, minimums));
+    return {
+        state,
+        hosts,
+        minimums,
+        states: statesOf(await lookAtGroups(gate, state.groups).catch(() => groups)),
+    };
 }
 function unreachable(why) {
     const refuse = () => Promise.reject(new error_UserError(why));
@@ -70962,90 +79368,114 @@ function unreachable(why) {
         goBack: refuse,
         connections: async () => undefined,
         settle: async () => { },
+        unwell: async () => undefined,
     });
 }
 
-;// CONCATENATED MODULE: ./src/report.ts
+;// CONCATENATED MODULE: ./src/report/target-report.ts
 
-
-
-
-
-
-const report_title = 'Rolling deploy';
-function reportReleases(page, { release, previous }) {
-    page.output('release', release);
-    page.output('previous-release', [...new Set(previous.values())].join(','));
+function targetReports(hosts, { addresses, states, names, timeline, }) {
+    return hosts.map((host) => ({
+        id: host.id,
+        address: addresses.get(host.id) ?? '',
+        state: states.get(host.id) ?? 'not registered',
+        release: servedBy(host, names),
+        result: wordOf(host),
+        seconds: timeline?.seconds(host.id) ?? {},
+        ...(host.cut > 0 && { cut: host.cut }),
+        ...(host.failure && { failure: host.failure }),
+    }));
 }
-/** Outputs and summary of a deploy that came to its end; throws what makes the step red when that is not a good one. */
-async function reportDeployed(page, deployed, took) {
-    const { releases } = deployed;
-    page.output('duration-ms', Math.round(took));
-    if (deployed.kind === 'planned') {
-        page.log.info('dry-run: nothing was changed');
-        page.output('result', 'unchanged');
-        page.output('reason', '');
-        page.output('serving-release', [...new Set(releases.previous.values())].join(','));
-        await page.summary([`## ${report_title}: the plan`, '', '```', ...deployed.lines, '```', ''].join('\n'));
-        return;
+function servedBy(host, { release, previous }) {
+    if (host.left)
+        return '';
+    if (host.release === 'new' && !host.skipped)
+        return release;
+    if (host.skipped)
+        return previous.get(host.id) ?? release;
+    if (host.release === 'old')
+        return previous.get(host.id) ?? '';
+    return '';
+}
+function wordOf(host) {
+    if (host.left)
+        return 'left';
+    if (leftOut([host]).length > 0)
+        return 'left out';
+    if (host.skipped)
+        return 'unchanged';
+    if (host.release === 'new' && !host.failure)
+        return host.finished ? 'deployed' : 'not finished';
+    if (host.release === 'old')
+        return host.changed ? 'rolled back' : host.failure ? 'failed' : 'untouched';
+    return 'failed';
+}
+/** Releases that serve now, each once; several when hosts differ. */
+function servingReleases(hosts, names) {
+    return [...new Set(hosts.map((host) => servedBy(host, names)).filter(Boolean))].join(',');
+}
+
+;// CONCATENATED MODULE: ./src/report/result-line.ts
+
+
+
+
+/** One line for people who were not there. */
+function resultLine(result, all, releases, took) {
+    const hosts = all.filter(({ left }) => !left);
+    const targets = `${hosts.length} ${hosts.length === 1 ? 'target' : 'targets'}`;
+    const serving = servingReleases(hosts, releases);
+    switch (result) {
+        case 'deployed':
+            return `Deployed ${releases.release} to ${targets} in ${duration_formatDuration(took)}, one batch after another.${leftLine(all)}`;
+        case 'unchanged':
+            return `${targets}, all run ${releases.release} already and are healthy; nothing was changed.`;
+        case 'rolled-back':
+            return `Rolled back: ${targets} serve what they served before${serving ? ` (${serving})` : ''}. ${failureLine(hosts)}`;
+        case 'rollback-failed':
+            return `The release failed and not everything could be brought back. ${failureLine(hosts)}`;
+        default:
+            return `Failed. ${failureLine(hosts)}${serving ? ` Serving now: ${serving}.` : ''}`;
     }
-    const { hosts, timeline, evidence } = deployed;
-    const result = resultOf(hosts, deployed.onFailure);
-    const good = result === 'deployed' || result === 'unchanged';
-    const line = resultLine(result, hosts, releases, took);
-    const reports = targetReports(hosts, { ...deployed, names: releases });
-    page.output('result', result);
-    page.output('reason', good ? '' : failureLine(hosts));
-    page.output('serving-release', servingReleases(hosts, releases));
-    page.output('targets', reports);
-    await page.summary(rollSummary(report_title, good, line, reports, timeline.spans, evidence));
-    if (good) {
-        page.log.info(line);
-        return;
-    }
+}
+function leftLine(hosts) {
+    const left = hosts.filter((host) => host.left);
+    return left.length === 0
+        ? ''
+        : ` ${names(left)} left meanwhile: Auto Scaling ended ${left.length === 1 ? 'it' : 'them'}.`;
+}
+/** What could not be put right, in sentences: who is out, who is in standby, and what is lowered. */
+function result_line_leftovers(hosts, minimums) {
     const out = leftOut(hosts);
-    throw new error_UserError(out.length > 0 ? `${line} Still out of rotation: ${names(out)}.` : line, {
-        next: nextAfter(hosts, evidence),
-    });
+    const standby = inStandby(hosts).filter((host) => !out.includes(host));
+    return [
+        ...(out.length > 0 ? [`Still out of rotation: ${names(out)}.`] : []),
+        ...standby.map(({ id, scaling }) => `${id} is in service, but still in standby in ${scaling}.`),
+        ...minimums.map(({ group, minSize }) => `The minimum size of ${group} is still lowered; it was ${minSize}.`),
+    ];
 }
-/** What kept a deploy from its end. */
-async function reportFailure(page, error, took) {
-    const why = error_messageOf(error).split('\n')[0];
-    page.output('result', error instanceof Locked ? 'locked' : 'failed');
-    page.output('reason', why);
-    page.output('duration-ms', Math.round(took));
-    if (!(error instanceof error_Cancelled))
-        await page.summary(rollSummary(report_title, false, why, [], []));
+/** The first failure, which is why the others went back. */
+function failureLine(hosts) {
+    const first = firstFailure(hosts);
+    return first ? ofHost(first.id, first.failure) : '';
 }
-/** What post found and did: one annotation, and an error to end with when a target is not as it should be. */
-async function reportInterruption(page, ended) {
-    const { state, hosts, states } = ended;
-    const releases = {
-        release: state.release,
-        previous: new Map(Object.entries(state.previous)),
-    };
-    const out = leftOut(hosts);
-    const unfit = unproven(hosts);
-    const message = interruptionLine(ended, releases);
-    const reports = targetReports(hosts, {
-        addresses: new Map(state.addresses.map(({ id, host }) => [id, host])),
-        states,
-        names: releases,
-    });
-    await page.summary(rollSummary(`${report_title}: after the interruption`, out.length + unfit.length === 0, message, reports, []));
-    const next = out.length > 0
-        ? out.flatMap(registerCommands).join('\n')
-        : unfit.length > 0
-            ? state.groups.map(describeCommand).join('\n')
-            : page.rerun;
-    if (out.length + unfit.length > 0)
-        throw new error_UserError(message, { next });
-    page.log.warning(`${message}\nNext: ${next}`);
+/** Of the host that was changed first of those that failed, else of any. */
+function firstFailure(hosts) {
+    const failed = hosts.filter(({ failure }) => failure !== '');
+    return failed.find(({ changed }) => changed) ?? failed[0];
 }
+
+;// CONCATENATED MODULE: ./src/report/interruption-line.ts
+
+
+
+
+/** Whether everything is as it was: in rotation, proven, and counted by its Auto Scaling group. */
+const isRight = ({ hosts, minimums }) => leftOut(hosts).length + unproven(hosts).length + inStandby(hosts).length + minimums.length === 0;
 /** In service with what nobody proved: the load balancer's check decides on traffic. */
 const unproven = (hosts) => hosts.filter(({ release, rotation }) => release === 'unfit' || rotation === 'registered');
 /** That the roll was interrupted, in what, what post did, and what serves now: in sentences. */
-function interruptionLine({ state, hosts, states }, releases) {
+function interruptionLine({ state, hosts, states, minimums }, releases) {
     const busy = state.hosts.filter(({ finished, touched, changed }) => !finished && (touched || changed));
     const after = (ids) => hosts.filter(({ id }) => ids.some((one) => one.id === id));
     const out = leftOut(hosts);
@@ -71059,7 +79489,7 @@ function interruptionLine({ state, hosts, states }, releases) {
     const are = (some) => (some.length === 1 ? 'is' : 'are');
     return [
         `The roll was interrupted ${momentOf(state.hosts, busy)}.`,
-        ...(out.length > 0 ? [`${names(out)} could not be registered again.`] : []),
+        ...result_line_leftovers(hosts, minimums),
         ...(unfit.length > 0
             ? [
                 `Not proven: ${unfit.map(({ id, failure }) => `${id} (${states.get(id) ?? 'not registered'}${failure ? `; ${failure}` : ''})`).join(', ')}. The load balancer's check decides whether ${unfit.length === 1 ? 'it gets' : 'they get'} requests.`,
@@ -71104,15 +79534,197 @@ function workOn({ rotation, release }) {
             return 'out of rotation';
         case 'joining':
             return 'being put back in rotation';
+        case 'watched':
+            return 'returning from standby';
         case 'registered':
             return 'becoming healthy in its target group';
         default:
             return 'being watched in service';
     }
 }
+
+;// CONCATENATED MODULE: ./src/report/picture.ts
+/** Rows that still make a picture; GitHub also limits what a diagram may be. */
+const picture_mostHosts = 60;
+/** Pixels: of the time axis in a summary on GitHub, and of a letter with what surrounds a word. */
+const axisWidth = 680;
+const letterWidth = 6.5;
+const around = 8;
+/** How Mermaid colours a phase. */
+const mark = {
+    drain: '',
+    deploy: 'active, ',
+    health: 'done, ',
+    bake: 'done, ',
+    rejoin: 'done, ',
+    rollback: 'crit, ',
+};
+/** The roll over time as a Mermaid Gantt chart, one row a host; '' when nothing happened. */
+function picture(spans) {
+    if (spans.length === 0)
+        return '';
+    const start = Math.min(...spans.map(({ from }) => from));
+    const length = Math.max(1, Math.max(...spans.map(({ to }) => to)) - start);
+    const hosts = [...new Set(spans.map(({ host }) => host))];
+    const bar = ({ phase, from, to }) => {
+        // A word that does not fit would stand over the next bar; Mermaid wants one that is not empty.
+        const fits = ((to - from) / length) * axisWidth > phase.length * letterWidth + around;
+        const [begins, ends] = [Math.round(from - start), Math.round(to - start)];
+        return `  ${fits ? phase : '\u200b'} :${mark[phase]}${clock(begins)}, ${clock(Math.max(ends, begins + 1))}`;
+    };
+    const left = hosts.length - picture_mostHosts;
+    return [
+        '```mermaid',
+        '---',
+        'displayMode: compact',
+        'config:',
+        '  gantt:',
+        '    leftPadding: 140',
+        '---',
+        'gantt',
+        '  dateFormat HH:mm:ss.SSS',
+        `  axisFormat ${length < 3_600_000 ? '%M:%S' : '%H:%M:%S'}`,
+        ...hosts
+            .slice(0, picture_mostHosts)
+            .flatMap((host) => [`  section ${host}`, ...spans.filter((span) => span.host === host).map(bar)]),
+        '```',
+        '',
+        `Each row is a host: drain, deploy, then grey until it is back for good; red is a rollback.${left > 0 ? ` ${left} more hosts are left out.` : ''}`,
+    ].join('\n');
+}
+/** Since the start, as a time of day: an instant would be shown in each reader's own time zone. */
+function clock(ms) {
+    return new Date(ms).toISOString().slice(11, 23);
+}
+
+;// CONCATENATED MODULE: ./src/report/summary.ts
+
+
+
+/** The section of the job summary. */
+function rollSummary(title, good, line, reports, spans, 
+/** What failing hosts' containers said, by instance id. */
+evidence = new Map()) {
+    const timed = phases.filter((phase) => reports.some(({ seconds }) => seconds[phase] !== undefined));
+    const cut = reports.some((one) => one.cut !== undefined);
+    const rows = reports.map((one) => [
+        `${code(one.id)} ${escapeMarkdown(one.address)}`,
+        one.result,
+        escapeMarkdown(one.state),
+        one.release ? code(one.release) : '',
+        ...timed.map((phase) => (one.seconds[phase] === undefined ? '' : `${one.seconds[phase]} s`)),
+        ...(cut ? [one.cut === undefined ? '' : String(one.cut)] : []),
+    ]);
+    const headings = [
+        'Target',
+        'Result',
+        'State',
+        'Release',
+        ...timed.map((phase) => heading[phase]),
+        ...(cut ? ['Cut'] : []),
+    ];
+    return [
+        `## ${title}`,
+        '',
+        `${good ? '✅' : '❌'} ${escapeMarkdown(line)}`,
+        '',
+        ...(rows.length > 0 ? [table(headings, rows)] : []),
+        '',
+        picture(spans),
+        '',
+        ...[...evidence].flatMap(([id, one]) => one.details ? [details(`What the containers of ${id} said`, codeBlock(one.details))] : []),
+        '',
+    ]
+        .join('\n')
+        .replace(/\n{3,}/g, '\n\n');
+}
+const heading = {
+    drain: 'Drain',
+    deploy: 'Deploy',
+    health: 'Healthy',
+    bake: 'Bake',
+    rejoin: 'Rejoin',
+    rollback: 'Rollback',
+};
+
+;// CONCATENATED MODULE: ./src/report/report.ts
+
+
+
+
+
+
+
+
+const report_title = 'Rolling deploy';
+function reportReleases(page, { release, previous }) {
+    page.output('release', release);
+    page.output('previous-release', [...new Set(previous.values())].join(','));
+}
+/** Outputs and summary of a deploy that came to its end; throws what makes the step red when that is not a good one. */
+async function reportDeployed(page, deployed, took) {
+    const { releases } = deployed;
+    page.output('duration-ms', Math.round(took));
+    if (deployed.kind === 'planned') {
+        page.log.info('dry-run: nothing was changed');
+        page.output('result', 'unchanged');
+        page.output('reason', '');
+        page.output('serving-release', [...new Set(releases.previous.values())].join(','));
+        await page.summary(`## ${report_title}: the plan\n\n${codeBlock(deployed.lines.join('\n'))}\n`);
+        return;
+    }
+    const { hosts, timeline, evidence, unrolled } = deployed;
+    const rolled = resultOf(hosts, deployed.onFailure);
+    const result = unrolled && (rolled === 'deployed' || rolled === 'unchanged') ? 'failed' : rolled;
+    const good = result === 'deployed' || result === 'unchanged';
+    const line = [resultLine(rolled, hosts, releases, took), unrolled, ...result_line_leftovers(hosts, deployed.minimums)]
+        .filter(Boolean)
+        .join(' ');
+    const reports = targetReports(hosts, { ...deployed, names: releases });
+    page.output('result', result);
+    page.output('reason', good ? '' : failureLine(hosts) || unrolled);
+    page.output('serving-release', servingReleases(hosts, releases));
+    page.output('targets', reports);
+    await page.summary(rollSummary(report_title, good, line, reports, timeline.spans, evidence));
+    if (!good)
+        throw new error_UserError(line, { next: nextAfter(hosts, evidence) });
+    page.log.info(line);
+}
+/** What kept a deploy from its end. */
+async function reportFailure(page, error, took) {
+    const why = error_messageOf(error).split('\n')[0];
+    page.output('result', error instanceof Locked ? 'locked' : 'failed');
+    page.output('reason', why);
+    page.output('duration-ms', Math.round(took));
+    if (!(error instanceof error_Cancelled))
+        await page.summary(rollSummary(report_title, false, why, [], []));
+}
+/** What post found and did: one annotation, and an error to end with when a target is not as it should be. */
+async function reportInterruption(page, ended) {
+    const { state, hosts, states } = ended;
+    const releases = {
+        release: state.release,
+        previous: new Map(Object.entries(state.previous)),
+    };
+    const message = interruptionLine(ended, releases);
+    const reports = targetReports(hosts, {
+        addresses: new Map(state.addresses.map(({ id, host }) => [id, host])),
+        states,
+        names: releases,
+    });
+    const good = isRight(ended);
+    await page.summary(rollSummary(`${report_title}: after the interruption`, good, message, reports, []));
+    const commands = [...leftOut(hosts).flatMap(registerCommands), ...exitStandbyCommands(inStandby(hosts))];
+    const next = good
+        ? page.rerun
+        : (commands.length > 0 ? commands : state.groups.map(describeCommand)).join('\n');
+    if (!good)
+        throw new error_UserError(message, { next });
+    page.log.warning(`${message}\nNext: ${next}`);
+}
 /** What to type after a roll that failed: back with who is out, else what shows why the first one failed. */
 function nextAfter(hosts, evidence) {
-    const commands = leftOut(hosts).flatMap(registerCommands);
+    const commands = [...leftOut(hosts).flatMap(registerCommands), ...exitStandbyCommands(inStandby(hosts))];
     if (commands.length > 0)
         return commands.join('\n');
     const first = firstFailure(hosts);
@@ -71121,67 +79733,6 @@ function nextAfter(hosts, evidence) {
         [...new Set(hosts.flatMap(({ memberships }) => memberships.map((m) => m.group)))]
             .map(describeCommand)
             .join('\n'));
-}
-function targetReports(hosts, { addresses, states, names, timeline, }) {
-    return hosts.map((host) => ({
-        id: host.id,
-        address: addresses.get(host.id) ?? '',
-        state: states.get(host.id) ?? 'not registered',
-        release: servedBy(host, names),
-        result: wordOf(host),
-        seconds: timeline?.seconds(host.id) ?? {},
-        ...(host.failure && { failure: host.failure }),
-    }));
-}
-function servedBy(host, { release, previous }) {
-    if (host.release === 'new' && !host.skipped)
-        return release;
-    if (host.skipped)
-        return previous.get(host.id) ?? release;
-    if (host.release === 'old')
-        return previous.get(host.id) ?? '';
-    return '';
-}
-function wordOf(host) {
-    if (leftOut([host]).length > 0)
-        return 'left out';
-    if (host.skipped)
-        return 'unchanged';
-    if (host.release === 'new' && !host.failure)
-        return host.finished ? 'deployed' : 'not finished';
-    if (host.release === 'old')
-        return host.changed ? 'rolled back' : host.failure ? 'failed' : 'untouched';
-    return 'failed';
-}
-/** Releases that serve now, each once; several when hosts differ. */
-function servingReleases(hosts, names) {
-    return [...new Set(hosts.map((host) => servedBy(host, names)).filter(Boolean))].join(',');
-}
-/** One line for people who were not there. */
-function resultLine(result, hosts, names, took) {
-    const all = `${hosts.length} ${hosts.length === 1 ? 'target' : 'targets'}`;
-    const serving = servingReleases(hosts, names);
-    switch (result) {
-        case 'deployed':
-            return `Deployed ${names.release} to ${all} in ${duration_formatDuration(took)}, one batch after another.`;
-        case 'unchanged':
-            return `${all}, all run ${names.release} already and are healthy; nothing was changed.`;
-        case 'rolled-back':
-            return `Rolled back: ${all} serve what they served before${serving ? ` (${serving})` : ''}. ${failureLine(hosts)}`;
-        case 'rollback-failed':
-            return `The release failed and not everything could be brought back. ${failureLine(hosts)}`;
-        default:
-            return `Failed. ${failureLine(hosts)}${serving ? ` Serving now: ${serving}.` : ''}`;
-    }
-}
-/** The first failure, which is why the others went back. */
-function failureLine(hosts) {
-    const first = firstFailure(hosts);
-    return first ? ofHost(first.id, first.failure) : '';
-}
-function firstFailure(hosts) {
-    const failed = hosts.filter(({ failure }) => failure !== '');
-    return failed.find(({ changed }) => changed) ?? failed[0];
 }
 
 ;// CONCATENATED MODULE: ./src/main.ts
@@ -71239,12 +79790,15 @@ function accountOf(step, aws) {
     const { region, roleToAssume } = aws;
     return openAccount(awsConfig({ region, roleToAssume, idToken, sessionName, env, clock, log, mask }), signal);
 }
-function outsideOf(step, { gate, instances }) {
-    const { repository, runUrl, sha } = step.context;
+function outsideOf(step, { gate, instances, scaling }) {
+    const { repository, runUrl, sha, serverUrl, workspace } = step.context;
     return {
         gate,
         instances,
+        scaling,
         run: { repository, runUrl, commit: sha, route: awsRoute(step.env) },
+        repository: { url: `${serverUrl}/${repository}`, workspace },
+        runnerImages: runnerDocker({ env: step.env, log: step.log }),
         log: step.log,
         clock: step.clock,
         signal: step.signal,

@@ -30387,8 +30387,6 @@ __nccwpck_require__.d(__webpack_exports__, {
   e: () => (/* binding */ run)
 });
 
-// EXTERNAL MODULE: external "node:http"
-var external_node_http_ = __nccwpck_require__(7067);
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 ;// CONCATENATED MODULE: ../../packages/action/src/context.ts
@@ -41588,308 +41586,6 @@ function code(text) {
 
 
 
-// EXTERNAL MODULE: ../../node_modules/.pnpm/@slack+webhook@8.0.2/node_modules/@slack/webhook/dist/index.js
-var dist = __nccwpck_require__(5562);
-;// CONCATENATED MODULE: ./src/delivery.ts
-
-
-const mostTries = 4;
-/** What to do after a try: stop, or wait so long and try again. A 429 says itself how long. */
-function decideNext(met, { tries, remainingMs }) {
-    let wait = 1_000 * 2 ** (tries - 1);
-    if (met.kind === 'refused') {
-        if (met.status === 429)
-            wait = retryAfter(met.body) ?? wait;
-        else if (met.status < 500)
-            return 'give-up';
-    }
-    else if (!met.again)
-        return 'give-up';
-    return tries >= mostTries || wait >= remainingMs ? 'give-up' : { wait };
-}
-/** Milliseconds from the body of a 429: `{"retry_after":1,"ok":false,"error":"rate_limited"}`. */
-function retryAfter(body) {
-    try {
-        const seconds = JSON.parse(body).retry_after;
-        return typeof seconds === 'number' && seconds >= 0 ? seconds * 1_000 : undefined;
-    }
-    catch {
-        return undefined;
-    }
-}
-const hints = {
-    invalid_payload: 'Slack could not read the message',
-    invalid_blocks: 'Slack does not take a block of the message; run with dry-run: true and report the payload',
-    invalid_blocks_format: 'Slack does not take a block of the message; run with dry-run: true and report the payload',
-    msg_blocks_too_long: 'the message is too long; shorten reason and fields',
-    no_service: 'the webhook was revoked or never existed; make a new one in the Slack app and update the secret',
-    no_service_id: 'the webhook URL is not complete; copy it again into the secret',
-    no_team: "the webhook's workspace is unknown; copy the URL again into the secret",
-    team_disabled: 'the Slack workspace is disabled',
-    invalid_token: 'the webhook URL is not valid (any more); make a new one and update the secret',
-    channel_not_found: 'the channel of this webhook is gone; make a webhook for another channel',
-    channel_is_archived: 'the channel of this webhook is archived; unarchive it or make a webhook for another channel',
-    action_prohibited: "the workspace's administrators do not let this webhook post there",
-    posting_to_general_channel_denied: 'only some may post to the general channel; make a webhook for another channel',
-    user_not_found: 'the person this webhook writes to is gone',
-    rate_limited: 'too many messages at once through this webhook',
-    rollup_error: "Slack's own fault; run the job again",
-};
-/** Slack's reason with what to do about it. */
-function explainRefusal(status, body) {
-    const text = body.trim().replace(/\s+/g, ' ').slice(0, 200);
-    const reason = status === 429 ? 'rate_limited' : /^[a-z_]+$/.test(text) ? text : '';
-    const said = reason || (text.startsWith('<') ? 'an HTML page' : text) || 'no reason';
-    const hint = hints[reason] ??
-        (text.startsWith('<')
-            ? 'that is not what Slack says: is this the address of an incoming webhook?'
-            : undefined);
-    return `HTTP ${status}, ${said}${hint ? `: ${hint}` : ''}`;
-}
-/**
- * Delivers the message within `totalMs`, tries included. Slack has no key against repetition: where an answer
- * is lost (a timeout, a cut connection) the message may appear twice, which is better than not at all.
- */
-async function deliver(payload, webhook, { clock, say, signal, tryMs = 10_000, totalMs = 50_000, }) {
-    const deadline = new Deadline(clock, totalMs);
-    const stop = AbortSignal.any([AbortSignal.timeout(totalMs), ...(signal ? [signal] : [])]);
-    for (let tries = 1;; tries++) {
-        const met = await tryOnce(payload, webhook, Math.min(tryMs, deadline.remaining() || 1), stop);
-        if (met.kind === 'ok') {
-            if (met.body.trim().startsWith('<'))
-                return { sent: false, reason: explainRefusal(200, met.body) };
-            const other = met.body.trim() !== 'ok';
-            return {
-                sent: true,
-                ...(other
-                    ? { note: `the service answered ${JSON.stringify(met.body.slice(0, 60))} rather than "ok"` }
-                    : {}),
-            };
-        }
-        const reason = met.kind === 'refused' ? explainRefusal(met.status, met.body) : met.reason;
-        const next = signal?.aborted ? 'give-up' : decideNext(met, { tries, remainingMs: deadline.remaining() });
-        if (next === 'give-up')
-            return {
-                sent: false,
-                reason: `${withoutSecret(reason, webhook)}${tries > 1 ? ` (${tries} tries)` : ''}`,
-            };
-        say(`Slack did not take the message (${withoutSecret(reason, webhook)}); trying again in ${formatDuration(next.wait)}`);
-        try {
-            await clock.sleep(next.wait, signal);
-        }
-        catch {
-            return { sent: false, reason: 'cancelled while waiting to try again' };
-        }
-    }
-}
-async function tryOnce(payload, webhook, ms, stop) {
-    const timeout = Math.ceil(ms);
-    // The client wraps what fetch threw and may lose its cause; the cause is what tells a reset from a bad name.
-    let thrown;
-    const client = new dist.IncomingWebhook(webhook.href, {
-        timeout,
-        retryConfig: { retries: 0 },
-        fetch: async (url, init) => {
-            try {
-                return await fetch(url, {
-                    ...init,
-                    signal: init?.signal ? AbortSignal.any([init.signal, stop]) : stop,
-                });
-            }
-            catch (error) {
-                thrown = error;
-                throw error;
-            }
-        },
-    });
-    try {
-        return { kind: 'ok', body: (await client.send(payload)).text };
-    }
-    catch (error) {
-        if (error instanceof dist.IncomingWebhookHTTPError)
-            return { kind: 'refused', status: error.statusCode, body: String(error.body ?? '') };
-        if (error instanceof dist.IncomingWebhookRequestError)
-            return unanswered(thrown ?? error.original, timeout);
-        throw error;
-    }
-}
-/** What a failed fetch means. Its message is always `fetch failed`; the truth is among the causes. */
-function unanswered(error, timeout) {
-    const links = [];
-    for (let at = error; typeof at === 'object' && at !== null && links.length < 8; at = at.cause)
-        links.push(at);
-    const words = links.map(({ code, message }) => [code, message].filter((part) => typeof part === 'string').join(' '));
-    const last = words.at(-1) || String(error);
-    if (links.some(({ name }) => name === 'TimeoutError' || name === 'AbortError'))
-        return { kind: 'unanswered', reason: `no answer within ${formatDuration(timeout)}`, again: true };
-    if (words.some((text) => /redirect/i.test(text)))
-        return {
-            kind: 'unanswered',
-            reason: 'it redirects elsewhere: this is not the address of an incoming webhook',
-            again: false,
-        };
-    // Trying again mends no name and no certificate; a resolver that is late says EAI_AGAIN.
-    const again = !words.some((text) => /ENOTFOUND|CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|HPE_|bad port/.test(text));
-    return { kind: 'unanswered', reason: `it could not be reached: ${last}`, again };
-}
-function withoutSecret(text, webhook) {
-    return text
-        .replaceAll(webhook.href, '***')
-        .replaceAll(webhook.pathname.length > 1 ? webhook.pathname : webhook.href, '***');
-}
-
-;// CONCATENATED MODULE: ./src/outcome.ts
-const statuses = ['success', 'failure', 'cancelled', 'skipped'];
-const failures = new Set(['failure', 'timed_out', 'startup_failure', 'action_required']);
-/**
- * The status that the message tells: the worst of what was given, what `needs` say and what the API shows.
- * A failure anywhere wins, then a cancellation; where everything needed was skipped, nothing succeeded.
- */
-function judge({ status, needs, jobs, self, now, }) {
-    const results = Object.values(needs);
-    const own = jobs?.find((job) => isSelf(job, self));
-    const others = (jobs ?? []).filter((job) => job !== own);
-    const failedOthers = others.filter(({ conclusion }) => failures.has(conclusion ?? ''));
-    const worst = () => {
-        if (status === 'failure' || results.includes('failure') || failedOthers.length > 0)
-            return 'failure';
-        if (status === 'cancelled' ||
-            results.includes('cancelled') ||
-            others.some(({ conclusion }) => conclusion === 'cancelled'))
-            return 'cancelled';
-        if (status === 'skipped')
-            return 'skipped';
-        if (results.length > 0 && !results.includes('success'))
-            return 'skipped';
-        return status ?? 'success';
-    };
-    const verdict = worst();
-    const failed = [];
-    if (verdict === 'failure') {
-        failed.push(...failedOthers.map((job) => failedJob(job, now)));
-        // A step that was allowed to fail may look failed, too: our own job counts only when it is said to have failed.
-        if (own && status === 'failure') {
-            const mine = failedJob(own, now);
-            if (mine.step || failed.length === 0)
-                failed.push(mine);
-        }
-        if (failed.length === 0)
-            failed.push(...Object.entries(needs)
-                .filter(([, result]) => result === 'failure')
-                .map(([name]) => ({ name })));
-    }
-    const starts = (jobs ?? []).flatMap(({ startedAt }) => (startedAt === undefined ? [] : [startedAt]));
-    return {
-        status: verdict,
-        failed,
-        ...(starts.length > 0 ? { durationMs: Math.max(0, now - Math.min(...starts)) } : {}),
-    };
-}
-function isSelf(job, { runnerName, jobId }) {
-    if (job.status === 'completed')
-        return false;
-    if (runnerName && job.runnerName)
-        return job.runnerName === runnerName;
-    return job.name === jobId || job.name.startsWith(`${jobId} (`);
-}
-function failedJob(job, now) {
-    const step = job.steps.find(({ conclusion }) => failures.has(conclusion ?? ''));
-    return {
-        name: job.name,
-        ...(step ? { step: step.name } : {}),
-        ...(job.url ? { url: step ? `${job.url}#step:${step.number}:1` : job.url } : {}),
-        ...(job.startedAt === undefined
-            ? {}
-            : { durationMs: Math.max(0, (job.completedAt ?? now) - job.startedAt) }),
-    };
-}
-
-;// CONCATENATED MODULE: ./src/inputs.ts
-
-
-const mostFields = 50;
-const needsShape = record(string(), looseObject({ result: picklist(statuses) }));
-/** Reads and judges every input; throws all problems at once, before anything is contacted. */
-function parseInputs(inputs) {
-    const webhook = readWebhook(inputs);
-    const needs = readNeeds(inputs);
-    const status = readStatus(inputs, needs);
-    const fields = inputs.pairs('fields', { separator: ':', key: /\S/ });
-    if (fields.length > mostFields)
-        inputs.problem('fields', `has ${fields.length} lines; expected at most ${mostFields}, which is what a message holds`);
-    const url = inputs.text('url');
-    if (url && !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
-        inputs.reject('url', url, 'an http(s) URL, such as https://app.example');
-    const settings = {
-        webhook,
-        status,
-        needs,
-        title: inputs.text('title'),
-        stage: inputs.text('stage'),
-        version: inputs.text('version'),
-        url,
-        reason: inputs.raw('reason'),
-        fields,
-        mentions: inputs.list('mention-on-failure').flatMap((text) => readMention(inputs, text)),
-        token: inputs.secret('github-token').trim(),
-        failOnError: inputs.boolean('fail-on-error'),
-        dryRun: inputs.boolean('dry-run'),
-    };
-    inputs.done();
-    return settings;
-}
-/** The value is a secret: whoever has it can post. No message repeats it. */
-function readWebhook(inputs) {
-    const text = inputs.secret('webhook-url').trim();
-    if (!text)
-        return undefined;
-    const url = URL.parse(text);
-    if (url?.protocol === 'https:')
-        return url;
-    if (url?.protocol === 'http:' && isLoopback(url.hostname))
-        return url;
-    inputs.problem('webhook-url', url?.protocol === 'http:'
-        ? 'is plain http to another host, which would show the secret to the network; expected https://'
-        : 'is not a URL that can be posted to; expected the whole address, such as https://hooks.slack.com/services/…');
-    return undefined;
-}
-const isLoopback = (host) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
-function readNeeds(inputs) {
-    const text = inputs.text('needs');
-    if (!text)
-        return {};
-    try {
-        const parsed = parse(needsShape, JSON.parse(text));
-        return Object.fromEntries(Object.entries(parsed).map(([job, { result }]) => [job, result]));
-    }
-    catch {
-        inputs.reject('needs', text, 'the jobs with their results as JSON: ${{ toJSON(needs) }}');
-        return {};
-    }
-}
-function readStatus(inputs, needs) {
-    const text = inputs.text('status').toLowerCase();
-    const status = statuses.find((one) => one === text);
-    if (status)
-        return status;
-    if (text)
-        inputs.reject('status', text, statuses.join(', '));
-    else if (Object.keys(needs).length === 0)
-        inputs.problem('status', `is empty; expected ${statuses.join(', ')}, or leave the input out for the job's own`);
-    return undefined;
-}
-function readMention(inputs, text) {
-    const special = /^@(here|channel)$/.exec(text)?.[1];
-    if (special)
-        return [{ special: special }];
-    if (/^[UW][A-Z0-9]{2,20}$/.test(text))
-        return [{ user: text }];
-    if (/^S[A-Z0-9]{2,20}$/.test(text))
-        return [{ group: text }];
-    inputs.reject('mention-on-failure', text, '@here, @channel, or the id of a user (U…) or a user group (S…)');
-    return [];
-}
-
 ;// CONCATENATED MODULE: ../../node_modules/.pnpm/@actions+github@9.1.1/node_modules/@actions/github/lib/context.js
 
 
@@ -46893,29 +46589,41 @@ function getOctokit(token, options, ...additionalPlugins) {
 /** GitHub's REST client for this run's server (GITHUB_API_URL). Its own entry point, so that only its user bundles it. */
 const octokit = (token) => getOctokit(token);
 
-;// CONCATENATED MODULE: ./src/jobs.ts
+;// CONCATENATED MODULE: ./src/actions-api.ts
 
-/** Every job of this attempt of this run, all pages. Needs `actions: read`; throws what the API answers. */
-async function readJobs(token, { owner, repo, runId, runAttempt }, signal) {
-    const github = octokit(token);
-    const jobs = await github.paginate(github.rest.actions.listJobsForWorkflowRunAttempt, {
-        owner,
-        repo,
-        run_id: Number(runId),
-        attempt_number: runAttempt,
-        per_page: 100,
-        request: { signal },
-    });
-    return jobs.map((job) => ({
-        name: job.name,
-        url: job.html_url ?? '',
-        status: job.status,
-        conclusion: job.conclusion,
-        runnerName: job.runner_name ?? '',
-        ...time('startedAt', job.started_at),
-        ...time('completedAt', job.completed_at),
-        steps: (job.steps ?? []).map(({ name, number, conclusion }) => ({ name, number, conclusion })),
-    }));
+/** The Actions API of this run's server, for this attempt of this run. Needs `actions: read`. */
+function actionsApi(token, { owner, repo, runId, runAttempt }) {
+    const { actions } = octokit(token).rest;
+    const attempt = { owner, repo, run_id: Number(runId), attempt_number: runAttempt };
+    return {
+        async attempt(signal) {
+            const { data } = await actions.getWorkflowRunAttempt({ ...attempt, request: { signal } });
+            const { message, author } = data.head_commit ?? {};
+            return {
+                ...time('startedAt', data.run_started_at),
+                ...(message ? { commit: { message, author: author?.name ?? '' } } : {}),
+            };
+        },
+        async jobs(page, signal) {
+            const { data } = await actions.listJobsForWorkflowRunAttempt({
+                ...attempt,
+                per_page: 100,
+                page,
+                request: { signal },
+            });
+            const jobs = data.jobs.map((job) => ({
+                name: job.name,
+                url: job.html_url ?? '',
+                status: job.status,
+                conclusion: job.conclusion,
+                runnerName: job.runner_name ?? '',
+                ...time('startedAt', job.started_at),
+                ...time('completedAt', job.completed_at),
+                steps: (job.steps ?? []).map(({ name, number, conclusion }) => ({ name, number, conclusion })),
+            }));
+            return { total: data.total_count, jobs };
+        },
+    };
 }
 function time(key, text) {
     const ms = Date.parse(text ?? '');
@@ -46923,25 +46631,15 @@ function time(key, text) {
 }
 
 ;// CONCATENATED MODULE: ./src/mrkdwn.ts
-/** Slack's limits, in UTF-16 units after escaping, which is never less than what Slack counts. */
-const limits = {
-    /** Top-level text; Slack cuts at 40,000, and a notification shows far less. */
-    text: 1_000,
-    section: 3_000,
-    field: 2_000,
-    fieldsPerSection: 10,
-    blocks: 50,
-    plainText: 3_000,
-    /** Undocumented: about 13,200 characters of blocks are refused as msg_blocks_too_long. */
-    allBlocks: 12_000,
-};
+// Limits are in UTF-16 units after escaping, which is never less than what Slack counts.
 /**
- * Text from outside, fit to be shown: well-formed Unicode, no control characters, nothing that turns the
- * direction of what follows. Line ends stay.
+ * Text from outside, fit to be shown: well-formed Unicode, no colours of a terminal, no control characters,
+ * nothing that turns the direction of what follows. Line ends stay.
  */
 function clean(text) {
     return text
         .replace(/\p{Surrogate}/gu, '\ufffd')
+        .replace(/\u001b\[[0-?]*[ -/]*[@-~]/g, '')
         .replace(/\r\n?/g, '\n')
         .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]/g, ' ');
 }
@@ -46970,9 +46668,15 @@ function fit(text, limit, shown) {
     return out;
 }
 /** One line of untrusted text as mrkdwn that mentions, links and formats nothing. */
-const plain = (text, limit) => fit(oneLine(text), limit, escaped);
+const plain = (text, limit) => 
+// Slack takes `&gt;` where a line begins for a quotation, too.
+fit(oneLine(text).replace(/^(> ?)+/, (quote) => quote.replaceAll('>', '\u203a')), limit, escaped);
+/** As `plain`, for the top-level text, which has no `verbatim`: there Slack makes a link of any address. */
+const headline = (text, limit) => plain(text.replaceAll('://', ':\u2044\u2044'), limit);
 /** Untrusted text for a plain_text object, where nothing is live. */
 const bare = (text, limit) => fit(oneLine(text), limit, (point) => point);
+/** Untrusted text for an attachment's fallback. It should be plain, but no documentation says that nothing in it is live. */
+const lifeless = (text, limit) => bare(text.replaceAll('<', '\u2039').replaceAll('>', '\u203a'), limit);
 /** `code`, on one line. Empty text gives '': two backticks alone are shown as such. */
 function codeSpan(text, limit) {
     const inner = fit(oneLine(text), limit - 2, escapedCode);
@@ -46980,11 +46684,13 @@ function codeSpan(text, limit) {
 }
 /** A code block of several lines. */
 function codeFence(text, limit) {
-    const inner = fit(clean(text).replace(/\n+$/, ''), limit - 6, escapedCode);
+    const inner = fit(clean(text)
+        .trimEnd()
+        .replace(/^\s*\n/, ''), limit - 6, escapedCode);
     return inner.trim() ? `\`\`\`${inner}\`\`\`` : '';
 }
-/** A link whose label is mrkdwn already; without a usable URL the label alone. */
-function mrkdwn_link(url, label) {
+/** A link whose label is mrkdwn already; without a usable URL, or with one that is too long, the label alone. */
+function mrkdwn_link(url, label, longest = 1_000) {
     const parsed = /^https?:\/\//.test(url) ? URL.parse(url) : null;
     if (!parsed)
         return label;
@@ -46994,7 +46700,481 @@ function mrkdwn_link(url, label) {
         .replaceAll('>', '%3E')
         .replaceAll('<', '%3C')
         .replaceAll('&', '&amp;');
-    return href.length > 1_000 ? label : `<${href}|${label || 'link'}>`;
+    return href.length > longest ? label : `<${href}|${label || 'link'}>`;
+}
+
+;// CONCATENATED MODULE: ./src/change.ts
+
+/**
+ * Reads the change from the event that started the run. What the event leaves out (a run by hand has no commit in
+ * it) comes from the API. For a pull request the context's own commit is a merge that nobody made, and for
+ * `workflow_run` it is the default branch's, whatever the other workflow ran on.
+ */
+function changeOf(context, fromApi) {
+    const { event, serverUrl, repository, actor } = context;
+    const commit = asObject(event.head_commit);
+    const tree = (name, of = repository) => `${serverUrl}/${of}/tree/${oneLine(name).split('/').map(encodeURIComponent).join('/')}`;
+    const own = {
+        sha: context.sha,
+        ref: {
+            kind: context.refType === 'tag' ? 'tag' : 'branch',
+            name: context.refName,
+            url: tree(context.refName),
+        },
+        title: firstLine(change_text(commit.message) || (fromApi?.message ?? '')),
+        author: change_text(asObject(commit.author).name) || (fromApi?.author ?? ''),
+        by: actor,
+    };
+    const request = asObject(event.pull_request);
+    const head = asObject(request.head);
+    if (change_text(head.ref)) {
+        const number = Number(request.number);
+        return {
+            sha: change_text(head.sha) || own.sha,
+            ref: {
+                kind: 'pull request',
+                name: `#${number} ${change_text(head.ref)}`,
+                url: `${serverUrl}/${repository}/pull/${number}`,
+            },
+            title: firstLine(change_text(request.title)),
+            author: change_text(asObject(request.user).login),
+            by: actor,
+        };
+    }
+    const before = asObject(event.workflow_run);
+    if (change_text(before.head_sha)) {
+        const commitBefore = asObject(before.head_commit);
+        const name = change_text(before.head_branch);
+        const fork = change_text(asObject(before.head_repository).full_name);
+        return {
+            sha: change_text(before.head_sha),
+            ref: { kind: 'branch', name, url: tree(name, /^[\w.-]+\/[\w.-]+$/.test(fork) ? fork : repository) },
+            title: firstLine(change_text(commitBefore.message)),
+            author: change_text(asObject(commitBefore.author).name),
+            by: actor,
+        };
+    }
+    // Nobody pushed anything: the last commit has no part in whether tonight's backup went well.
+    if (context.eventName === 'schedule')
+        return { ...own, title: '', author: '', by: undefined };
+    return own;
+}
+const firstLine = (message) => message.trimStart().split('\n', 1)[0];
+const change_text = (value) => (typeof value === 'string' ? value : '');
+function asObject(value) {
+    return typeof value === 'object' && value !== null ? value : {};
+}
+
+;// CONCATENATED MODULE: ./src/refusal.ts
+const hints = {
+    invalid_payload: 'Slack could not read the message; run with dry-run: true and report the payload',
+    invalid_blocks: 'Slack does not take a block of the message; run with dry-run: true and report the payload',
+    invalid_blocks_format: 'Slack does not take a block of the message; run with dry-run: true and report the payload',
+    invalid_attachments: 'Slack does not take the message; run with dry-run: true and report the payload',
+    msg_blocks_too_long: 'the message is too long; shorten reason and fields',
+    no_service: 'the webhook was revoked or never existed; make a new one in the Slack app and update the secret',
+    no_service_id: 'the webhook URL is not complete; copy it again into the secret',
+    no_team: "the webhook's workspace is unknown; copy the URL again into the secret",
+    no_active_hooks: 'the webhook is disabled; make a new one in the Slack app and update the secret',
+    team_disabled: 'the Slack workspace is disabled',
+    invalid_token: 'the webhook URL is not valid (any more); make a new one and update the secret',
+    channel_not_found: 'the channel of this webhook is gone; make a webhook for another channel',
+    channel_is_archived: 'the channel of this webhook is archived; unarchive it or make a webhook for another channel',
+    action_prohibited: "the workspace's administrators do not let this webhook post there",
+    posting_to_general_channel_denied: 'only some may post to the general channel; make a webhook for another channel',
+    user_not_found: 'the person this webhook writes to is gone',
+    rate_limited: 'too many messages at once through this webhook',
+    rollup_error: "Slack's own fault; run the job again",
+};
+const elsewhere = 'is this the address of an incoming webhook?';
+/** What an answer that is no success says, on one line, with what to do about it. */
+function explainRefusal(status, body, location = '') {
+    const text = body.trim().replace(/\s+/g, ' ').slice(0, 200);
+    if (status >= 300 && status < 400) {
+        const host = URL.parse(location)?.host;
+        return `HTTP ${status}, a redirect${host ? ` to ${host}` : ''}, which is not followed: ${elsewhere}`;
+    }
+    const html = text.startsWith('<');
+    const reason = errorOf(body) ?? (/^[a-z_]+$/.test(text) ? text : status === 429 ? 'rate_limited' : '');
+    const said = reason || (html ? 'an HTML page' : text) || 'no reason';
+    const hint = hints[reason] ?? (html ? `that is not what Slack says; ${elsewhere}` : undefined);
+    return `HTTP ${status}, ${said}${hint ? `: ${hint}` : ''}`;
+}
+/** `error` of a body such as `{"ok":false,"error":"rate_limited"}`. */
+function errorOf(body) {
+    const { ok, error } = parsed(body);
+    return ok === false && typeof error === 'string' && /^\w{1,80}$/.test(error) ? error : undefined;
+}
+/** Milliseconds that a 429 asks for in its body, `{"retry_after":1,"ok":false,"error":"rate_limited"}`; a day at most. */
+function retryAfter(body) {
+    const { retry_after: seconds } = parsed(body);
+    return typeof seconds === 'number' && seconds >= 0 ? Math.min(seconds, 86_400) * 1_000 : undefined;
+}
+function parsed(body) {
+    try {
+        const value = JSON.parse(body);
+        return typeof value === 'object' && value !== null ? value : {};
+    }
+    catch {
+        return {};
+    }
+}
+
+;// CONCATENATED MODULE: ./src/delivery.ts
+
+
+const mostTries = 4;
+/** What a try means: delivered, not delivered, or wait so many milliseconds and try again. */
+function decideNext(met, { tries, remainingMs }) {
+    const giveUp = (reason) => ({
+        sent: false,
+        reason: `${reason}${tries > 1 ? ` (${tries} tries)` : ''}`,
+    });
+    const again = (wait, because) => tries >= mostTries
+        ? giveUp(because)
+        : wait >= remainingMs
+            ? giveUp(`${because}; trying again in ${formatDuration(wait)} would be too late`)
+            : { wait, because };
+    const pause = 1_000 * 2 ** (tries - 1);
+    if (met.kind === 'unanswered')
+        return met.again ? again(pause, met.reason) : giveUp(met.reason);
+    const { status, body } = met;
+    const refusal = explainRefusal(status, body, met.location);
+    if (status === 429)
+        return again(retryAfter(body) ?? secondsOf(met.retryAfter) ?? pause, refusal);
+    if (status >= 500)
+        return again(pause, refusal);
+    // Slack's other endpoints, and portals before them, answer 200 also when nothing was posted.
+    if (status >= 300 || errorOf(body) !== undefined || body.trim().startsWith('<'))
+        return giveUp(refusal);
+    const said = body.trim().slice(0, 60);
+    return said === 'ok'
+        ? { sent: true }
+        : { sent: true, note: `the service answered HTTP ${status} ${JSON.stringify(said)} rather than "ok"` };
+}
+const secondsOf = (header) => (/^\d+$/.test(header) ? Number(header) * 1_000 : undefined);
+/**
+ * Delivers the message within `totalMs`, tries included. Slack has no key against repetition: where an answer
+ * is lost (a timeout, a cut connection) the message may appear twice, which is better than not at all.
+ */
+async function deliver(post, { clock, say, signal, tryMs = 10_000, totalMs = 42_000, }) {
+    const deadline = new Deadline(clock, totalMs);
+    for (let tries = 1;; tries++) {
+        const met = await post(Math.max(1, Math.min(tryMs, deadline.remaining())), signal);
+        const next = decideNext(met, { tries, remainingMs: deadline.remaining() });
+        if ('sent' in next && next.sent)
+            return next;
+        if (signal?.aborted)
+            return cancelled;
+        if ('sent' in next)
+            return next;
+        say(`Slack did not take the message (${next.because}); trying again in ${formatDuration(next.wait)}`);
+        try {
+            await clock.sleep(next.wait, signal);
+        }
+        catch {
+            return cancelled;
+        }
+    }
+}
+const cancelled = { sent: false, reason: 'the step was cancelled before Slack took it' };
+
+;// CONCATENATED MODULE: ./src/outcome.ts
+const statuses = ['success', 'failure', 'cancelled', 'skipped'];
+/** The conclusions of jobs and steps that make a run end so. */
+const endings = {
+    failure: new Set(['failure', 'timed_out', 'startup_failure', 'action_required']),
+    cancelled: new Set(['cancelled']),
+};
+/**
+ * The status that the message tells: the worst of what was given, what `needs` say and what the API shows.
+ * A failure anywhere wins, then a cancellation; where everything needed was skipped, nothing succeeded.
+ */
+function judge({ status, needs, jobs, startedAt, self, now, }) {
+    const own = ownJob(jobs ?? [], self);
+    const others = (jobs ?? [])
+        .filter((job) => job !== own && !mayFail(job, needs))
+        .sort((a, b) => (a.completedAt ?? now) - (b.completedAt ?? now));
+    const verdict = worst(status, Object.values(needs), others);
+    const took = startedAt === undefined ? {} : { durationMs: Math.max(0, now - startedAt) };
+    const conclusions = endings[verdict];
+    if (!conclusions)
+        return { status: verdict, ended: [], ...took };
+    const ended = others
+        .filter(({ conclusion }) => conclusions.has(conclusion ?? ''))
+        .map((job) => endedJob(job, conclusions, now))
+        // A job that was cancelled before it began tells nothing; one that was cut off in a step does.
+        .filter(({ step }) => verdict === 'failure' || step !== undefined);
+    // A step that was allowed to fail may look failed, too: our own job counts only when it is said to have failed.
+    if (own && status === verdict) {
+        const mine = endedJob(own, conclusions, now);
+        if (mine.step || (verdict === 'failure' && ended.length === 0))
+            ended.push(mine);
+    }
+    if (ended.length === 0)
+        for (const [name, result] of Object.entries(needs))
+            if (result === verdict)
+                ended.push({ name });
+    return { status: verdict, ended, ...took };
+}
+function worst(status, results, others) {
+    const any = (verdict) => status === verdict ||
+        results.includes(verdict) ||
+        others.some(({ conclusion }) => endings[verdict].has(conclusion ?? ''));
+    if (any('failure'))
+        return 'failure';
+    if (any('cancelled'))
+        return 'cancelled';
+    if (status === 'skipped')
+        return 'skipped';
+    if (results.length > 0 && !results.includes('success'))
+        return 'skipped';
+    return status ?? 'success';
+}
+/**
+ * The API shows a job with `continue-on-error` as failed, `needs` as a success (actions/runner#1161), and the run
+ * is green: such a job, or leg, or called job, is no failure. It is known by its name, unless it was given another.
+ */
+function mayFail({ name }, needs) {
+    return Object.entries(needs).some(([id, result]) => result === 'success' && (name === id || name.startsWith(`${id} (`) || name.startsWith(`${id} / `)));
+}
+/** By its runner; where that is not told, by its id, if only one job that runs can be meant. */
+function ownJob(jobs, { runnerName, jobId }) {
+    const running = jobs.filter(({ status }) => status !== 'completed');
+    const byRunner = running.find((job) => runnerName !== '' && job.runnerName === runnerName);
+    if (byRunner)
+        return byRunner;
+    const byName = running.filter((job) => {
+        // `id`, `id (leg)`, `caller / id`, `caller / id (leg)`.
+        const last = job.name.split(' / ').at(-1);
+        return (runnerName === '' || job.runnerName === '') && (last === jobId || last.startsWith(`${jobId} (`));
+    });
+    return byName.length === 1 ? byName[0] : undefined;
+}
+function endedJob(job, conclusions, now) {
+    const step = job.steps.find(({ conclusion }) => conclusions.has(conclusion ?? ''));
+    return {
+        name: job.name,
+        ...(step ? { step: step.name } : {}),
+        ...(job.url ? { url: step ? `${job.url}#step:${step.number}:1` : job.url } : {}),
+        ...(job.startedAt === undefined
+            ? {}
+            : { durationMs: Math.max(0, (job.completedAt ?? now) - job.startedAt) }),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/webhook-url.ts
+/** Judges the `webhook-url` input. The problem is said without a piece of the value. */
+function readWebhookUrl(text) {
+    const url = /\s/.test(text) ? null : URL.parse(text);
+    const whole = 'expected the whole address, such as https://hooks.slack.com/services/…';
+    if (url?.protocol === 'http:' && !isLoopback(url.hostname))
+        return {
+            problem: 'is plain http to another host, which would show the secret to the network; expected https://',
+        };
+    if (!url || !/^https?:$/.test(url.protocol))
+        return { problem: `is not a URL that can be posted to; ${whole}` };
+    if (url.username || url.password)
+        return { problem: `holds a user name or password, which a webhook does not have; ${whole}` };
+    if (isSlack(url.hostname) && !/^\/services\/./.test(url.pathname))
+        return {
+            problem: /^\/(triggers|workflows)\//.test(url.pathname)
+                ? "starts a Slack workflow, which takes no message; expected an app's incoming webhook, https://hooks.slack.com/services/…"
+                : `is at Slack, but not an incoming webhook; ${whole}`,
+        };
+    return { url };
+}
+/** Addresses that lead nowhere but to this computer. */
+const isLoopback = (host) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
+const isSlack = (host) => /(^|\.)slack(-gov)?\.com$/.test(host);
+/**
+ * Every form in which a server or an error may repeat the secret: the address, its path, the parts of the path
+ * that are long enough to be random, and the values of its query. Longest first.
+ */
+function secretsOf({ href, pathname, search }) {
+    const parts = [
+        href,
+        `${pathname}${search}`,
+        // Slack's token has 24 characters, Mattermost's 26; `services` and ids such as T012AB3CD4E are no secret.
+        ...[pathname, ...pathname.split('/')].filter((part) => part.length >= 16),
+        ...search
+            .slice(1)
+            .split('&')
+            .map((pair) => pair.slice(pair.indexOf('=') + 1)),
+    ];
+    return [...new Set(parts.flatMap((part) => [part, decoded(part)]))]
+        .filter((part) => part.length >= 8)
+        .sort((a, b) => b.length - a.length);
+}
+function decoded(text) {
+    try {
+        return decodeURIComponent(text);
+    }
+    catch {
+        return text;
+    }
+}
+/** The text with every form of the secret as `***`. */
+const withoutSecrets = (text, secrets) => secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+
+;// CONCATENATED MODULE: ./src/inputs.ts
+
+
+
+const mostFields = 50;
+const mostMentions = 20;
+const needsShape = record(string(), looseObject({ result: picklist(statuses) }));
+/** Reads and judges every input; throws all problems at once, before anything is contacted. */
+function parseInputs(inputs) {
+    const webhook = readWebhook(inputs);
+    const needs = readNeeds(inputs);
+    const status = readStatus(inputs, needs);
+    const fields = inputs.pairs('fields', { separator: ':', key: /\S/ });
+    if (fields.length > mostFields)
+        inputs.problem('fields', `has ${fields.length} lines; expected at most ${mostFields}, which is what a message holds`);
+    const mentions = inputs.list('mention-on-failure');
+    if (mentions.length > mostMentions)
+        inputs.problem('mention-on-failure', `names ${mentions.length}; expected at most ${mostMentions}; a user group calls many at once`);
+    const url = inputs.text('url');
+    if (url && !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+        inputs.reject('url', url, 'an http(s) URL, such as https://app.example');
+    const settings = {
+        webhook,
+        status,
+        needs,
+        title: inputs.text('title'),
+        stage: inputs.text('stage'),
+        version: inputs.text('version'),
+        url,
+        reason: inputs.raw('reason'),
+        fields,
+        mentions: [...new Set(mentions)].flatMap((text) => readMention(inputs, text)),
+        token: inputs.secret('github-token').trim(),
+        failOnError: inputs.boolean('fail-on-error'),
+        dryRun: inputs.boolean('dry-run'),
+    };
+    inputs.done();
+    return settings;
+}
+function readWebhook(inputs) {
+    const text = inputs.secret('webhook-url').trim();
+    if (!text)
+        return undefined;
+    const webhook = readWebhookUrl(text);
+    if ('problem' in webhook) {
+        inputs.problem('webhook-url', webhook.problem);
+        return undefined;
+    }
+    for (const secret of secretsOf(webhook.url))
+        inputs.mask(secret);
+    return webhook.url;
+}
+function readNeeds(inputs) {
+    const text = inputs.text('needs');
+    if (!text)
+        return {};
+    try {
+        const parsed = parse(needsShape, JSON.parse(text));
+        return Object.fromEntries(Object.entries(parsed).map(([job, { result }]) => [job, result]));
+    }
+    catch {
+        inputs.reject('needs', text, 'the jobs with their results as JSON: ${{ toJSON(needs) }}');
+        return {};
+    }
+}
+function readStatus(inputs, needs) {
+    const text = inputs.text('status').toLowerCase();
+    const status = statuses.find((one) => one === text);
+    if (status)
+        return status;
+    if (text)
+        inputs.reject('status', text, statuses.join(', '));
+    else if (Object.keys(needs).length === 0)
+        inputs.problem('status', `is empty; expected ${statuses.join(', ')}, or leave the input out for the job's own`);
+    return undefined;
+}
+function readMention(inputs, text) {
+    const special = /^@(here|channel)$/.exec(text)?.[1];
+    if (special)
+        return [{ special: special }];
+    if (/^[UW][A-Z0-9]{2,20}$/.test(text))
+        return [{ user: text }];
+    if (/^S[A-Z0-9]{2,20}$/.test(text))
+        return [{ group: text }];
+    inputs.reject('mention-on-failure', text, '@here, @channel, or the id of a user (U…) or a user group (S…)');
+    return [];
+}
+
+;// CONCATENATED MODULE: ./src/lookup.ts
+
+
+/**
+ * Asks for the run and all its jobs, within `ms`. It never throws: whatever goes wrong here, the message is sent
+ * with what is known.
+ */
+async function lookUp(api, { clock, signal, ms = 10_000 }) {
+    const limit = AbortSignal.timeout(ms);
+    const stop = AbortSignal.any([signal, limit]);
+    const [attempt, list] = await Promise.all([
+        twice(() => api.attempt(stop), clock, stop).catch(() => undefined),
+        allJobs(api, clock, stop),
+    ]);
+    const known = list.jobs.length > 0 || list.error === undefined;
+    return {
+        ...attempt,
+        ...(known ? { jobs: list.jobs } : {}),
+        ...(list.error === undefined
+            ? {}
+            : { problem: explain(list.error, limit.aborted ? ms : undefined, list.jobs.length) }),
+    };
+}
+async function allJobs(api, clock, stop) {
+    const jobs = [];
+    try {
+        for (let page = 1;; page++) {
+            const answer = await twice(() => api.jobs(page, stop), clock, stop);
+            jobs.push(...answer.jobs);
+            if (answer.jobs.length === 0 || jobs.length >= answer.total)
+                return { jobs };
+        }
+    }
+    catch (error) {
+        return { jobs, error };
+    }
+}
+/** Once more after a second where the API itself has a bad moment. */
+async function twice(ask, clock, stop) {
+    try {
+        return await ask();
+    }
+    catch (error) {
+        const status = statusOf(error);
+        if (stop.aborted || (status !== undefined && status < 500))
+            throw error;
+        await clock.sleep(1_000, stop);
+        return ask();
+    }
+}
+// Octokit gives a call that met no answer the status 500, too.
+const statusOf = (error) => {
+    const { status } = error;
+    return typeof status === 'number' ? status : undefined;
+};
+function explain(error, timedOutAfter, read) {
+    const status = statusOf(error);
+    const text = messageOf(error);
+    const reason = timedOutAfter !== undefined
+        ? `the Actions API did not answer within ${formatDuration(timedOutAfter)}`
+        : status === 401
+            ? 'the Actions API does not know github-token (401); leave the input out'
+            : /rate limit/i.test(text)
+                ? `the Actions API's rate limit is used up (${status})`
+                : status === 403 || status === 404
+                    ? `the Actions API refuses (${status}); add permissions: actions: read to the job`
+                    : `the Actions API failed: ${text}`;
+    return read > 0
+        ? `only the first ${read} jobs could be read, so a failed one may go unnamed: ${reason}`
+        : `the failed job and step cannot be named: ${reason}`;
 }
 
 ;// CONCATENATED MODULE: ./src/message.ts
@@ -47006,152 +47186,155 @@ const looks = {
     cancelled: { colour: '#bf8700', emoji: ':no_entry_sign:', verb: 'was cancelled' },
     skipped: { colour: '#6e7781', emoji: ':fast_forward:', verb: 'was skipped' },
 };
+/** As many as a section holds. */
+const fieldsPerSection = 10;
+/** Undocumented (slackapi/bolt-js#2509): blocks of about 13,200 characters are refused as msg_blocks_too_long. */
+const mostOfAllBlocks = 12_000;
+/** Enough of a field to see that not all of it can be shown; not all of it is looked through for every room. */
+const moreThanShown = 3_000;
+/** How much is shown: the first with which all blocks fit. */
+const rooms = [
+    { reason: 2_500, field: 1_500, fields: 50 },
+    { reason: 2_000, field: 500, fields: 50 },
+    { reason: 1_500, field: 200, fields: 50 },
+    { reason: 1_000, field: 100, fields: 50 },
+    { reason: 500, field: 60, fields: 50 },
+    { reason: 300, field: 30, fields: 50 },
+    { reason: 300, field: 30, fields: 20 },
+];
 /**
  * The message of a run. The headline is the top-level text, which is also what a notification shows and a
  * screen reader reads; the rest stands in one attachment, because only attachments have a colour bar.
  */
-function compose(outcome, words, context) {
-    // Blocks beyond Slack's total are refused as a whole: give each free text less room until all fit.
-    const rooms = [
-        { reason: 2_500, field: 1_500 },
-        { reason: 2_000, field: 500 },
-        { reason: 1_500, field: 200 },
-        { reason: 1_000, field: 100 },
-        { reason: 500, field: 60 },
-        { reason: 300, field: 30 },
-    ];
-    const attempts = rooms.map((room) => () => blocksOf(outcome, words, context, room));
+function compose(outcome, words, change, place) {
+    const fields = words.fields.map((pair) => pair.map((text) => oneLine(text).slice(0, moreThanShown)));
     let blocks = [];
-    for (const attempt of attempts) {
-        blocks = attempt();
-        if (JSON.stringify(blocks).length <= limits.allBlocks)
+    for (const room of rooms) {
+        blocks = blocksOf(outcome, { ...words, fields }, change, place, room);
+        if (JSON.stringify(blocks).length <= mostOfAllBlocks)
             break;
     }
     const { colour, emoji, verb } = looks[outcome.status];
-    const title = words.title || context.workflow || 'Workflow';
-    const to = words.stage ? ` → ${plain(words.stage, 100)}` : '';
-    const version = words.version ? ` (${plain(shortVersion(words.version, context), 80)})` : '';
+    const title = words.title || place.workflow || 'Workflow';
+    const to = words.stage ? ` → ${headline(words.stage, 100)}` : '';
+    const version = words.version ? ` (${headline(shortVersion(words.version, change), longestVersion)})` : '';
     const mention = outcome.status === 'failure' ? words.mentions.map(mentionText).join(' ') : '';
     return {
-        text: `${mention}${mention ? ' ' : ''}${emoji} *${plain(title, 200)} ${verb}*${to}${version}`,
+        text: `${mention}${mention ? ' ' : ''}${emoji} *${headline(title, 200)} ${verb}*${to}${version}`,
         unfurl_links: false,
         unfurl_media: false,
         attachments: [
             {
                 color: colour,
-                fallback: bare(`${title} ${verb}${words.stage ? ` → ${words.stage}` : ''}`, 300),
+                fallback: lifeless(`${title} ${verb}${words.stage ? ` → ${words.stage}` : ''}`, 300),
                 blocks,
             },
         ],
     };
 }
-function blocksOf(outcome, words, context, room) {
-    const blocks = [section(runText(outcome, context))];
+function blocksOf(outcome, words, change, place, room) {
     const reason = codeFence(words.reason, room.reason);
-    // Who is called because it failed wants to know why, before all else.
-    if (reason && outcome.status === 'failure')
-        blocks.unshift(section(reason));
-    else if (reason)
-        blocks.push(section(`*Reason*\n${reason}`));
-    const fields = [
-        ...ownFields(words, context),
-        ...words.fields.flatMap(([name, value]) => {
-            const shown = valueText(value, room.field);
-            return shown ? [field(plain(name, Math.min(100, room.field)), shown)] : [];
-        }),
-    ];
-    for (let at = 0; at < fields.length; at += limits.fieldsPerSection)
-        blocks.push({ type: 'section', fields: fields.slice(at, at + limits.fieldsPerSection) });
-    const change = changeOf(context);
-    if (change)
-        blocks.push(change);
-    return blocks.slice(0, limits.blocks);
-}
-/** `Run #128 (attempt 2) failed in deploy › Health gate after 6 min 12 s`, all links. */
-function runText(outcome, context) {
-    const run = mrkdwn_link(context.runUrl, `Run #${plain(context.runNumber || context.runId, 20)}${context.runAttempt > 1 ? ` (attempt ${context.runAttempt})` : ''}`);
-    const repository = plain(context.repository, 140);
-    const took = outcome.durationMs === undefined ? '' : ` after ${formatDuration(outcome.durationMs)}`;
-    const { verb } = looks[outcome.status];
-    const [first, ...more] = outcome.failed;
-    if (!first)
-        return `${run} of ${repository} ${verb}${took}`;
-    if (more.length === 0)
-        return `${run} of ${repository} failed in ${failedText(first)}${took}`;
-    const shown = outcome.failed.slice(0, 5);
-    const rest = outcome.failed.length - shown.length;
+    const fields = fieldsOf(words, room);
+    const about = aboutOf(change, place);
     return [
-        `${run} of ${repository} failed in ${outcome.failed.length} jobs${took}`,
-        ...shown.map((job) => `• ${failedText(job)}${job.durationMs === undefined ? '' : ` after ${formatDuration(job.durationMs)}`}`),
-        ...(rest > 0 ? [`• and ${rest} more`] : []),
+        // Who is called because it failed wants to know why, before all else.
+        ...(reason ? [section(reason)] : []),
+        section(runText(outcome, place)),
+        ...Array.from({ length: Math.ceil(fields.length / fieldsPerSection) }, (_, at) => ({
+            type: 'section',
+            fields: fields.slice(at * fieldsPerSection, (at + 1) * fieldsPerSection),
+        })),
+        ...(about ? [about] : []),
+    ];
+}
+/** `Run #128 (attempt 2) of octo/app failed in deploy › Health gate after 6 min 12 s`, and where to go from there. */
+function runText({ status, ended, durationMs }, place) {
+    const attempt = place.runAttempt > 1 ? ` (attempt ${place.runAttempt})` : '';
+    const run = runLink(place.runUrl, `Run #${plain(place.runNumber || place.runId, 20)}${attempt}`);
+    const told = `${run} of ${plain(place.repository, 140)} ${looks[status].verb}`;
+    const took = durationMs === undefined ? '' : ` after ${formatDuration(durationMs)}`;
+    const [first, ...more] = ended;
+    const where = !first ? '' : more.length === 0 ? ` in ${endedText(first, 150)}` : ` in ${ended.length} jobs`;
+    // With several jobs, each line of the list is the way to its log.
+    const listed = more.length === 0 ? [] : ended.slice(0, 5);
+    const rest = ended.length - listed.length;
+    const next = nextStep(status, ended, place);
+    return [
+        `${told}${where}${took}`,
+        ...listed.map((job) => `• ${endedText(job, 70)}${job.durationMs === undefined ? '' : ` after ${formatDuration(job.durationMs)}`}`),
+        ...(listed.length > 0 && rest > 0 ? [`• and ${rest} more`] : []),
+        ...(next ? [`Next: ${next}`] : []),
     ].join('\n');
 }
-function failedText({ name, step, url }) {
-    const label = `${plain(name, 150) || 'a job'}${step ? ` › ${plain(step, 150)}` : ''}`;
-    return url ? `*${mrkdwn_link(url, label)}*` : `*${label}*`;
+/** Where a reader goes from here; '' where there is nothing to do, or a list of logs to choose from. */
+function nextStep(status, [first, ...more], { runUrl }) {
+    if (status === 'cancelled')
+        return runLink(runUrl, 'open the run to start it again');
+    if (status !== 'failure' || more.length > 0)
+        return '';
+    if (!first)
+        return runLink(runUrl, 'open the run to see where');
+    return runLink(first.url ?? runUrl, `open the log of that ${first.step ? 'step' : 'job'}`);
 }
-function ownFields(words, context) {
-    const { serverUrl, repository, sha, actor } = context;
-    const commit = sha ? mrkdwn_link(`${serverUrl}/${repository}/commit/${sha}`, codeSpan(sha.slice(0, 7), 12)) : '';
-    const isCommit = words.version && sha.startsWith(words.version.toLowerCase()) && words.version.length >= 7;
-    const ref = refOf(context);
-    const shown = [
-        ['Stage', plain(words.stage, 200)],
-        ['Version', isCommit ? '' : codeSpan(words.version, 200)],
-        [isCommit ? 'Version' : 'Commit', commit],
-        [ref.kind, ref.name && mrkdwn_link(ref.url, codeSpan(ref.name, 200))],
-        [
-            'By',
-            actor &&
-                (/^[\w-]+$/.test(actor) ? mrkdwn_link(`${serverUrl}/${actor}`, plain(actor, 100)) : plain(actor, 100)),
-        ],
-        ['URL', words.url && mrkdwn_link(words.url, plain(words.url, 200))],
-    ];
-    return shown.filter(([, value]) => value).map(([name, value]) => field(name, value));
+/** A page of the run. Six of them, labels and all, fit into a section. */
+const runLink = (url, label) => mrkdwn_link(url, label, 250);
+function endedText({ name, step, url }, longest) {
+    const label = `${plain(name, longest) || 'a job'}${step ? ` › ${plain(step, longest)}` : ''}`;
+    return `*${url ? runLink(url, label) : label}*`;
 }
-function shortVersion(version, { sha }) {
-    return version.length > 12 && sha.startsWith(version.toLowerCase()) ? version.slice(0, 7) : version;
-}
-function refOf({ refType, refName, serverUrl, repository, event }) {
-    const request = asObject(event.pull_request);
-    const head = asObject(request.head).ref;
-    if (typeof head === 'string')
-        return {
-            kind: 'Pull request',
-            name: `#${String(request.number)} ${head}`,
-            url: `${serverUrl}/${repository}/pull/${String(request.number)}`,
-        };
-    const path = oneLine(refName).split('/').map(encodeURIComponent).join('/');
-    return {
-        kind: refType === 'tag' ? 'Tag' : 'Branch',
-        name: refName,
-        url: `${serverUrl}/${repository}/tree/${path}`,
-    };
-}
-/** The change in its author's words. They are anybody's, so they stand in plain_text, where nothing is live. */
-function changeOf({ event }) {
-    const request = asObject(event.pull_request);
-    const commit = asObject(event.head_commit ?? asObject(event.workflow_run).head_commit);
-    const title = [request.title, firstLine(commit.message)].find((text) => typeof text === 'string' && text.trim());
-    const author = [asObject(request.user).login, asObject(commit.author).name].find((text) => typeof text === 'string');
-    const text = bare(`${String(title ?? '')}${title && author ? ` — ${String(author)}` : ''}`, 300);
-    return text ? { type: 'context', elements: [{ type: 'plain_text', text, emoji: false }] } : undefined;
-}
-const firstLine = (text) => (typeof text === 'string' ? text.split('\n', 1)[0] : undefined);
-function asObject(value) {
-    return typeof value === 'object' && value !== null ? value : {};
+/** The user's own fields first: what serves now matters more than where the app is. */
+function fieldsOf(words, room) {
+    const shown = words.fields
+        .slice(0, room.fields)
+        .map(([name, value]) => [
+        plain(name, Math.min(100, room.field)),
+        valueText(value, room.field),
+    ]);
+    const rest = words.fields.length - shown.length;
+    if (rest > 0)
+        shown.push(['…', `and ${rest} more fields`]);
+    // A short one stands in the headline.
+    if (words.version.length > longestVersion)
+        shown.push(['Version', codeSpan(words.version, 200)]);
+    shown.push(['URL', words.url && mrkdwn_link(words.url, plain(words.url, 200))]);
+    return shown
+        .filter(([, value]) => value)
+        .map(([name, value]) => ({ type: 'mrkdwn', verbatim: true, text: `*${name}*\n${value}` }));
 }
 /** '' for a value that says nothing, such as the output of a step that did not get so far. */
 function valueText(value, limit) {
     const text = oneLine(value);
     const label = plain(text, limit);
-    return label && /^https?:\/\/\S+$/.test(text) ? mrkdwn_link(text, label) : label;
+    return label && /^https?:\/\/\S+$/.test(text) ? mrkdwn_link(text, label, Math.max(100, limit)) : label;
 }
-const field = (name, value) => ({
-    type: 'mrkdwn',
-    verbatim: true,
-    text: `*${name}*\n${value}`,
-});
+const longestVersion = 80;
+function shortVersion(version, { sha }) {
+    return version.length > 12 && sha.startsWith(version.toLowerCase()) ? version.slice(0, 7) : version;
+}
+/**
+ * `abc1234 on main by octo`, and the change in its author's words. Those are anybody's, so they stand in
+ * plain_text, where nothing is live.
+ */
+function aboutOf({ sha, ref, title, author, by }, place) {
+    const { serverUrl, repository } = place;
+    // Three of them, labels and all, fit into an element.
+    const page = (url, label) => mrkdwn_link(url, label, 600);
+    const commit = sha && page(`${serverUrl}/${repository}/commit/${sha}`, codeSpan(sha.slice(0, 7), 12));
+    const name = ref.name && page(ref.url, codeSpan(ref.name, 200));
+    const actor = by && (/^[\w-]+$/.test(by) ? page(`${serverUrl}/${by}`, plain(by, 100)) : plain(by, 100));
+    const facts = [
+        commit,
+        name && { branch: `on ${name}`, tag: `at ${name}`, 'pull request': `in ${name}` }[ref.kind],
+        by === undefined ? 'by its schedule' : actor && `by ${actor}`,
+    ].filter(Boolean);
+    const words = bare(`${title}${title.trim() && author.trim() ? ` — ${author}` : ''}`, 300);
+    const elements = [];
+    if (facts.length > 0)
+        elements.push({ type: 'mrkdwn', verbatim: true, text: facts.join(' ') });
+    if (words)
+        elements.push({ type: 'plain_text', emoji: false, text: words });
+    return elements.length > 0 ? { type: 'context', elements } : undefined;
+}
 const section = (text) => ({
     type: 'section',
     text: { type: 'mrkdwn', verbatim: true, text },
@@ -47162,7 +47345,168 @@ function mentionText(mention) {
     return 'user' in mention ? `<@${mention.user}>` : `<!subteam^${mention.group}>`;
 }
 
+// EXTERNAL MODULE: external "node:http"
+var external_node_http_ = __nccwpck_require__(7067);
+;// CONCATENATED MODULE: ./src/proxy.ts
+
+const nodes = external_node_http_.setGlobalProxyFromEnv ?? null;
+const names = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'];
+/**
+ * Lets fetch go by the proxy that the environment names, which Node does not do by itself. Answers which variables
+ * those are, '' for none; `problem` when it cannot be. A proxy's address may hold a password, so it is not repeated.
+ */
+function useProxy(env, setProxy = nodes) {
+    const by = names.filter((name) => env[name]).join(', ');
+    if (!by || env.NODE_USE_ENV_PROXY === '1')
+        return { by };
+    if (!setProxy)
+        return {
+            by: '',
+            problem: `${by} is not used: Node ${process.version} of this runner needs NODE_USE_ENV_PROXY=1 beside it`,
+        };
+    try {
+        setProxy(env);
+        return { by };
+    }
+    catch {
+        return {
+            by: '',
+            problem: `${by} is not used: it is not the URL of a proxy, such as http://10.0.0.1:3128`,
+        };
+    }
+}
+
+;// CONCATENATED MODULE: ./src/summary.ts
+
+/** The section of the job summary: a result line and, where nobody was told, what would have been said. */
+function summaryOf(told) {
+    switch (told.kind) {
+        case 'sent':
+            return summary_section('✅ Slack notify: sent', codeBlock(told.headline));
+        case 'printed':
+            return summary_section('👀 Slack notify: dry run, nothing sent', codeBlock(told.headline));
+        case 'skipped':
+            return summary_section('⏭️ Slack notify: skipped', escapeMarkdown(told.reason));
+        case 'not-sent':
+            return summary_section('❌ Slack notify: not sent', escapeMarkdown(told.reason), codeBlock(told.headline));
+    }
+}
+const summary_section = (title, ...parts) => `### ${title}\n\n${parts.join('\n\n')}\n`;
+
+// EXTERNAL MODULE: ../../node_modules/.pnpm/@slack+webhook@8.0.2/node_modules/@slack/webhook/dist/index.js
+var dist = __nccwpck_require__(5562);
+;// CONCATENATED MODULE: ./src/no-answer.ts
+
+// Trying again mends none of these. A name server that is late says EAI_AGAIN, and is asked again.
+const lasting = [
+    [/Proxy response \((\d+)\)/, (text) => `the proxy refuses it with ${/\d+/.exec(text)?.[0]}`],
+    [/ENOTFOUND/, () => 'its name does not resolve'],
+    [/HTTPParserError|HPE_|does not match the HTTP|HEADERS_OVERFLOW/, () => 'no HTTP is spoken there'],
+    [/ERR_SSL_|EPROTO/, () => 'no TLS is spoken there'],
+    [
+        /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS/,
+        (text) => `its certificate is not trusted (${text}); name its authority in NODE_EXTRA_CA_CERTS`,
+    ],
+    [/bad port/, () => 'its port is one that fetch never opens'],
+];
+/**
+ * What a failed fetch means, and whether it is worth another try. Its message is always `fetch failed`; the truth
+ * is among the causes. `timedOutAfter` in milliseconds where the time was up.
+ */
+function explainNoAnswer(error, timedOutAfter) {
+    if (timedOutAfter !== undefined)
+        return { reason: `no answer within ${formatDuration(timedOutAfter)}`, again: true };
+    const words = textsOf(error);
+    for (const [pattern, say] of lasting) {
+        const text = words.find((one) => pattern.test(one));
+        if (text)
+            return { reason: `it could not be reached: ${say(text)}`, again: false };
+    }
+    return { reason: `it could not be reached: ${words.at(-1) ?? String(error)}`, again: true };
+}
+/** `CODE message` of an error and of what caused it, outermost first. */
+function textsOf(error) {
+    const texts = [];
+    for (let at = error; typeof at === 'object' && at !== null && texts.length < 8; at = at.cause) {
+        const { code, message } = at;
+        const text = [code, message].filter((part) => typeof part === 'string' && part).join(' ');
+        texts.push(text || String(at));
+    }
+    return texts;
+}
+
+;// CONCATENATED MODULE: ./src/webhook.ts
+
+
+
+/** Of an answer no more than this is read: Slack's are a word, and a login page is known by its first bytes. */
+const mostOfAnswer = 4_096;
+/** The outside of delivery: one POST of the payload. Nothing that comes back from here holds the webhook's secret. */
+function postTo(webhook, payload) {
+    const secrets = secretsOf(webhook);
+    const hide = (text) => withoutSecrets(text, secrets);
+    return async (ms, signal) => {
+        let answer;
+        let failure;
+        const client = new dist.IncomingWebhook(webhook.href, {
+            timeout: Math.ceil(ms),
+            // The client does not wait for a 429, and an answer with a cut body is none to it: `deliver` decides.
+            retryConfig: { retries: 0 },
+            fetch: async (url, init) => {
+                const limit = init?.signal;
+                const stops = [limit, signal].filter((one) => one instanceof AbortSignal);
+                try {
+                    const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.any(stops) });
+                    const { status, headers } = response;
+                    answer = {
+                        kind: 'answered',
+                        status,
+                        body: hide(await beginningOf(response)),
+                        retryAfter: headers.get('retry-after') ?? '',
+                        location: hide(headers.get('location') ?? ''),
+                    };
+                    return new Response(null, { status });
+                }
+                catch (error) {
+                    const { reason, again } = explainNoAnswer(error, limit?.aborted ? ms : undefined);
+                    failure = { kind: 'unanswered', reason: hide(reason), again };
+                    throw error;
+                }
+            },
+        });
+        try {
+            await client.send(payload);
+        }
+        catch (error) {
+            if (!answer && !failure)
+                throw error;
+        }
+        return answer ?? failure;
+    };
+}
+/** The first bytes of a body, as far as they came: once there is a status, the message has its answer. */
+async function beginningOf({ body }) {
+    const decoder = new TextDecoder();
+    let text = '';
+    try {
+        for await (const chunk of body ?? []) {
+            text += decoder.decode(chunk, { stream: true });
+            if (text.length >= mostOfAnswer)
+                break;
+        }
+    }
+    catch {
+        // Cut off, or the time was up.
+    }
+    return text.slice(0, mostOfAnswer);
+}
+
 ;// CONCATENATED MODULE: ./src/main.ts
+
+
+
+
+
 
 
 
@@ -47173,78 +47517,82 @@ function mentionText(mention) {
 const run = defineAction({
     async main(step) {
         const inputs = parseInputs(step.inputs);
-        const { log, context } = step;
-        if (inputs.webhook && inputs.webhook.pathname.length >= 8)
-            step.mask(inputs.webhook.pathname.slice(1));
+        const { log } = step;
         if (!inputs.webhook && !inputs.dryRun) {
-            log.notice('webhook-url is empty (forks have no secrets), so no message was sent', 'Slack');
-            await tell(step, false, 'webhook-url is empty');
-            return;
+            const reason = 'webhook-url is empty (forks have no secrets)';
+            log.notice(`${reason}, so no message was sent`, 'Slack');
+            return tell(step, { kind: 'skipped', reason });
         }
-        useProxy(step);
-        const outcome = judge({
-            status: inputs.status,
-            needs: inputs.needs,
-            jobs: await jobsOf(step, inputs),
-            self: { runnerName: step.env.RUNNER_NAME ?? '', jobId: context.job },
-            now: step.clock.now(),
-        });
-        const payload = compose(outcome, inputs, context);
+        const payload = await main_messageOf(step, inputs);
+        const headline = payload.text;
         if (inputs.dryRun || !inputs.webhook) {
             log.info(JSON.stringify(payload, null, 2));
-            await tell(step, false, 'dry-run');
-            return;
+            return tell(step, { kind: 'printed', headline });
         }
-        const { hostname } = inputs.webhook;
-        if (!/(^|\.)slack(-gov)?\.com$/.test(hostname) && !isLoopback(hostname))
-            log.notice(`webhook-url is not Slack's own: ${hostname}`, 'Slack');
-        const delivery = await deliver(payload, inputs.webhook, {
-            clock: step.clock,
-            signal: step.signal,
-            say: (line) => log.info(line),
-        });
+        const delivery = await send(step, inputs.webhook, payload);
         if (delivery.sent) {
-            log.info(`sent: ${payload.text}`);
+            log.info(`sent: ${headline}`);
             if (delivery.note)
                 log.notice(delivery.note, 'Slack');
-            await tell(step, true, '');
-            return;
+            return tell(step, { kind: 'sent', headline });
         }
-        const message = `no Slack message was sent: ${delivery.reason}`;
-        await tell(step, false, delivery.reason);
+        const { reason } = delivery;
+        await tell(step, { kind: 'not-sent', reason, headline });
+        const message = `no Slack message was sent: ${reason}`;
         if (inputs.failOnError)
             throw new UserError(message);
         log.warning(message, 'Slack');
-        await step.summary(`### Slack notify\n\n⚠️ ${escapeMarkdown(message)}\n\n${codeBlock(payload.text)}\n`);
     },
 });
-async function tell(step, sent, reason) {
-    step.output('sent', sent);
-    step.output('reason', reason);
+async function main_messageOf(step, inputs) {
+    const { context, clock, env } = step;
+    const { jobs, startedAt, commit } = await known(step, inputs);
+    const outcome = judge({
+        status: inputs.status,
+        needs: inputs.needs,
+        jobs,
+        startedAt,
+        self: { runnerName: env.RUNNER_NAME ?? '', jobId: context.job },
+        now: clock.now(),
+    });
+    return compose(outcome, inputs, changeOf(context, commit), context);
 }
-/** The run's jobs, for names and durations. Whatever goes wrong here, the message is sent without them. */
-async function jobsOf(step, { token }) {
-    const { context, log, signal } = step;
-    if (!token || !context.runId)
-        return undefined;
-    try {
-        return await readJobs(token, context, AbortSignal.any([signal, AbortSignal.timeout(10_000)]));
+async function known({ context, log, clock, signal }, { token }) {
+    if (!token) {
+        log.info('github-token is empty, so the jobs of this run are not looked up');
+        return {};
     }
-    catch (error) {
-        const status = error.status;
-        const mend = status === 403 || status === 404 ? '; add permissions: actions: read to the job' : '';
-        log.warning(`the failed job and step cannot be named: ${messageOf(error)}${mend}`, 'Slack');
-        return undefined;
-    }
+    const lookup = await lookUp(actionsApi(token, context), { clock, signal });
+    if (lookup.problem)
+        log.warning(lookup.problem, 'Slack');
+    return lookup;
 }
-/** Node's fetch asks no proxy by itself. */
-function useProxy({ env, log }) {
-    const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].filter((name) => env[name]);
-    if (names.length === 0)
-        return;
-    (0,external_node_http_.setGlobalProxyFromEnv)();
-    log.info(`calls go by the proxy of ${names.join(', ')}`);
+async function send({ env, log, clock, signal }, webhook, payload) {
+    const nearby = isLoopback(webhook.hostname);
+    if (!nearby && !isSlack(webhook.hostname))
+        log.notice(`webhook-url is not Slack's own: ${webhook.hostname}`, 'Slack');
+    // Nothing listens on a proxy's own loopback for us.
+    const { by, problem } = nearby ? { by: '' } : useProxy(env);
+    if (problem)
+        log.warning(problem, 'Slack');
+    if (by)
+        log.info(`going by the proxy of ${by}`);
+    const delivery = await deliver(postTo(webhook, payload), {
+        clock,
+        signal,
+        say: (line) => log.info(line),
+    });
+    return delivery.sent || !by
+        ? delivery
+        : { sent: false, reason: `${delivery.reason}; it went by the proxy of ${by}` };
 }
+/** Outputs and job summary. */
+async function tell(step, told) {
+    step.output('sent', told.kind === 'sent');
+    step.output('reason', reasonOf(told));
+    await step.summary(summaryOf(told));
+}
+const reasonOf = (told) => told.kind === 'sent' ? '' : told.kind === 'printed' ? 'dry-run' : told.reason;
 
 var __webpack_exports__run = __webpack_exports__.e;
 export { __webpack_exports__run as run };
