@@ -3,7 +3,7 @@ import limited from 'p-limit';
 import { execute } from './command.ts';
 import { type DialContext, dial, type Session } from './dial.ts';
 import { loginCommand } from './login.ts';
-import type { CommandResult, RunOptions, Shell } from './shell.ts';
+import { type CommandResult, ConnectionLost, type RunOptions, type Shell } from './shell.ts';
 import type { SshTarget } from './target.ts';
 
 /** Commands at the same time; sshd refuses a channel beyond its MaxSessions, 10 unless configured. */
@@ -26,6 +26,7 @@ class SshShell implements Shell {
   readonly #target: SshTarget;
   #context: DialContext;
   #session: Promise<Session> | undefined;
+  #closed = false;
   readonly #channels = limited(atOnce);
 
   constructor(target: SshTarget, context: DialContext) {
@@ -37,6 +38,7 @@ class SshShell implements Shell {
 
   /** The live session, or a new one; those who ask at the same time share it. */
   open(): Promise<Session> {
+    if (this.#closed) return Promise.reject(this.#ended());
     if (!this.#session) {
       const session = dial(this.#target, this.#context);
       // A run that is cancelled must still be able to reconnect and go back: the signal ends the first dial only.
@@ -59,7 +61,10 @@ class SshShell implements Shell {
 
   run(script: string, options: RunOptions = {}): Promise<CommandResult> {
     const client = () => this.open().then((session) => session.client);
-    return this.#channels(() => execute(client, this.name, script, options));
+    return this.#channels(() => execute(client, this.name, script, options)).catch((error: unknown) => {
+      // Not an outage: whoever waits for the host to come back would wait on a connection that nobody ends.
+      throw this.#closed && error instanceof ConnectionLost ? this.#ended(error) : error;
+    });
   }
 
   async tunnel(host: string, port: number): Promise<Duplex> {
@@ -72,6 +77,7 @@ class SshShell implements Shell {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     const session = await this.#session?.catch(() => undefined);
     if (!session) return;
     const closed = new Promise<void>((resolve) => session.client.once('close', () => resolve()));
@@ -80,5 +86,9 @@ class SshShell implements Shell {
     const timer = setTimeout(() => session.client.destroy(), 2_000);
     await closed;
     clearTimeout(timer);
+  }
+
+  #ended(cause?: unknown): Error {
+    return new Error(`this run has ended its connection to ${this.name}`, { cause });
   }
 }

@@ -12,7 +12,7 @@ import { generateKeyPair } from '@lockkeeper/lab';
 import { systemClock } from '@lockkeeper/wait';
 import { connect } from '../src/connection.ts';
 import { fingerprintOf, parseHostTrust } from '../src/host-trust.ts';
-import type { Shell } from '../src/shell.ts';
+import { ConnectionLost, type Shell } from '../src/shell.ts';
 import type { SshTarget } from '../src/target.ts';
 import { type KeyPair, openServer, type TestServer } from './server.ts';
 
@@ -106,6 +106,18 @@ describe('a command', () => {
     await expect(running).rejects.toThrow('was lost during a command');
     expect(await shell.run('echo back')).toMatchObject({ code: 0, stdout: 'back\n' });
     expect(server.connections).toBe(2);
+  });
+
+  it('ends with the connection that the run itself ends, and nothing connects again', async () => {
+    const server = await serve();
+    const shell = await shellOf(targetOf(server));
+    const running = shell.run('sleep 60');
+    const refused = expect(running).rejects.not.toBeInstanceOf(ConnectionLost);
+    setTimeout(() => shell.close(), 200);
+    await expect(running).rejects.toThrow('this run has ended its connection to 127.0.0.1');
+    await refused;
+    await expect(shell.run(':')).rejects.toThrow('this run has ended its connection to 127.0.0.1');
+    expect(server.connections).toBe(1);
   });
 
   it('is a failure when the host closes it without an exit code', async () => {
