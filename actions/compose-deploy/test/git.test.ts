@@ -280,7 +280,7 @@ describe('where a commit serves', () => {
 
   it('fetches for a dry run, and leaves nothing of it', async () => {
     const { repository, deploy, there } = scene;
-    const next = await repository.commit({ 'web.env': 'NOTE=planned\n' });
+    const next = await repository.commit({ 'web.env': 'NOTE=planned\n', 'conf/app.conf': 'planned\n' });
     await unchanged(async () => {
       const report = await deploy(next, { 'dry-run': 'true' });
       expect(report.hosts[0]?.services).toContainEqual({

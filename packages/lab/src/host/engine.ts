@@ -113,9 +113,9 @@ export class Engine {
     mkdirSync(this.binDirectory, { recursive: true });
     mkdirSync(this.runtimeDirectory, { recursive: true });
     symlinkSync(node, join(this.runtimeDirectory, 'node'));
-    const shim = fileURLToPath(new URL('./docker-shim.mjs', import.meta.url));
+    const shim = fileURLToPath(new URL('./docker-shim.pl', import.meta.url));
     const docker = join(this.binDirectory, 'docker');
-    writeFileSync(docker, `#!/bin/sh\nexec ${quote(node)} ${quote(shim)} "$@"\n`);
+    writeFileSync(docker, `#!/bin/sh\nexec perl ${quote(shim)} "$@"\n`);
     chmodSync(docker, 0o755);
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
@@ -268,7 +268,7 @@ export class Engine {
         rest = rest.subarray(5 + content.length);
         if (kind === 0 && !called) {
           called = true;
-          const request = JSON.parse(content.toString()) as Pick<Call, 'argv' | 'cwd' | 'env'>;
+          const request = parseCall(content.toString());
           let asked = false;
           const call: Call = {
             ...request,
@@ -376,6 +376,18 @@ export class Engine {
     await Promise.all([...this.#forwards].map((forward) => forward.close(0)));
     if (this.#socketDirectory) await rm(this.#socketDirectory, { recursive: true, force: true });
   }
+}
+
+/** What docker-shim.pl sends of the process that it stands for. */
+function parseCall(text: string): Pick<Call, 'argv' | 'cwd' | 'env'> {
+  const [count, ...fields] = text.split('\0');
+  const argv = fields.splice(0, Number(count));
+  const [cwd = '', ...variables] = fields;
+  const env = variables.map((variable) => {
+    const at = variable.indexOf('=');
+    return [variable.slice(0, at), variable.slice(at + 1)];
+  });
+  return { argv, cwd, env: Object.fromEntries(env) };
 }
 
 function quote(word: string): string {
