@@ -1,48 +1,32 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Account, labClock, OidcIssuer, serveAws } from '@lockkeeper/lab';
 import {
-  Account,
-  labClock,
-  OidcIssuer,
-  type PolicyDocument,
-  type PolicyStatement,
-  serveAws,
-} from '@lockkeeper/lab';
-import { actions, contractOf } from '../../../tools/manifest.ts';
+  type ActionResult,
+  type ActionRun,
+  type JobEvent,
+  type JobResult,
+  nodePath,
+  pushContext,
+  runAction,
+  runJob,
+} from '@lockkeeper/runner';
+import { accountId, region, shippedPolicy } from './account.ts';
 
-const contract = contractOf(actions().find(({ name }) => name === 'ephemeral-ssh-ingress')!);
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const directory = fileURLToPath(new URL('..', import.meta.url));
 
-export const region = 'ap-northeast-2';
-export const roleArn = 'arn:aws:iam::123456789012:role/deploy';
-export const subject = 'repo:octo/app:environment:production';
+export const roleArn = `arn:aws:iam::${accountId}:role/deploy`;
+export const subject = 'repo:octo/boats:environment:production';
 
-/** The policy that the action ships, for this account and group. */
-export function shippedPolicy(groupId: string, without: string[] = []): PolicyDocument {
-  const text = readFileSync(new URL('../iam-policy.json', import.meta.url), 'utf8')
-    .replaceAll('REGION', region)
-    .replaceAll('ACCOUNT', '123456789012')
-    .replaceAll('SECURITY_GROUP_ID', groupId);
-  const policy = JSON.parse(text) as { Statement: PolicyStatement[] };
-  for (const statement of policy.Statement)
-    statement.Action = [statement.Action ?? []].flat().filter((action) => !without.includes(action));
-  return { ...policy, Statement: policy.Statement.filter(({ Action }) => Action?.length) };
-}
-
-/** An account with one group, a role that a job may take, and a service that says who calls. */
-export async function openStage({
-  address = '20.102.35.7',
-  readLagMs = 0,
-  vpc = 'custom' as 'custom' | 'default',
-} = {}) {
+/** An account with one group, a role that a job may take, and a service that says who calls: for the bundle. */
+export async function openStage() {
   const clock = labClock(1);
-  const account = new Account({ clock, seed: 7, region, readLagMs });
-  const group = account.addSecurityGroup({ vpc });
+  const account = new Account({ clock, seed: 7, region, accountId });
+  const group = account.addSecurityGroup();
   const role = account.addRole({
     arn: roleArn,
     trust: { subjects: [subject], audience: 'sts.amazonaws.com' },
@@ -51,40 +35,86 @@ export async function openStage({
   const issuer = await OidcIssuer.create({ clock });
   const tokens = await issuer.serve();
   const aws = await serveAws(account, { oidc: issuer });
-  const lookup = createServer((_, response) => response.end(`${address}\n`));
+  let lookupDelay = 0;
+  const lookup = createServer((_, response) => setTimeout(() => response.end('20.102.35.7\n'), lookupDelay));
   const lookupUrl = await listen(lookup);
-  const temp = mkdtempSync(join(tmpdir(), 'ingress-'));
-  const grant = tokens.grant({ subject });
+  const idToken = tokens.grant({ subject });
 
-  const env: Record<string, string> = {
-    AWS_ENDPOINT_URL: aws.url,
-    ACTIONS_ID_TOKEN_REQUEST_URL: grant.requestUrl,
-    ACTIONS_ID_TOKEN_REQUEST_TOKEN: grant.requestToken,
-    GITHUB_REPOSITORY: 'octo/app',
-    GITHUB_RUN_ID: '4711',
-    GITHUB_RUN_ATTEMPT: '1',
-    GITHUB_JOB: 'deploy',
-    RUNNER_NAME: 'lab runner',
+  const defaults = {
+    'security-group-id': group.id,
+    region,
+    'role-to-assume': roleArn,
+    'ip-lookup-url': lookupUrl,
+  };
+  // Nothing here may ask the network for credentials.
+  const jobEnv = { AWS_ENDPOINT_URL: aws.url, AWS_EC2_METADATA_DISABLED: 'true' };
+
+  /** Runs the bundle's main and post as the runner does; what is given counts over what a job has. */
+  const run = (inputs: Record<string, string> = {}, more: Partial<ActionRun> = {}): Promise<ActionResult> =>
+    runAction({
+      directory,
+      inputs: { ...defaults, ...inputs },
+      jobEnv,
+      idToken,
+      canaries: [idToken.requestToken],
+      ...more,
+    });
+
+  /** Runs a job with several steps of the action, one for each set of inputs. */
+  const job = async (
+    steps: Array<Record<string, string>>,
+    onEvent: (event: JobEvent) => void,
+  ): Promise<JobResult> => {
+    const place = await mkdtemp(join(tmpdir(), 'ingress-job-'));
+    try {
+      return await runJob(
+        {
+          id: 'deploy',
+          name: 'deploy',
+          env: () => jobEnv,
+          steps: steps.map((inputs, index) => ({
+            kind: 'action',
+            name: `step ${index}`,
+            directory,
+            ref: 'octo/boats/ingress@v1',
+            env: () => ({}),
+            with: () => ({ ...defaults, ...inputs }),
+          })),
+          github: pushContext,
+          secrets: {},
+          vars: {},
+          idToken,
+        },
+        {
+          node: nodePath,
+          env: { PATH: process.env.PATH ?? '', HOME: place, LANG: 'C.UTF-8' },
+          workspace: join(place, 'work/boats/boats'),
+          temp: join(place, 'work/_temp'),
+          toolCache: join(place, 'tools'),
+          name: 'runner-1',
+        },
+        { onEvent },
+      );
+    } finally {
+      await rm(place, { recursive: true, force: true });
+    }
   };
   return {
     account,
     group,
     role,
-    env,
-    lookupUrl,
-    rules: () => group.rules,
-    step: (inputs: Record<string, string> = {}) =>
-      new StepProcess(temp, env, {
-        'security-group-id': group.id,
-        region,
-        'role-to-assume': roleArn,
-        'ip-lookup-url': lookupUrl,
-        ...inputs,
-      }),
+    url: aws.url,
+    run,
+    job,
+    /** Lets every answer of AWS and of the look-up take that long. */
+    slowDown(ms: number) {
+      account.faults.clear();
+      account.faults.add({ kind: 'slow', ms, match: { times: Number.POSITIVE_INFINITY } });
+      lookupDelay = ms;
+    },
     async close() {
       await Promise.all([aws.close(), tokens.close(), shut(lookup)]);
       clock.close();
-      rmSync(temp, { recursive: true, force: true });
     },
   };
 }
@@ -97,90 +127,4 @@ export async function listen(server: Server): Promise<string> {
 export function shut(server: Server): Promise<void> {
   server.closeAllConnections();
   return new Promise((resolve) => server.close(() => resolve()));
-}
-
-export interface Outcome {
-  code: number | null;
-  log: string;
-  outputs: Record<string, string>;
-  summary: string;
-}
-
-let serial = 0;
-
-/** One step as the runner starts it: main and post are processes of their own, with state in between. */
-class StepProcess {
-  readonly #files: string;
-  readonly #env: Record<string, string>;
-  readonly #inputs: Record<string, string>;
-  #state = '';
-
-  constructor(temp: string, env: Record<string, string>, inputs: Record<string, string>) {
-    this.#files = join(temp, String(++serial));
-    this.#env = env;
-    this.#inputs = inputs;
-  }
-
-  main(options?: { killAfter?: Promise<unknown>; env?: Record<string, string> }): Promise<Outcome> {
-    return this.#run('main', options);
-  }
-
-  post(options?: { env?: Record<string, string> }): Promise<Outcome> {
-    return this.#run('post', options);
-  }
-
-  async #run(
-    phase: 'main' | 'post',
-    { killAfter, env = {} }: { killAfter?: Promise<unknown>; env?: Record<string, string> } = {},
-  ): Promise<Outcome> {
-    const file = (name: string) => `${this.#files}-${phase}-${name}`;
-    for (const name of ['output', 'state', 'summary']) writeFileSync(file(name), '');
-    const inputs = Object.fromEntries(
-      Object.entries({ ...contract.inputs, ...this.#inputs }).map(([name, value]) => [
-        `INPUT_${name.toUpperCase()}`,
-        value,
-      ]),
-    );
-    const child = spawn(
-      process.execPath,
-      [
-        '--disable-warning=ExperimentalWarning',
-        '--input-type=module',
-        '-e',
-        `import { run } from ${JSON.stringify(main)}; await run(${JSON.stringify(phase)}, ${JSON.stringify(contract)});`,
-      ],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: {
-          PATH: process.env.PATH ?? '',
-          ...this.#env,
-          ...inputs,
-          ...(this.#state ? { STATE_record: this.#state } : {}),
-          GITHUB_OUTPUT: file('output'),
-          GITHUB_STATE: file('state'),
-          GITHUB_STEP_SUMMARY: file('summary'),
-          ...env,
-        },
-      },
-    );
-    let log = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (log += chunk));
-    void killAfter?.then(() => child.kill('SIGKILL'));
-    const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-    const state = readPairs(readFileSync(file('state'), 'utf8')).record;
-    if (state !== undefined) this.#state = state;
-    return {
-      code,
-      log,
-      outputs: readPairs(readFileSync(file('output'), 'utf8')),
-      summary: readFileSync(file('summary'), 'utf8'),
-    };
-  }
-}
-
-/** `name<<delimiter` blocks as @actions/core writes them; the last of a name counts. */
-function readPairs(text: string): Record<string, string> {
-  return Object.fromEntries(
-    [...text.matchAll(/^(\S+?)<<(\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name, , value]) => [name!, value!]),
-  );
 }
