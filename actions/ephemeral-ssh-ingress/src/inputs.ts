@@ -22,7 +22,7 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
   const mode = inputs.choice('mode', ['open', 'close', 'sweep']);
   const groupIds = [...new Set(inputs.list('security-group-id'))];
   for (const id of groupIds)
-    if (!/^sg-[0-9a-f]{8,17}$/.test(id))
+    if (!/^sg-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id))
       inputs.reject('security-group-id', id, 'the id of a security group, such as sg-0123456789abcdef0');
   if (groupIds.length === 0 && mode !== 'close')
     inputs.problem('security-group-id', 'is required; expected one or several, such as sg-0123456789abcdef0');

@@ -46,7 +46,7 @@ export function explainShut(
       return {
         message: `${address} does not answer although the rule for ${seen} is there (${met.message})`,
         next: [
-          'check, most likely first: the security group is attached to this very instance;',
+          'check, most likely first: the security group is attached to this very instance (one of another VPC cannot be);',
           `the runner leaves by another address than ${seen} (a proxy, a VPN, a NAT with several addresses: give cidr);`,
           'the network ACL or route table of the subnet; the instance is running and has this public address;',
           'a firewall on the host; sshd is up',

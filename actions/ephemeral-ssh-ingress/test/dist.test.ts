@@ -1,8 +1,8 @@
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Call } from '@lockkeeper/lab';
 import { actions, contractOf } from '../../../tools/manifest.ts';
-import { openStage } from './stage.ts';
+import { listen, openStage, shut } from './stage.ts';
 
 // The committed bundle, run as the runner does: main.ts, and what only processes of their own can show.
 
@@ -18,10 +18,12 @@ const rules = () => stage.group.rules;
 const errorsOf = (phase: { annotations: Array<{ level: string; message: string }> } | undefined) =>
   (phase?.annotations ?? []).filter(({ level }) => level === 'error').map(({ message }) => message);
 
-it('opens the port for the address that it looked up, tells every output, closes it, and shows no credential', async () => {
+it('opens the port for the address that it looked up, waits for the host, tells every output, closes it, and shows no credential', async () => {
+  const host = createServer();
+  const { host: hostPort } = new URL(await listen(host));
   let during: string[] = [];
   const { main, post, leaks, survivors } = await stage.run(
-    {},
+    { probe: hostPort },
     {
       onEvent: (event) => {
         if (event.kind === 'step-finished' && event.phase === 'main')
@@ -29,6 +31,7 @@ it('opens the port for the address that it looked up, tells every output, closes
       },
     },
   );
+  await shut(host);
   expect({ main: main!.code, post: post!.code, errors: errorsOf(main) }).toEqual({
     main: 0,
     post: 0,
@@ -41,6 +44,7 @@ it('opens the port for the address that it looked up, tells every output, closes
   expect(rest['expires-at']).toMatch(/^20\d\d-.*Z$/);
   expect(main!.summary).toContain('🔓 Open until this job ends');
   expect(post!.summary).toContain('🔒 Nothing of this step is open');
+  expect(main!.log.join('\n')).toContain(`${hostPort} accepts connections after`);
   expect(rules()).toEqual([]);
   expect({ leaks, survivors }).toEqual({ leaks: [], survivors: [] });
   const everything = [main!.log, post!.log, JSON.stringify(main!.state), main!.summary].flat().join('\n');
@@ -114,19 +118,6 @@ it('waits for AWS five times in main and seven times in post, and for the look-u
   const opening = account.calls.splice(0);
   await stage.run({}, { phases: ['post'], state: main!.state });
   expect({ main: waits(opening), post: waits(account.calls) }).toEqual({ main: 5, post: 7 });
-});
-
-it('waits for the host that it is told to probe', async () => {
-  const host = createServer((socket) => socket.destroy());
-  await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
-  const { port } = host.address() as AddressInfo;
-  try {
-    const { main } = await stage.run({ probe: `127.0.0.1:${port}` });
-    expect(main!.code).toBe(0);
-    expect(main!.log.join('\n')).toContain(`127.0.0.1:${port} accepts connections after`);
-  } finally {
-    await new Promise((resolve) => host.close(resolve));
-  }
 });
 
 it('is red when the host stays shut, says what was opened and what can be the cause, and closes it', async () => {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { UserError } from '@lockkeeper/action';
 import { type Fault, labClock, type SecurityGroup } from '@lockkeeper/lab';
+import { fakeClock } from '@lockkeeper/wait';
 import { seeded } from '../../../packages/lab/src/seeded.ts';
 import { leasedUntil, shippedPolicy, spell } from './account.ts';
 import { address, Bench, type BenchStep } from './bench.ts';
@@ -181,6 +182,49 @@ describe('a fault of the network or of AWS', () => {
     bench.role.policy = { Statement: [] };
     const { failures } = await one.post();
     expect(failures[0]!.next).toContain(`Name=tag:lease-${one.record.nonce},Values=*`);
+  });
+});
+
+describe('a clock or a session that is wrong', () => {
+  it.each([
+    ['ahead of', 7],
+    ['behind', -7],
+  ])("of a runner %s AWS's ends no live lease, and every one that has expired", async (how, hours) => {
+    await bench.close();
+    bench = await Bench.open(fakeClock(Date.now() + hours * 3_600_000), { awsTime: true });
+    group = bench.account.addSecurityGroup();
+    const at = (inHours: number) => leasedUntil(new Date(Date.now() + inHours * 3_600_000).toISOString());
+    const live = bench.account.addRule(group.id, { cidr: '192.0.2.1/32', port: 22, tags: at(2) });
+    const old = bench.account.addRule(group.id, { cidr: '192.0.2.2/32', port: 22, tags: at(-1) });
+    const one = step();
+    const { sweptIds, ruleIds, expiresAt } = await one.main();
+    expect({ sweptIds, left: ids() }).toEqual({ sweptIds: [old.id], left: [live.id, ...ruleIds] });
+    expect(Math.abs(Date.parse(expiresAt) - Date.now() - 6 * 3_600_000)).toBeLessThan(120_000);
+    expect(one.log.lines.join('\n')).toMatch(
+      new RegExp(`warning: this runner's clock is (7 h|6 h 59 min) ${how} AWS's`),
+    );
+  });
+
+  it('that signs at the wrong time is put right by the SDK', async () => {
+    const skew: Fault = { kind: 'skew', byMs: 15 * 60_000, match: { times: Number.POSITIVE_INFINITY } };
+    bench.account.faults.add(skew);
+    const one = step();
+    await one.main();
+    expect((await one.post()).failures).toEqual([]);
+    expect(ids()).toEqual([]);
+  });
+
+  it('that has expired, where no role can be taken anew, leaves the command', async () => {
+    const one = step();
+    await one.main();
+    bench.account.faults.add({ kind: 'expired', match: { times: Number.POSITIVE_INFINITY } });
+    const { failures } = await one.post();
+    expect(failures).toMatchObject([
+      {
+        message: expect.stringContaining('still open: the AWS credentials have expired'),
+        next: expect.stringContaining(`--security-group-rule-ids ${ids()}`),
+      },
+    ]);
   });
 });
 

@@ -58,6 +58,7 @@ describe('inputs', () => {
 
   it.each([
     ['sg-123', false],
+    ['sg-0123456789', false],
     ['vpc-0123456789abcdef0', false],
     ['sg-01234567', true],
     ['sg-0123456789abcdef0\nsg-0123456789abcdef1', true],

@@ -44,7 +44,7 @@ describe('the probe', () => {
   });
 
   it.each<[Sample, RegExp]>([
-    [shut, /security group is attached.*another address.*network ACL/],
+    [shut, /security group is attached.*another VPC.*another address.*network ACL/],
     [noAnswer('ECONNREFUSED', 'x'), /sshd runs/],
     [noAnswer('ENOTFOUND', 'x'), /name in probe/],
     [noAnswer('ENETUNREACH', 'x'), /inside the VPC/],
