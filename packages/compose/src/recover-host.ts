@@ -3,6 +3,7 @@ import { word } from '@lockkeeper/ssh';
 import { Deadline } from '@lockkeeper/wait';
 import { Locked } from './host/lock.ts';
 import { onHost } from './host/next-command.ts';
+import { SteadyShell } from './host/steady-shell.ts';
 import { askSteps, stopSteps } from './host/step-scripts.ts';
 import { openProject, type Project, type UnderWay } from './project.ts';
 import type { SingletonRole } from './singletons.ts';
@@ -99,10 +100,11 @@ export async function recoverHost(
 
 /** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. Whether it had to be. */
 async function endSteps(
-  { shell, lockToken, clock, log }: ProjectContext,
+  { shell: raw, lockToken, clock, log }: ProjectContext,
   project: Project,
   grace: number,
 ): Promise<boolean> {
+  const shell = new SteadyShell(raw, { within: 20_000, clock, log });
   const deadline = new Deadline(clock, grace);
   const args = [project.directory, lockToken];
   for (let told = false; ; told = true) {

@@ -7,7 +7,7 @@ import { systemClock } from '@lockkeeper/wait';
 import { failure } from '../src/host/docker.ts';
 import { SteadyShell } from '../src/host/steady-shell.ts';
 import { parseEnd, type StepEnd, Steps } from '../src/host/step.ts';
-import { askSteps, stopSteps } from '../src/host/step-scripts.ts';
+import { askSteps, followStep, runner, stopStep, stopSteps } from '../src/host/step-scripts.ts';
 import { type LocalHost, localHost, shells } from './local-host.ts';
 
 const hosts: LocalHost[] = [];
@@ -243,6 +243,19 @@ describe('the steps of a run', () => {
     expect(await ask(stopSteps, '30')).toBe('');
     expect(await ask(askSteps)).toBe('');
     expect((await running).end).toEqual({ how: 'ended', code: 143 });
+  });
+
+  it.concurrent('one that was stopped before it began does not begin, however late its start arrives', async () => {
+    const { host, run } = await begin();
+    const runs = file(host, 'runs');
+    const at = [host.directory, host.token, 'a1.late.1'];
+    await host.run(stopStep, { args: [host.directory, 'a1.late.1', '30'] });
+    await run('echo next');
+    const { stderr } = await host.run(followStep, {
+      args: [...at, '0', runner, '60', 'echo x >>"$1"', runs],
+    });
+    expect(stderr).toBe('ended fenced\n');
+    expect(existsSync(runs)).toBe(false);
   });
 
   it.concurrent('one of before a restart of the host is not taken for a process of today', async () => {

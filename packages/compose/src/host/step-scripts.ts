@@ -8,7 +8,7 @@ import { path, runners } from './fragments.ts';
 /**
  * Runs a command once, however often it is started, and writes down how it ended. $1 the record's directory, $2 the
  * token of the lock, $3 the step's directory, $4 seconds, $5 the command's script, $6… its arguments. Exit code
- * \`fenced\`: it was not run, the lock is another run's.
+ * \`fenced\`: it was not run, the lock is another run's, or it was stopped before it began.
  */
 export const runner = `
 umask 077
@@ -26,7 +26,7 @@ ln "$step/run.$$" "$step/run" 2>/dev/null || exit 0
 LOCKKEEPER_STEP=\${step##*/}
 export LOCKKEEPER_STEP
 code=fenced
-if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
+if ! [ -e "$step/stopped" ] && [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
   sh -euc "$script" lockkeeper "$@" && code=0 || code=$?
 fi
 printf '%-8s\\n' "$code" 1<>"$step/exit.$$"
@@ -44,7 +44,7 @@ shift 5
 if ! [ -e "$step/run" ]; then
   # A run has one step after another: those before this one were read to their end.
   for old in "$state/steps/$token".*; do
-    if [ "$old" != "$step" ] && ! lives "$old"; then rm -rf "$old"; fi
+    if [ "$old" != "$step" ] && ! [ -e "$old/stopped" ] && ! lives "$old"; then rm -rf "$old"; fi
   done
   mkdir -p "$step"
   session=$(command -v setsid || command -v nohup)
@@ -121,3 +121,9 @@ while one_lives; do
   n=$((n + 1))
 done
 `;
+
+/** The same for the one step $2, which is not to begin any more either: its start may still be on its way. */
+export const stopStep = `
+umask 077
+{ mkdir -p "$1/.lockkeeper/steps/$2" && : >"$1/.lockkeeper/steps/$2/stopped"; } 2>/dev/null || true
+${stopSteps}`;

@@ -181,7 +181,7 @@ export class Steps {
   async #stop(id: string): Promise<boolean> {
     const { directory, log } = this.#settings;
     try {
-      const { stdout } = await this.#shell.raw.run(scripts.stopSteps, {
+      const { stdout } = await this.#shell.raw.run(scripts.stopStep, {
         args: [directory, id, String(grace)],
         timeout: stopTimeout,
       });
