@@ -1,8 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { openGitServer } from '../../actions/compose-deploy/test/git-server.ts';
+import { ArgumentWatch } from './argument-watch.ts';
+import { run } from './network/command.ts';
 import { openRepository, type Repository, write } from './repository.ts';
 import { openShop, type Shop } from './shop.ts';
 
@@ -119,6 +123,49 @@ describe('files: git on a real host that served before we came', () => {
     expect(main?.outputs).toMatchObject({ result: 'rolled-back' });
     expect(await there('rev-parse', 'HEAD')).toBe(head);
     expect(await served(shop)).toEqual(now);
+  }, 300_000);
+});
+
+describe('files: git with a token', () => {
+  it('leaves the token in no argument, no file and no log, on either side', async () => {
+    const token = `ghs_${randomBytes(18).toString('hex')}`;
+    const shop = await openShop();
+    const { repositories } = shop.network.services;
+    const [repository, server] = await Promise.all([
+      openRepository(join(repositories, 'octo/shop')),
+      openGitServer(repositories, token, shop.network.address),
+    ]);
+    try {
+      const sha = await repository.commit({ ...(await stackFiles('one')), '.gitignore': '.env\n' });
+      await shop.host.run('rm -rf "$1"; mkdir "$1"', { args: [shop.directory] });
+      await shop.host.write('ca.pem', server.certificate);
+      await shop.host.run(
+        'git config --global http.sslCAInfo ~/ca.pem; git config --global credential.helper store',
+      );
+      const envFile = Object.entries(shop.secrets).map(([name, value]) => `${name}=${value}\n`);
+      const watch = await ArgumentWatch.begin([token]);
+      const { main, leaks } = await shop.deploy(
+        { files: 'git', 'git-token': token, environment: 'TAG=v1', 'env-file': envFile.join('') },
+        {
+          github: { sha, server_url: server.url, repository: 'octo/shop' },
+          secrets: { SSH_PRIVATE_KEY: shop.network.key.private, TOKEN: token },
+          canaries: [token],
+        },
+      );
+      const { samples, found } = await watch.end();
+      expect(main?.outputs).toMatchObject({ result: 'deployed', reason: '' });
+      expect(await word(shop)).toBe('one');
+      expect(server.seen.withToken).toBeGreaterThan(0);
+      expect({ leaks, found }).toEqual({ leaks: [], found: [] });
+      expect(samples).toBeGreaterThan(20);
+      const search = 'grep -rlF -f - --exclude-dir=docker "$@" || true';
+      const places = [shop.host.written, shop.host.path('/tmp'), shop.host.path('/run')];
+      expect(await run('sh', ['-c', search, 'sh', ...places], { input: `${token}\n` })).toBe('');
+    } finally {
+      await server.close();
+      await repository.close();
+      await shop.close();
+    }
   }, 300_000);
 });
 

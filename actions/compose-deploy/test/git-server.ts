@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { certificate } from '../../../packages/probe/test/certificate.ts';
 
 export interface GitServer {
-  /** Of the server, `https://127.0.0.1:…`. */
+  /** Of the server, `https://…`. */
   url: string;
   /** What a client must trust. */
   certificate: string;
@@ -14,8 +14,8 @@ export interface GitServer {
 }
 
 /** Serves the bare repositories below a directory over https, as GitHub does: to whoever shows the token. */
-export async function openGitServer(root: string, token: string): Promise<GitServer> {
-  const own = certificate({ hosts: ['127.0.0.1'] });
+export async function openGitServer(root: string, token: string, address = '127.0.0.1'): Promise<GitServer> {
+  const own = certificate({ hosts: [address] });
   const wanted = `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
   const seen = { withToken: 0, without: 0 };
   const server = createServer({ cert: own.cert, key: own.key }, (request, response) => {
@@ -57,9 +57,9 @@ export async function openGitServer(root: string, token: string): Promise<GitSer
       response.writeHead(Number.parseInt(status, 10), rest).end(whole.subarray(end + 4));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
   return {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `https://${address}:${(server.address() as AddressInfo).port}`,
     certificate: own.cert,
     seen,
     close: () =>
