@@ -107,7 +107,6 @@ describe('images: transfer', () => {
     const log = main!.log.join('\n');
     expect(log).toMatch(/the connection was lost while \S+\/web:v9 was sent; it is begun again/);
     expect(log).toMatch(/web:v9: \d+ MB sent in .* MB\/s\)/);
-    console.log(`${log.match(/web:v9: \d+ MB sent.*/g)?.join('\n')}\nmost memory ${Math.round(peak)} MB`);
     expect(peak).toBeLessThan(heavy);
     expect(readdirSync(temp)).toEqual([]);
     expect(await shop.version()).toBe('v9');

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { openStack, type Stack } from './stack.ts';
 
 /**
@@ -97,9 +97,15 @@ describe('blue-green', () => {
     await stack.close();
   });
 
+  // They run in any order: each finds v1 serving, whatever the one before it shipped.
+  beforeEach(async () => {
+    const report = await stack.deploy({ environment: 'TAG=v1', ...blueGreen });
+    expect(['deployed', 'unchanged']).toContain(report.result);
+    seen = [];
+  }, 60_000);
+
   it('replaces a service without a moment that users could notice, and the proxy not at all', async () => {
     const before = await stack.containers();
-    seen = [];
     const report = await stack.deploy({ environment: 'TAG=v2', ...blueGreen });
     expect(report).toMatchObject({ result: 'deployed', hosts: [{ downtime: 0 }] });
     expect([...new Set(seen)].sort()).toEqual(['v1', 'v2']);
@@ -118,7 +124,6 @@ describe('blue-green', () => {
     'leaves the container that serves where the new one %s',
     async (_what, tag, reason) => {
       const before = await stack.containers();
-      seen = [];
       const report = await stack.deploy({ environment: `TAG=${tag}`, ...blueGreen });
       expect(report.reason).toMatch(reason);
       expect(report).toMatchObject({ result: 'rolled-back', hosts: [{ downtime: 0 }] });
@@ -143,14 +148,12 @@ describe('blue-green', () => {
   }, 60_000);
 
   it('comes back by the same way after the old container has gone', async () => {
-    seen = [];
     const report = await stack.deploy({ environment: 'TAG=v2', 'post-deploy': 'exit 3', ...blueGreen });
     expect(report).toMatchObject({ result: 'rolled-back', hosts: [{ downtime: 0 }] });
     expect(await stack.version()).toBe('v1');
     expect([...new Set(seen)].sort()).toEqual(['v1', 'v2']);
   }, 60_000);
 
-  // The Compose file is put back at once: these run in any order.
   it('is refused before anything changes where two cannot be, with what to change', async () => {
     await writeFile(
       join(stack.directory, 'compose.yaml'),
