@@ -5,12 +5,13 @@ import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import { type ImageFacts, parseImageFacts } from '../transfer/image-facts.ts';
 import { lastLine, must } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
+import * as scripts from './docker-scripts.ts';
 import type { Lock } from './lock.ts';
 import { type Memory, parseMemory } from './memory.ts';
 import { type HostName, onHost } from './next-command.ts';
 import type { Pins } from './pins.ts';
 import type { ComposeKind } from './preflight.ts';
-import * as scripts from './scripts.ts';
+import * as proxyScripts from './proxy-scripts.ts';
 import { isOutage, type SteadyShell } from './steady-shell.ts';
 import { type StepEnd, Steps } from './step.ts';
 
@@ -219,7 +220,7 @@ export class DockerHost {
   async point(directory: string, file: string, pins: readonly Pins[]): Promise<void> {
     this.#settings.log.info(`${this.#shell.name}: blue-green-reload`);
     const args = [...this.#hookArguments(directory, file), ...pinArguments(pins)];
-    await this.#step(scripts.point, args, 'blue-green-reload failed');
+    await this.#step(proxyScripts.point, args, 'blue-green-reload failed');
   }
 
   /** Containers stop in their own time and go, while proxies find the others alone; `file` is '' where the proxy sees to itself. */
@@ -229,7 +230,7 @@ export class DockerHost {
     { pins, ids }: { pins: readonly Pins[]; ids: readonly string[] },
   ): Promise<void> {
     const args = [...this.#hookArguments(directory, file), ...pinArguments(pins), '--', ...ids];
-    await this.#step(scripts.retire, args, 'cannot end the old containers');
+    await this.#step(proxyScripts.retire, args, 'cannot end the old containers');
   }
 
   /** Bytes that containers use, and that the host has left; undefined where docker does not tell. */

@@ -1,4 +1,8 @@
-/** What several scripts begin with: parts of the constant POSIX sh that runs on the host. */
+/**
+ * What several scripts begin with. The scripts of `*-scripts.ts` run on the host: constant POSIX sh, for dash and busybox
+ * too. Inputs come as positional arguments, secrets by stdin. In all of them `$1` is the project directory, absolute,
+ * unless said otherwise.
+ */
 
 /** A login over SSH without a login shell often lacks the places where docker lies. */
 export const path = `
@@ -38,5 +42,63 @@ containers_of() { docker ps -q --filter "label=lockkeeper.step=\${1##*/}" 2>/dev
 kill_containers_of() {
   ids=$(containers_of "$1")
   if [ -n "$ids" ]; then docker kill $ids >/dev/null 2>&1 || true; fi
+}
+`;
+
+/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
+export const tell = `
+tell() {
+  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
+  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
+}
+`;
+
+/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
+export const write = `
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; break; fi
+  file=$1 count=$2
+  shift 2
+  mkdir -p "\${file%/*}"
+  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
+  mv -f "$file.part" "$file"
+done
+`;
+
+/**
+ * `compose` with a release: $kind is plugin or standalone, $release the directory that holds
+ * `args` (global arguments, one a line), `environment` (NAME=value lines) and `cleared` (names of the
+ * env file: Compose lets the process environment beat it, so the host's own must go).
+ */
+export const compose = `
+load_environment() {
+  while IFS= read -r line; do unset "$line"; done <"$release/cleared"
+  while IFS= read -r line; do export "$line"; done <"$release/environment"
+}
+compose() {
+  # What it starts can be found and ended, also when this command is killed.
+  if [ "\${1-}" = run ] && [ -n "\${LOCKKEEPER_STEP-}" ]; then
+    shift
+    set -- run --label "lockkeeper.step=$LOCKKEEPER_STEP" "$@"
+  fi
+  n=$#
+  while IFS= read -r line; do set -- "$@" "$line"; done <"$release/args"
+  while [ "$n" -gt 0 ]; do line=$1; shift; set -- "$@" "$line"; n=$((n - 1)); done
+  (
+    load_environment
+    if [ "$kind" = plugin ]; then exec docker compose "$@"; else exec docker-compose "$@"; fi
+  )
+}
+`;
+
+/** `run_hook` with a release: the lines of file $hook, in which \`docker compose\` means the release. */
+export const hooks = `${compose}
+docker() {
+  if [ "\${1-}" = compose ]; then shift; compose "$@"; else command docker "$@"; fi
+}
+run_hook() {
+  load_environment
+  set --
+  . "$hook"
 }
 `;

@@ -3,8 +3,8 @@ import { type Shell, word } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import { type Current, parseCurrent } from '../record/host-state.ts';
 import { lastLine } from './answer.ts';
+import * as scripts from './lock-scripts.ts';
 import { onHost } from './next-command.ts';
-import * as scripts from './scripts.ts';
 
 /** Without a sign of life for so long (the host's clock, seconds) a lock may be taken over. */
 const expiry = 90;

@@ -2,7 +2,7 @@ import { UserError } from '@lockkeeper/action';
 import { type Shell, word } from '@lockkeeper/ssh';
 import { lastLine, must } from './answer.ts';
 import { type HostName, onHost } from './next-command.ts';
-import * as scripts from './scripts.ts';
+import * as scripts from './preflight-scripts.ts';
 
 /** How Compose is called on this host. */
 export type ComposeKind = 'plugin' | 'standalone';

@@ -2,8 +2,8 @@ import { UserError } from '@lockkeeper/action';
 import { type Shell, word } from '@lockkeeper/ssh';
 import type { ReleaseSettings } from '../settings.ts';
 import { lastLine, must } from './answer.ts';
+import * as scripts from './login-scripts.ts';
 import { onHost } from './next-command.ts';
-import * as scripts from './scripts.ts';
 
 /**
  * Logs in to the registry in a throw-away Docker config on the host and returns its path. It goes with the

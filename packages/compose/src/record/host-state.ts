@@ -3,7 +3,7 @@ import type { Shell } from '@lockkeeper/ssh';
 import * as v from 'valibot';
 import { lastLine, must } from '../host/answer.ts';
 import { onHost } from '../host/next-command.ts';
-import * as scripts from '../host/scripts.ts';
+import * as scripts from './record-scripts.ts';
 import { releaseIdPattern } from './release-id.ts';
 import {
   type PendingRecord,

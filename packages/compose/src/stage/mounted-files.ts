@@ -1,7 +1,7 @@
 import type { Shell } from '@lockkeeper/ssh';
 import { moved, type ReleaseFiles } from '../files/release-files.ts';
-import * as scripts from '../host/scripts.ts';
 import type { ComposeConfig } from './compose-config.ts';
+import * as scripts from './release-scripts.ts';
 
 /** Service → mounted file → checksum. */
 export type Mounts = Record<string, Record<string, string>>;

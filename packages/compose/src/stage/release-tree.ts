@@ -2,12 +2,12 @@ import { UserError } from '@lockkeeper/action';
 import { moved, type ReleaseFiles } from '../files/release-files.ts';
 import { lastLine, must } from '../host/answer.ts';
 import { onHost } from '../host/next-command.ts';
-import * as scripts from '../host/scripts.ts';
 import { filesToWrite } from '../record/host-state.ts';
 import type { Site } from '../site.ts';
 import { type ComposeConfig, parseConfig, parseHashes } from './compose-config.ts';
 import { candidates, chooseFiles, composeArguments } from './compose-files.ts';
 import { clearedNames } from './env-file.ts';
+import * as scripts from './release-scripts.ts';
 
 export interface Sources {
   /** Compose files, relative to the project directory. */
