@@ -194,6 +194,21 @@ describe('docker inspect', () => {
     expect(parseContainers('')).toEqual([]);
     expect(() => parseContainers('[{"Id": 1}]')).toThrow();
   });
+
+  it('tells what a proxy depends on to run, and no job that filled a volume for it: that has an address while it works', () => {
+    const dependsOn = (label: string) => {
+      const container = {
+        ...{ Id: 'abc', Name: '/shop-nginx-1', Image: 'sha256:1', RestartCount: 0 },
+        State: { Status: 'running' },
+        Config: { Image: 'nginx:1', Env: null, Labels: { 'com.docker.compose.depends_on': label } },
+        HostConfig: {},
+        NetworkSettings: {},
+      };
+      return parseContainers(JSON.stringify([container]))[0]?.dependsOn;
+    };
+    expect(dependsOn('web:service_started:false,front:service_completed_successfully:true')).toEqual(['web']);
+    expect(dependsOn('')).toEqual([]);
+  });
 });
 
 describe('what an interrupted up left', () => {

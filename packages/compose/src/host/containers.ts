@@ -78,7 +78,7 @@ export interface Container {
   /** The Compose files that it was started from, absolute. */
   configFiles: string[];
   project: string;
-  /** Services that its own depends on, as its Compose file says; not what those depend on. */
+  /** Services that its own depends on to run, as its Compose file says: no jobs that end, not what those depend on. */
   dependsOn: string[];
   status: string;
   exitCode: number;
@@ -125,10 +125,12 @@ export function parseContainers(json: string): Container[] {
       workingDirectory: label('project.working_dir'),
       configFiles: label('project.config_files').split(',').filter(Boolean),
       project: label('project'),
-      // `web:service_started:false,db:service_healthy:true`
+      // `web:service_started:false,assets:service_completed_successfully:false`
       dependsOn: label('depends_on')
         .split(',')
-        .flatMap((entry) => entry.split(':')[0] || []),
+        .map((entry) => entry.split(':'))
+        .filter(([, condition]) => condition !== 'service_completed_successfully')
+        .flatMap(([service]) => service || []),
       status: data.State.Status,
       exitCode: data.State.ExitCode,
       outOfMemory: data.State.OOMKilled,

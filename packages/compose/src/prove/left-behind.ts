@@ -34,7 +34,6 @@ export function leftBehind(
       known !== undefined &&
       front.dependsOn.some((service) => {
         const now = addressesOf(containers, service);
-        // A job that filled a volume and ended has none.
         if (except.includes(service) || now.length === 0) return false;
         const before = known[service] ?? [];
         return before.length === 0 || before.some((address) => !now.includes(address));
