@@ -5,9 +5,8 @@ import { type Pins, pinsFor } from '../host/pins.ts';
 import { expectationsOf } from '../prove/verify.ts';
 import { watch } from '../prove/watch.ts';
 import type { ReleaseRecord } from '../record/release-record.ts';
-import { scaleArguments } from '../singletons.ts';
 import type { Site } from '../site.ts';
-import { changesOf, inGroups, upInGroups } from './groups.ts';
+import { changesOf, inGroups, upAlone, upInGroups } from './groups.ts';
 import {
   fitsRelease,
   nextStep,
@@ -199,20 +198,13 @@ class ServiceSwap {
   }
 
   async #start(scale: number, done: readonly string[]): Promise<void> {
-    const { docker } = this.#site;
-    const needs = this.#record.needs[this.#service] ?? [];
     const before = this.#containers;
     await bringUpNeeds(this.#site, this.#record, before, { service: this.#service, done });
     this.#say('starting beside the old one, which the proxy goes on to use');
-    const args = ['--no-build', '--pull', 'never', '--no-recreate', '--scale', `${this.#service}=${scale}`];
-    const scales = scaleArguments(this.#site.replicasOf(this.#record), needs);
-    // Made together with what it depends on, which is part of the hash of Compose 2.26; started without,
-    // because Compose would run one-shot services once more.
-    for (const how of [
-      ['--no-start', ...scales],
-      ['-d', '--no-deps'],
-    ])
-      await docker.compose(this.#directory, ['up', ...how, ...args, this.#service], 'docker compose up');
+    await upAlone(this.#site, this.#record, [this.#service], {
+      recreate: '--no-recreate',
+      scales: ['--scale', `${this.#service}=${scale}`],
+    });
   }
 
   /** Waits for a good verdict on containers; throws UserError for a bad one. */

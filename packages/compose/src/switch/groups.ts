@@ -39,6 +39,30 @@ export async function upInGroups(
   }
 }
 
+/**
+ * docker compose up for services alone: made together with what they depend on, which is part of the hash of Compose
+ * 2.26 (the next `up` would replace them once more), but started without, because that would run one-shot services
+ * once more. `scales` are theirs.
+ */
+export async function upAlone(
+  site: Site,
+  record: ReleaseRecord,
+  services: readonly string[],
+  { recreate, scales }: { recreate: '--no-recreate' | '--force-recreate'; scales: readonly string[] },
+): Promise<void> {
+  const needs = [...new Set(services.flatMap((service) => record.needs[service] ?? []))];
+  const others = scaleArguments(site.replicasOf(record), needs);
+  for (const how of [
+    ['--no-start', recreate, ...others],
+    ['-d', '--no-deps', '--no-recreate'],
+  ])
+    await site.docker.compose(
+      site.state.releasePath(record.id),
+      ['up', ...how, '--no-build', '--pull', 'never', ...scales, ...services],
+      'docker compose up',
+    );
+}
+
 /** Services in groups, each after all that its members depend on. `needs` go all the way down. Pure. */
 export function inGroups(
   services: readonly string[],

@@ -5,7 +5,7 @@ import { scaleArguments } from '../singletons.ts';
 import type { Site } from '../site.ts';
 import { movable, movableReferences } from '../stage/images.ts';
 import { reloadAfterUp, swapBlueGreen } from './blue-green.ts';
-import { changesOf, upInGroups } from './groups.ts';
+import { changesOf, upAlone, upInGroups } from './groups.ts';
 import { repair } from './leftovers.ts';
 import { begin, setPhase } from './under-way.ts';
 
@@ -109,8 +109,16 @@ export async function bringUp(
   if (mounting.length === 0) return;
   const after = await docker.containersOf(site.name);
   const forced = mounting.filter((service) => sameContainers(before, after, service));
-  if (forced.length > 0)
-    await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+  if (forced.length === 0) return;
+  const scales = scaleArguments(replicas, forced);
+  if (!back) await upAlone(site, record, forced, { recreate: '--force-recreate', scales });
+  // What they depend on may be as no release wants it, and is left so.
+  else
+    await docker.compose(
+      directory,
+      [...up, '--no-deps', '--force-recreate', ...scales, ...forced],
+      'docker compose up',
+    );
 }
 
 /**
