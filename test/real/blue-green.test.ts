@@ -132,7 +132,10 @@ describe.each(['stable', 'newest'] as const)('blue-green behind a static nginx, 
       ['as it sees to the other services', /shop-worker-1 +Recreated/],
     ];
 
-    it.each(moments)('%s, loses no request, and post goes back', async (_what, line) => {
+    // Each takes half a minute: post takes over on one Compose, the next run on the other.
+    const [byPost, byNextRun] = compose === 'stable' ? [it, it.skip] : [it.skip, it];
+
+    byPost.each(moments)('%s, loses no request, and post goes back', async (_what, line) => {
       const before = await shop.version();
       const load = users(shop, 40);
       try {
@@ -152,7 +155,7 @@ describe.each(['stable', 'newest'] as const)('blue-green behind a static nginx, 
       await expectTidy(shop);
     });
 
-    it.each(moments)(
+    byNextRun.each(moments)(
       '%s, its runner lost, loses no request, and the next run goes on',
       async (_what, line) => {
         const target = (await shop.version()) === 'v2' ? 'v3' : 'v2';
