@@ -3,6 +3,8 @@ import { openShop, type Shop } from './shop.ts';
 
 const migrate = 'docker compose run --rm --no-deps -T web migrate';
 const collectStatic = 'docker compose exec -T web python3 manage.py collectstatic';
+/** The same with the release that is gone back to, whose container does not run yet. */
+const fillAgain = 'docker compose run --rm --no-deps -T web collectstatic';
 
 describe.each(['stable', 'newest'] as const)('with the %s Compose', (compose) => {
   let shop: Shop;
@@ -54,6 +56,26 @@ describe.each(['stable', 'newest'] as const)('with the %s Compose', (compose) =>
     expect(await shop.runningVersions()).toEqual(['v1']);
     expect(await data()).toEqual(before);
     expect(await shop.projects()).toEqual(['shop']);
+  });
+
+  it('what a release filled for nginx is filled again with the release that is gone back to, twice in a row', async () => {
+    const hooks = { 'post-deploy': collectStatic, 'pre-rollback': fillAgain };
+    const files = () =>
+      Promise.all([shop.version(), shop.version('/static/version.txt'), shop.version('/app/version.txt')]);
+    for (const tag of ['v1', 'v2', 'v3']) await shop.deploy({ environment: `TAG=${tag}`, ...hooks });
+    expect(await files()).toEqual(['v3', 'v3', 'v3']);
+    const failed = await shop.deploy({
+      environment: 'TAG=v1',
+      'post-deploy': `${collectStatic}\necho no smoke; exit 3`,
+      'pre-rollback': fillAgain,
+    });
+    expect({ ...failed.main?.outputs, log: failed.main?.log }).toMatchObject({ result: 'rolled-back' });
+    expect(await files()).toEqual(['v3', 'v3', 'v3']);
+    for (const tag of ['v2', 'v1']) {
+      const back = await shop.deploy({ 'rollback-to': 'previous', 'pre-rollback': fillAgain });
+      expect({ ...back.main?.outputs, log: back.main?.log }).toMatchObject({ result: 'deployed' });
+      expect(await files()).toEqual([tag, tag, tag]);
+    }
   });
 
   it.each(['recreate', 'stop-first'])(

@@ -41,7 +41,13 @@ describe('on a host of its own', () => {
       expect(third.hosts[0]?.images.web).toContain(digest);
       expect(await stack.version()).toBe('v3');
 
-      const back = await stack.deploy({ 'rollback-to': 'previous' });
+      const back = await stack.deploy({
+        'rollback-to': 'previous',
+        'pre-deploy': 'echo migrating',
+        'pre-rollback': 'echo "filled by $TAG"',
+      });
+      expect(back.log.join('\n')).toContain('filled by v2');
+      expect(back.log.join('\n')).not.toContain('migrating');
       expect(back).toMatchObject({ result: 'deployed', release: second.release });
       expect(await stack.version()).toBe('v2');
       const further = await stack.deploy({ 'rollback-to': 'previous' });
@@ -262,6 +268,19 @@ describe('where v1 serves', () => {
     expect(report.log.join('\n')).toContain('took over the lock');
     expect(report.reason).toContain('cannot pull');
     expect(report.message).toContain(`Rolled back to ${serving}, verified.`);
+    expect(await stack.version()).toBe('v1');
+  }, 60_000);
+
+  it('goes back although pre-rollback fails, and says that it did', async () => {
+    const report = await stack.deploy({
+      environment: 'TAG=v2',
+      'post-deploy': 'exit 7',
+      'pre-rollback': 'echo "front end of $TAG"\nexit 9',
+    });
+    const log = report.log.join('\n');
+    expect(log).toContain('front end of v1');
+    expect(log).toMatch(/pre-rollback failed on \S+ \(exit code 9\).*; going back all the same/);
+    expect(report).toMatchObject({ result: 'rolled-back', hosts: [{ serving }] });
     expect(await stack.version()).toBe('v1');
   }, 60_000);
 

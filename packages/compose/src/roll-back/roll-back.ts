@@ -80,7 +80,12 @@ async function goBack(
     tagsOf(record, pending),
   );
   // Its Compose means the release that is gone back to only now.
-  if (replaced) await runHook(site, record.id, 'pre-rollback', settings.preRollback);
+  if (replaced)
+    await runHook(site, record.id, 'pre-rollback', settings.preRollback).catch((error: unknown) => {
+      if (site.context.signal?.aborted) throw error;
+      // Users are better served by the old release without what the hook does than by one that failed.
+      site.context.log.warning(`${messageOf(error)}; going back all the same`);
+    });
   const containers = await docker.containersOf(site.name);
   const foreign = strangers(containers, record, leftRecord, pending);
   if (foreign.length > 0)

@@ -20,20 +20,27 @@ export async function runHook({ state, docker }: Site, id: string, name: Hook, l
   await docker.hook(directory, file, name);
 }
 
-/** Runs the `pre-deploy` hook; the host's Compose already means the new release, and nothing is replaced yet. */
-export async function preDeploy(site: Site, id: string): Promise<void> {
-  if (!site.settings.preDeploy.trim()) return;
-  await place(site, id, 'placed');
-  await runHook(site, id, 'pre-deploy', site.settings.preDeploy);
+/** Runs the `pre-deploy` hook. */
+export function preDeploy(site: Site, id: string): Promise<void> {
+  return hookBefore(site, id, 'pre-deploy', site.settings.preDeploy);
 }
 
 /** Replaces the containers. What ran before is written down on the host first. */
 export async function switchTo(site: Site, id: string): Promise<void> {
+  const { rollbackTo, preRollback } = site.settings;
+  if (rollbackTo) await hookBefore(site, id, 'pre-rollback', preRollback);
   const placed = site.pending?.to === id && site.pending.token === site.context.lockToken;
   const before = placed ? undefined : await place(site, id, 'switched');
   if (placed) await setPhase(site, 'switched');
   const record = await site.state.release(id);
   await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
+}
+
+/** The host's Compose means the release already, and nothing is replaced yet. */
+async function hookBefore(site: Site, id: string, name: Hook, lines: string): Promise<void> {
+  if (!lines.trim()) return;
+  await place(site, id, 'placed');
+  await runHook(site, id, name, lines);
 }
 
 /** Write-ahead, then files, env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
