@@ -140,6 +140,8 @@ export async function sweepOnly(
   const ended = await sweep(groupIds, outside);
   warnOfSkew(outside);
   logEnded(ended, outside);
+  if (ended.rules.length + ended.failures.length === 0)
+    outside.log.info('there is no rule whose last lease has expired');
   const sweptIds = closedIds(ended);
   return {
     ...nothing,
@@ -156,8 +158,7 @@ export async function closeAfter(
 ): Promise<Pick<Done, 'summary' | 'failures'>> {
   const { log, groups } = outside;
   const endings = await closeAll(record, outside, { inFlight: true });
-  for (const ending of endings)
-    if ('outcome' in ending) log.info(`${nameOf(ending)}: ${outcomeInWords(ending.outcome)}`);
+  logEndings(endings, outside);
   if (groups.now() > record.expiresAt)
     log.warning(
       `the lease ended at ${isoSeconds(record.expiresAt)}, before this job did: another run could have closed the port; raise ttl`,
@@ -208,6 +209,10 @@ async function openAll(
     const inFlight = error instanceof AwsCallError && error.kind === 'unsure';
     const tried = { ...record(), openings: openings.slice(0, held.length + 1) };
     const endings = await closeAll(tried, outside, { inFlight });
+    logEndings(
+      endings.filter((ending) => 'outcome' in ending && ending.outcome !== 'gone'),
+      outside,
+    );
     const left = endings.filter((ending) => 'error' in ending);
     for (const { message, next } of stillOpenEndings(left, tried)) log.error(`${message}\nNext: ${next}`);
     save({ ...tried, openings: left.map(({ opening }) => opening) });
@@ -265,6 +270,11 @@ const closedIds = ({ rules }: Ended) =>
 function logEnded({ rules }: Ended, { log }: Outside): void {
   for (const { rule, outcome } of rules)
     log.info(`${rule.id} in ${rule.groupId}: ${outcomeInWords(outcome)}`);
+}
+
+function logEndings(endings: Ending[], { log }: Outside): void {
+  for (const ending of endings)
+    if ('outcome' in ending) log.info(`${nameOf(ending)}: ${outcomeInWords(ending.outcome)}`);
 }
 
 function stillOpenRules({ failures }: Ended, region: string): UserError[] {

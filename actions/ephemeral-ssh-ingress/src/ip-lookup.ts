@@ -93,6 +93,11 @@ function ask(url: string, signal: AbortSignal, timeoutMs: number): Promise<strin
       },
     );
     asked.on('error', failed);
+    // Without this, Node drops a request that is answered so without a word.
+    asked.on('upgrade', (response, socket) => {
+      socket.destroy();
+      reject(new Error(`answered HTTP ${response.statusCode}`));
+    });
     asked.end();
   });
 }

@@ -5,6 +5,7 @@ import { close, closeAfter, open, reach, type StepOutside, sweepOnly } from './i
 import { parseInputs } from './inputs.ts';
 import type { Holder } from './lease.ts';
 import { type IngressRecord, recordShape } from './record.ts';
+import { failedSummary } from './report.ts';
 import { causeOf } from './still-open.ts';
 
 const modes = { open, close, sweep: sweepOnly };
@@ -27,7 +28,11 @@ export const run = defineAction<IngressRecord>({
         await reach(inputs, done, outside);
       });
     } catch (error) {
-      step.output('reason', reasonOf(error));
+      const reason = reasonOf(error);
+      step.output('reason', reason);
+      // Wrong inputs are listed on the run's page already, each by its name.
+      if (!(error instanceof InputError))
+        await step.summary(failedSummary(reason, error instanceof UserError ? error.next : undefined));
       throw error;
     }
   },

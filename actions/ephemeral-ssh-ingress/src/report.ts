@@ -1,4 +1,4 @@
-import { code, table } from '@lockkeeper/action';
+import { code, codeBlock, escapeMarkdown, table } from '@lockkeeper/action';
 import type { Opening } from '@lockkeeper/aws';
 import type { Ending } from './closing.ts';
 import type { Ended } from './leave-all.ts';
@@ -28,6 +28,17 @@ export function openSummary(held: Held[], expiresAt: string, swept: string[]): s
       ]),
     ),
     ...(swept.length > 0 ? ['', `Expired rules closed on the way: ${swept.map(code).join(', ')}`] : []),
+    '',
+  ].join('\n');
+}
+
+/** Why main failed, below what it had opened by then, if anything. */
+export function failedSummary(reason: string, next: string | undefined): string {
+  return [
+    '### Ephemeral SSH ingress: failed',
+    '',
+    `❌ ${escapeMarkdown(reason)}`,
+    ...(next ? ['', 'Next:', '', codeBlock(next)] : []),
     '',
   ].join('\n');
 }

@@ -105,14 +105,19 @@ describe('the look-up', () => {
     });
   });
 
-  it('names a service that hangs, redirects or floods', async () => {
+  it('names a service that hangs, redirects, switches or floods', async () => {
     const urls = [
       await service(() => {}),
       await service((_, r) => r.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()),
+      await service(({ socket }) =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'),
+      ),
       await says('1'.repeat(5_000)),
     ];
     await expect(lookUpAddresses(urls, { quorum: 1, timeoutMs: 200 })).rejects.toMatchObject({
-      message: expect.stringMatching(/(?=.*no answer within 0\.2 s)(?=.*HTTP 302)(?=.*more than 1024 bytes)/),
+      message: expect.stringMatching(
+        /(?=.*no answer within 0\.2 s)(?=.*HTTP 302)(?=.*HTTP 101)(?=.*more than 1024 bytes)/,
+      ),
     });
   });
 

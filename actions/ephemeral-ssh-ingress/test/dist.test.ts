@@ -131,6 +131,9 @@ it('is red when the host stays shut, says what was opened and what can be the ca
     },
   });
   expect(errorsOf(main)[0]).toContain('check that sshd runs');
+  expect(main!.summary).toMatch(
+    /🔓 Open until.*❌ waited 1 s: 127\.0\.0\.1:1 refuses the connection.*Next:.*systemctl status ssh/s,
+  );
   expect(post!.code).toBe(0);
   expect(rules()).toEqual([]);
 });

@@ -91,6 +91,9 @@ describe('a step', () => {
     await expect(one.main()).rejects.toThrow('60 for each of IPv4 and IPv6');
     expect(ids()).toEqual([]);
     expect(one.record?.openings).toEqual([]);
+    expect(one.log.lines.filter((line) => line.endsWith(': closed'))).toEqual([
+      expect.stringMatching(/^port 22 of sg-\w+ for .* \(sgr-\w+\): closed$/),
+    ]);
   });
 
   it('closes everything that it can when one rule cannot be closed', async () => {
@@ -358,6 +361,12 @@ describe('leases that ended by time', () => {
     expect(group.rules.map(spell)).toEqual([
       spell({ ...shared, tags: new Map(Object.entries(leasedUntil('2999-01-01T00:00:00Z'))) }),
     ]);
+  });
+
+  it('are looked for by mode: sweep, which says that there is none', async () => {
+    const sweep = step({ mode: 'sweep', cidr: '' });
+    expect((await sweep.main()).sweptIds).toEqual([]);
+    expect(sweep.log.lines).toEqual(['there is no rule whose last lease has expired']);
   });
 
   it('are no reason not to open when they cannot be swept', async () => {

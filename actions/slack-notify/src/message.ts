@@ -148,8 +148,8 @@ function runText({ status, ended, durationMs }: Outcome, place: Place): string {
 function nextStep(status: Status, [first, ...more]: EndedJob[], { runUrl }: Place): string {
   if (status === 'cancelled') return runLink(runUrl, 'open the run to start it again');
   if (status !== 'failure' || more.length > 0) return '';
-  if (!first) return runLink(runUrl, 'open the run to see where');
-  return runLink(first.url ?? runUrl, `open the log of that ${first.step ? 'step' : 'job'}`);
+  if (!first?.url) return runLink(runUrl, `open the run to see ${first ? 'why' : 'where'}`);
+  return runLink(first.url, `open the log of that ${first.step ? 'step' : 'job'}`);
 }
 
 /** A page of the run. Six of them, labels and all, fit into a section. */

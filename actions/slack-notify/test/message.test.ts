@@ -42,6 +42,11 @@ describe('the message', () => {
     ]);
   });
 
+  it('leads to the run, and promises no log, where the page of the failed job is not known', () =>
+    expect(lines({ needs: { deploy: 'failure' } })).toContain(
+      'Next: <https://github.com/octo/app/actions/runs/99|open the run to see why>',
+    ));
+
   it('leaves out what nothing is known of', () => {
     const text = everything({
       ...failed,

@@ -22,6 +22,11 @@ export async function readBody(
   const decoder = decoders[String(response.headers['content-encoding'] ?? '')]?.();
   const stream = decoder ? response.pipe(decoder) : response;
   if (decoder) response.once('error', (error) => decoder.destroy(error));
+  let packed = 0;
+  if (decoder)
+    response.on('data', ({ length }: Buffer) => {
+      packed += length;
+    });
   const abort = () => stream.destroy(signal.reason);
   signal.addEventListener('abort', abort, { once: true });
   const chunks: Buffer[] = [];
@@ -32,6 +37,9 @@ export async function readBody(
       size += chunk.length;
       if (size > bodyLimit) break;
     }
+  } catch (error) {
+    // HEAD and 204 may name a coding, too (RFC 9110, 8.4): a body that never began is not cut short.
+    if (packed > 0 || (error as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw error;
   } finally {
     signal.removeEventListener('abort', abort);
     response.destroy();

@@ -22,6 +22,7 @@ const words: Record<string, string> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
   ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+  HPE_HEADER_OVERFLOW: 'the headers of its answer are longer than 16 KiB',
   Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
   Z_BUF_ERROR: 'the body is cut short',
 };
@@ -85,11 +86,12 @@ function sayCause(cause: Cause): string {
   if (closedInHandshake(cause)) return words.ERR_TLS_CLOSED!;
   if (message === 'socket hang up') return 'the other side closed the connection without an answer';
   if (message === 'aborted') return 'the connection was reset in the middle of the answer';
-  if (code.startsWith('HPE_')) {
+  if (code === 'HPE_INVALID_CONSTANT') {
     // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
     if (cause.rawPacket?.[0] === 0x15) return 'TLS is spoken there; write https (or wss) in url';
     return `no HTTP is spoken there: ${message}`;
   }
+  if (code.startsWith('HPE_') && !words[code]) return `its answer is not valid HTTP: ${message}`;
   // OpenSSL's own message is a line of its source.
   return (
     words[code] ??

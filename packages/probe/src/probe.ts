@@ -44,14 +44,11 @@ export function probe(target: ProbeTarget, outside: Outside): Promise<Sample> {
   });
 }
 
-async function askOver(
-  socket: Duplex,
-  target: ProbeTarget,
-  seen: Seen,
-  signal: AbortSignal,
-): Promise<Answered> {
+function askOver(socket: Duplex, target: ProbeTarget, seen: Seen, signal: AbortSignal): Promise<Answered> {
   const { url, method = 'GET', headers } = target;
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
+    // Not left to the request: one that answers by other events, such as CONNECT, ends without a word.
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     const request = (isSecure(url) ? httpsRequest : httpRequest)(
       url,
       {
@@ -62,12 +59,14 @@ async function askOver(
         createConnection: () => socket as never,
         headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
       },
-      resolve,
+      (response) => answerOf(response, seen, signal).then(resolve, reject),
+    );
+    request.on('upgrade', (response) =>
+      resolve({ status: 101, headers: headersOf(response), body: '', truncated: false }),
     );
     request.on('error', reject);
     request.end();
   });
-  return answerOf(response, seen, signal);
 }
 
 /** Status, headers and as much of the body as is kept. */

@@ -126,6 +126,26 @@ it.each<[string, Buffer, string]>([
   expect(await ask(await serve((_, response) => response.end(body)))).toMatchObject({ body: read });
 });
 
+it.each([
+  ['HEAD', 200],
+  ['GET', 204],
+  ['GET', 200],
+])('takes an empty answer to %s (%d) for whole, though it names a coding', async (method, status) => {
+  for (const coding of ['gzip', 'br']) {
+    const url = await serve((_, response) =>
+      response.writeHead(status, { 'content-encoding': coding }).end(),
+    );
+    expect(await ask(url, { method })).toMatchObject({ answered: true, status, body: '' });
+  }
+});
+
+it('takes a switch of protocols that nobody asked for as an answer', async () => {
+  const url = await serve(({ socket }) =>
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'),
+  );
+  expect(await ask(url)).toMatchObject({ answered: true, status: 101, headers: { upgrade: 'h2c' } });
+});
+
 it('asks the addresses that are pinned by turns, each for itself', async () => {
   const url = await serve(text('first'));
   const resolve = new Map([['app.example', ['127.0.0.1', '127.0.0.2']]]);
@@ -216,7 +236,13 @@ describe('no answer', () => {
         const more = setInterval(() => request.socket.write(`X-${'a'.repeat(4000)}: b\r\n`), 5);
         request.socket.on('close', () => clearInterval(more));
       },
-      { kind: 'protocol', code: 'HPE_HEADER_OVERFLOW' },
+      { kind: 'protocol', message: 'the headers of its answer are longer than 16 KiB' },
+    ],
+    [
+      'gives its answer two lengths',
+      (request) =>
+        void request.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok'),
+      { kind: 'protocol', message: expect.stringMatching(/^its answer is not valid HTTP: Parse Error: /) },
     ],
   ])('when the server %s', async (_, listener, expected) => {
     const started = Date.now();
@@ -232,7 +258,11 @@ describe('no answer', () => {
     opened.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const sample = await ask(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`));
-    expect(sample).toMatchObject({ answered: false, kind: 'protocol' });
+    expect(sample).toMatchObject({
+      answered: false,
+      kind: 'protocol',
+      message: expect.stringMatching(/^no HTTP is spoken there: /),
+    });
   });
 
   it('says that https met no TLS', async () => {
