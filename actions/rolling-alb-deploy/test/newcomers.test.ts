@@ -47,7 +47,7 @@ describe('who joined while the others were rolled', () => {
     }));
 
   it('is waited for until its first health check is over, well or ill', async () => {
-    for (const state of ['healthy', 'unhealthy']) {
+    for (const state of ['healthy', 'unhealthy'] as const) {
       const { ids, seconds } = await find([
         [0, { targets: [known, health('i-b', { state: 'initial' })] }],
         [20, { targets: [known, health('i-b', { state })] }],
