@@ -31,6 +31,7 @@ export async function deploy(
     await deployment.begin(plan);
     await deployment.roll();
     await deployment.rollNewcomers();
+    await deployment.replaceHolder();
     return await deployment.end();
   } catch (error) {
     await deployment.abandon();

@@ -8,10 +8,18 @@ import type { RollingInputs } from './inputs.ts';
 import type { Outside } from './outside.ts';
 import type { Required } from './plan/capacity.ts';
 import type { GroupFacts } from './plan/groups.ts';
-import { type FleetMember, fleetMembers, type Lost, nothingLost, type Surroundings } from './plan/members.ts';
+import {
+  type FleetMember,
+  fleetMembers,
+  type Lost,
+  nothingLost,
+  type Surroundings,
+  wantedIds,
+} from './plan/members.ts';
 import { findNewcomers } from './plan/newcomers.ts';
 import { type Plan, planRoll } from './plan/plan.ts';
 import { refuse } from './plan/refusal.ts';
+import { hasLost, holderOf, singletonNote, takesOver, wayBackOf } from './plan/singletons.ts';
 import { lookAgain, lookAround, lookForLost, statesOf } from './plan/survey.ts';
 import { planLines } from './report/plan-lines.ts';
 import type { Deployed, Evidence } from './report/report.ts';
@@ -135,7 +143,12 @@ export class Deployment {
   /** Stages the release on all hosts and makes the plan, told in lines. Throws a UserError when it cannot be. */
   async stage(): Promise<{ plan: Plan; lines: string[] }> {
     const { log } = this.#outside;
+    const named = new Set(this.#members.map(({ id }) => id));
+    const whole = wantedIds(this.#around.groups, { targets: [] }).every((id) => named.has(id));
+    await this.#holdSingletons(this.#members, { whole });
     const { plan, staged } = await this.#stageOn(this.#members, this.#around.groups);
+    const note = singletonNote(this.#inputs.release.singletonServices, this.#state.holder);
+    if (note) plan.notes.push(note);
     const [first] = staged.values();
     // With rollback-to it is an old one.
     if (first) this.#save({ release: first.id });
@@ -143,6 +156,20 @@ export class Deployment {
     log.info(['The plan:', ...lines].join('\n'));
     for (const warning of plan.warnings) log.warning(warning);
     return { plan, lines };
+  }
+
+  /** Finds who of these runs the singleton services from now on; `whole`: nobody else can. */
+  async #holdSingletons(members: readonly FleetMember[], { whole }: { whole: boolean }): Promise<void> {
+    const services = this.#inputs.release.singletonServices;
+    if (services.length === 0) return;
+    const candidates = await Promise.all(
+      members.map(async ({ id, healthy }) => ({ id, healthy, runs: await this.#fleet.singletonsOn(id) })),
+    );
+    const { holder, problem } = holderOf(candidates, services, { whole });
+    refuse(problem ? [problem] : []);
+    if (!holder) return;
+    this.#save({ holder });
+    this.#fleet.holdSingletons(holder);
   }
 
   async #stageOn(
@@ -155,13 +182,17 @@ export class Deployment {
     );
     const staged = await this.#fleet.stage(members.map(({ id }) => id));
     for (const [id, one] of staged) this.#staged.set(id, one);
-    const served = this.#fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []));
-    this.#save({ previous: Object.fromEntries(served) });
+    this.#savePrevious();
     const unchanged = release.dryRun ? new Map<string, boolean>() : await this.#fleet.verifyUnchanged(staged);
     const facts = new Map(members.map(({ id }) => [id, { unchanged: unchanged.get(id) === true }]));
     const plan = planRoll(groups, members, facts, this.#inputs, this.#around.scaling);
     refuse(plan.problems);
     return { plan, staged };
+  }
+
+  #savePrevious(): void {
+    const served = this.#fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []));
+    this.#save({ previous: { ...this.#state.previous, ...Object.fromEntries(served) } });
   }
 
   /** The last moment before the first host drains: records on every host, and pre-deploy on the first. */
@@ -179,7 +210,7 @@ export class Deployment {
   }
 
   /** Until every host is somewhere: on the new release, or back. */
-  async roll(): Promise<void> {
+  async roll({ onFailure } = { onFailure: this.#inputs.onFailure }): Promise<void> {
     const { gate, scaling, clock, log, signal } = this.#outside;
     const groups = new Map(this.#around.groups.map(({ group }) => [group.arn, group]));
     const delay = Math.max(0, ...[...groups.values()].map(({ deregistrationDelay }) => deregistrationDelay));
@@ -188,8 +219,15 @@ export class Deployment {
       gate,
       scaling,
       minimums: this.#state.minimums,
-      fleet: this.#fleet.hosts(this.#state.release),
-      settings: { ...this.#inputs, required: this.#required, standbyPatience: delay + standbyMargin },
+      fleet: this.#fleet.hosts(this.#state.release, (id) =>
+        wayBackOf(id, this.#state.holder, this.#state.hosts),
+      ),
+      settings: {
+        ...this.#inputs,
+        onFailure,
+        required: this.#required,
+        standbyPatience: delay + standbyMargin,
+      },
       clock,
       log,
       signal,
@@ -266,6 +304,7 @@ export class Deployment {
       groups,
       scaling: new Map([...this.#around.scaling, ...around.scaling]),
     };
+    if (hasLost(this.#state.holder, this.#state.hosts)) await this.#holdSingletons(members, { whole: true });
     const { plan } = await this.#stageOn(members, groups);
     this.#members = [...this.#members, ...members];
     const known = new Set(this.#minimums.map(({ group }) => group));
@@ -278,6 +317,31 @@ export class Deployment {
     }));
     await this.#fleet.writeRecord(this.#record(true));
     this.#save({ hosts: [...this.#state.hosts, ...joined] });
+  }
+
+  /** Where the host that was to run the singleton services has left, one that has the release already gets them. */
+  async replaceHolder(): Promise<void> {
+    const services = this.#inputs.release.singletonServices.join(', ');
+    while (hasLost(this.#state.holder, this.#state.hosts)) {
+      const { hosts, holder: gone } = this.#state;
+      const why = `${gone}, which was to run ${services}, left meanwhile`;
+      const here = new Set(hosts.filter(({ left }) => !left).map(({ id }) => id));
+      if (!['deployed', 'unchanged'].includes(resultOf(hosts, this.#inputs.onFailure))) {
+        this.#unrolled = [this.#unrolled, `${why}; the next deploy starts it on another host`]
+          .filter(Boolean)
+          .join('. ');
+        return;
+      }
+      await this.#holdSingletons(
+        this.#members.filter(({ id }) => here.has(id)),
+        { whole: true },
+      );
+      const heir = this.#state.holder;
+      this.#outside.log.info(`${why}; ${heir} takes over`);
+      this.#savePrevious();
+      this.#save({ hosts: takesOver(heir, hosts) });
+      await this.roll({ onFailure: 'rollback-failed' });
+    }
   }
 
   /** Leaves every host's record as the roll left the host, and tells what became of them. */

@@ -32,7 +32,7 @@ export function parseInputs(inputs: Inputs, env: Record<string, string | undefin
   const hostAddress = inputs.choice('host-address', ['public-ip', 'private-ip', 'public-dns', 'private-dns']);
   const hosts = readHosts(inputs);
   const hostKeys = inputs.choice('host-keys', ['inputs', 'ec2-console']);
-  for (const name of ['run', 'run-output', 'singleton-services']) inputs.notYet(name);
+  for (const name of ['run', 'run-output']) inputs.notYet(name);
   const batchSize = inputs.countOrPercent('batch-size', { min: 1 });
   const minHealthy = inputs.countOrPercent('min-healthy');
   const kind = inputs.choice('drain', ['idle', 'full']);

@@ -3,6 +3,7 @@ import { fleetRecord } from './hosts/fleet-record.ts';
 import { Recovery } from './hosts/recovery.ts';
 import type { RollingInputs } from './inputs.ts';
 import type { Outside } from './outside.ts';
+import { wayBackOf } from './plan/singletons.ts';
 import { lookAtGroups, statesOf } from './plan/survey.ts';
 import type { Ended } from './report/interruption-line.ts';
 import { names } from './roll/place.ts';
@@ -36,7 +37,9 @@ export async function endInterrupted(
       gate,
       scaling,
       minimums,
-      fleet: recovery ? recovery.hosts(hosts, hostBudget) : unreachable(String(inputs)),
+      fleet: recovery
+        ? recovery.hosts(hosts, hostBudget, (id) => wayBackOf(id, state.holder, hosts))
+        : unreachable(String(inputs)),
       settings: {
         drain: state.drain,
         healthyTimeout: state.healthyTimeout,

@@ -59,6 +59,8 @@ export const rollState = v.object({
     }),
   ),
   previous: v.record(v.string(), v.string()),
+  /** Id of the host that runs the singleton services; '' when there are none, or it is not known yet. */
+  holder: v.string(),
   hosts: v.array(host),
   /** Minimum sizes of Auto Scaling groups that are lowered, or about to be, as they were. */
   minimums: v.array(minimum),
@@ -92,6 +94,7 @@ export function firstState(
     projectDirectory: inputs.release.projectDirectory,
     addresses: addressesOf(members),
     previous: {},
+    holder: '',
     hosts: [],
     minimums: [],
     ended: false,

@@ -314,6 +314,9 @@ describe('the inputs', () => {
     ['host-keys', 'trust-me', /host-keys: "trust-me" is not valid; expected inputs, ec2-console/],
     ['targets', '10.0.0.5:99999', /targets: "10.0.0.5:99999"/],
     ['on-failure', 'panic', /on-failure: "panic"/],
+    // compose-deploy's, for one host; a fleet's would have to say on which.
+    ['run', 'docker compose exec -T db pg_dump app', /^run: is not supported by this version yet/m],
+    ['run-output', 'backup.sql', /^run-output: is not supported by this version yet/m],
   ])('refuses %s: %s', (name, value, expected) => {
     expect(problems({ [name]: value })).toMatch(expected);
   });

@@ -68,6 +68,8 @@ export interface Project {
   runLines(lines: string, stdout?: Writable): Promise<void>;
   /** For `rollback: false`: the failed release stays, the way back stays known to the next run. */
   leaveAsItIs(): Promise<void>;
+  /** From now on this host is the one that runs the singleton services; to be said before `stage` or `switchTo`. */
+  holdSingletons(): void;
   /** Whether each of these services has a running container here. */
   runs(services: readonly string[]): Promise<boolean>;
   /** Established connections to the published port; undefined when that cannot be told. */
@@ -207,6 +209,10 @@ class HostProject implements Project {
 
   leaveAsItIs(): Promise<void> {
     return setPhase(this.#site, 'left');
+  }
+
+  holdSingletons(): void {
+    this.#site.singletons = 'runs';
   }
 
   async runs(services: readonly string[]): Promise<boolean> {

@@ -7,6 +7,7 @@ import {
   type ReleaseSettings,
   type Repository,
   type RunnerImages,
+  type SingletonRole,
   type StagedRelease,
 } from '@lockkeeper/compose';
 import { connect, type Shell, type SshTarget } from '@lockkeeper/ssh';
@@ -137,7 +138,7 @@ export class Fleet {
   }
 
   /** The hosts as the roll works on them, for a release that is staged. */
-  hosts(release: string, { backTimeout }: { backTimeout?: number } = {}): (id: string) => FleetHost {
+  hosts(release: string, wayBack: (id: string) => SingletonRole): (id: string) => FleetHost {
     return (id) => {
       const machine = this.machine(id);
       const project = machine.ready;
@@ -146,7 +147,7 @@ export class Fleet {
         async goBack(reason) {
           // Once settled the host's own record names the new release; what ran before must be named.
           const to = machine.settled ? machine.before : undefined;
-          await machine.named(goBack(project, reason, { to, timeout: backTimeout }));
+          await machine.named(goBack(project, reason, { to, singletons: wayBack(id) }));
           machine.settled = false;
         },
         connections: (port) => project.connections(port),
@@ -157,6 +158,24 @@ export class Fleet {
         },
       };
     };
+  }
+
+  /** Which of the singleton services run on a host; undefined where no deploy of ours was. */
+  async singletonsOn(id: string): Promise<string[] | undefined> {
+    const { ready } = this.machine(id);
+    if (ready.serving === undefined) return undefined;
+    const found: string[] = [];
+    for (const service of this.#settings.release.singletonServices)
+      if (await ready.runs([service])) found.push(service);
+    return found;
+  }
+
+  /** From now on this host runs the singleton services. */
+  holdSingletons(id: string): void {
+    const machine = this.machine(id);
+    machine.ready.holdSingletons();
+    // What it has of this roll already is what it goes back to.
+    if (machine.settled) machine.before = machine.ready.serving;
   }
 
   /** Writes the same record on every host; where that fails the roll must not begin. */
@@ -250,8 +269,8 @@ export class Fleet {
 
   #context() {
     const { release, releaseId, ...run } = this.#settings;
-    // singleton-services is refused by this action: every target runs what its file says.
-    return { ...run, settings: release, release: releaseId, runsSingletons: true };
+    // Who does is known once all are asked.
+    return { ...run, settings: release, release: releaseId, runsSingletons: false };
   }
 }
 
@@ -329,7 +348,7 @@ async function switchOver(project: Project, release: string): Promise<void> {
 export async function goBack(
   project: Project,
   reason: string,
-  to: { to?: string; timeout?: number },
+  to: { to?: string; timeout?: number; singletons?: SingletonRole },
 ): Promise<void> {
   const { verified, message } = await project.rollBack(reason, to);
   if (!verified) throw new UserError(message);

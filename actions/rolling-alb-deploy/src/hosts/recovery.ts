@@ -1,5 +1,5 @@
 import { messageOf, UserError } from '@lockkeeper/action';
-import { recoverHost } from '@lockkeeper/compose';
+import { recoverHost, type SingletonRole } from '@lockkeeper/compose';
 import { connect } from '@lockkeeper/ssh';
 import limited from 'p-limit';
 import type { RollingInputs } from '../inputs.ts';
@@ -63,17 +63,22 @@ export class Recovery {
     this.#previous = previous;
   }
 
-  /** `records` are those that main left; `budget` is for one host. */
-  hosts(records: ReadonlyArray<{ id: string; release: string }>, budget: number): (id: string) => FleetHost {
+  /** `records` are those that main left; `budget` is for one host; `wayBack` is asked when it goes back. */
+  hosts(
+    records: ReadonlyArray<{ id: string; release: string }>,
+    budget: number,
+    wayBack: (id: string) => SingletonRole,
+  ): (id: string) => FleetHost {
     return (id) => {
       const address = this.#addressOf(id);
       const verified = records.find((record) => record.id === id)?.release === 'new';
       return {
         switchOver: () => Promise.reject(new UserError(`post deploys nothing on ${id}`)),
         goBack: async (reason) => {
-          if (!verified) return this.#recover(address, budget);
+          const singletons = wayBack(id);
+          if (!verified) return this.#recover(address, budget, singletons);
           const { ready } = (await this.#open(id)).machine(id);
-          await goBack(ready, reason, { to: this.#previous.get(id), timeout: budget });
+          await goBack(ready, reason, { to: this.#previous.get(id), timeout: budget, singletons });
         },
         connections: async (port) => (await this.#open(id)).machine(id).ready.connections(port),
         settle: async () => {},
@@ -118,7 +123,7 @@ export class Recovery {
     return opened;
   }
 
-  async #recover(address: SshAddress, budget: number): Promise<void> {
+  async #recover(address: SshAddress, budget: number, singletons: SingletonRole): Promise<void> {
     const { ssh, log, clock, signal, releaseId: release, release: settings } = this.#settings;
     const { commit, repository, owner, lockToken } = this.#settings;
     const shell = await connect(targetAt(ssh, address), { log, clock, signal });
@@ -132,12 +137,13 @@ export class Recovery {
           repository,
           owner,
           lockToken,
-          runsSingletons: true,
+          runsSingletons: false,
           log,
           clock,
           signal,
         },
         budget,
+        { singletons },
       );
       if (!good) throw new UserError(message);
       log.info(message);
