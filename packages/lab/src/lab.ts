@@ -296,7 +296,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       registry,
       slack,
       engine:
-        'a small built-in engine that runs the services as processes; no proof of how Docker or Compose itself behaves',
+        'a small built-in engine that runs the services as processes, its database without data (pg_dump prints an empty dump); no proof of how Docker or Compose itself behaves',
       securityGroupId: securityGroup.id,
       roleArn: role.arn,
       vars: () => ({

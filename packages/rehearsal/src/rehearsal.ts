@@ -235,10 +235,13 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
 }
 
 /** The lab's stage, in words. */
-function openingOf({ balanced, bastion, checkout }: Stage): string {
-  if (balanced)
-    return `opening the lab: two hosts behind a load balancer${bastion ? ', reached through a bastion' : ''}, v1 serving`;
-  return `opening the lab: one server, v1 serving${checkout ? ' from a checkout' : ''}`;
+function openingOf({ balanced, bastion, checkout, leftOpen }: Stage): string {
+  return [
+    `opening the lab: ${balanced ? 'two hosts behind a load balancer' : 'one server'}`,
+    ...(bastion ? ['reached through a bastion'] : []),
+    `v1 serving${checkout ? ' from a checkout' : ''}`,
+    ...(leftOpen ? ['a port open that a lost runner left'] : []),
+  ].join(', ');
 }
 
 /** What a run calls what it builds: the tag that was pushed, else the commit. */
