@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   Account,
   type AwsEndpoint,
+  type Instance,
   type OidcEndpoint,
   OidcIssuer,
   type PolicyDocument,
@@ -14,10 +15,11 @@ import {
 } from './account/index.ts';
 import { type Balancer, openBalancer, TargetGroup } from './balancer/index.ts';
 import { type LabClock, labClock } from './clock.ts';
-import { generateKeyPair, type Host, openHost } from './host/index.ts';
+import { generateKeyPair, type Host, type HostSettings, openHost } from './host/index.ts';
 import { type IpLookup, openIpLookup } from './ip-lookup.ts';
 import { openRegistry, type Registry } from './registry.ts';
-import { sampleApp } from './sample-app/index.ts';
+import { sampleApp, sampleProject } from './sample-app/index.ts';
+import type { SampleRepository } from './sample-app/repository.ts';
 import { openSlack, type Slack } from './slack.ts';
 
 export interface LabSettings {
@@ -39,6 +41,12 @@ export interface LabSettings {
   targetType?: 'instance' | 'ip';
   /** More ports on which every host publishes the app, each with a target group and a balancer of its own. */
   morePorts?: number[];
+  /** `false`: users reach the first host itself, as where there is one server and no load balancer. */
+  balanced?: boolean;
+  /** The hosts have no public address: SSH reaches them through a bastion alone, and the security group is its own. */
+  bastion?: boolean;
+  /** The project directory is a checkout of this repository, whose images the host builds. */
+  checkout?: SampleRepository;
   /** The hosts are members of an Auto Scaling group of the name `web`; what it launches serves the lab's first version. */
   autoScaling?: Pick<ScalingGroupSettings, 'minSize' | 'maxSize' | 'healthCheckType' | 'healthCheckGraceMs'>;
 }
@@ -70,6 +78,10 @@ export interface Lab {
   readonly groups: readonly TargetGroup[];
   readonly balancers: readonly Balancer[];
   readonly scaling: ScalingGroup | undefined;
+  /** Whether users come by the load balancer. */
+  readonly balanced: boolean;
+  /** Not behind the balancer; the hosts are, and are reached through it. */
+  readonly bastion: Host | undefined;
   /** Those that run now. */
   readonly hosts: readonly LabHost[];
   readonly registry: Registry;
@@ -166,19 +178,16 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
     const versions = new Set([version]);
     const digest = await app.push(version);
 
-    const addresses = await claimAddresses(settings.hosts, opened);
-    const sshPort = await freePort(addresses);
+    const claimed = await claimAddresses(settings.hosts + (settings.bastion ? 1 : 0), opened);
+    const sshPort = await freePort(claimed);
+    const [bastionAddress, addresses] = settings.bastion ? [claimed[0]!, claimed.slice(1)] : ['', claimed];
     const hosts: LabHost[] = [];
-    let serial = 0;
-    const start = async (address: string, state: 'running' | 'pending') => {
-      const instance = account.addInstance({
-        publicIp: address,
-        privateIp: address,
-        securityGroupIds: [securityGroup.id],
-        state,
-      });
-      serial += 1;
-      const name = `host-${serial}`;
+    const boot = async (
+      name: string,
+      address: string,
+      instance: Instance,
+      more: Pick<HostSettings, 'callers' | 'reaches'> = {},
+    ) => {
       const host = await openHost({
         name,
         address,
@@ -186,19 +195,49 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         user: { name: 'deploy', publicKey: keys.public },
         directory: join(directory, name),
         registry,
-        sourceOf: (remote) => (remote.startsWith('127.') ? egress : remote),
+        sourceOf: (remote) =>
+          remote === bastionAddress ? remote : remote.startsWith('127.') ? egress : remote,
         allows: (source) => account.allows(instance.securityGroupIds, sshPort, source),
+        ...more,
       });
       opened.push(() => host.close());
       opened.push(account.onRulesChanged(() => void host.updateAccess()));
       instance.consoleOutput = consoleOf(host);
+      return host;
+    };
+    const hostsGroup = settings.bastion ? account.addSecurityGroup({ vpc: 'custom' }) : securityGroup;
+    let bastion: Host | undefined;
+    if (settings.bastion) {
+      account.addRule(hostsGroup.id, { cidr: `${bastionAddress}/32`, port: sshPort });
+      const instance = account.addInstance({
+        publicIp: bastionAddress,
+        privateIp: bastionAddress,
+        securityGroupIds: [securityGroup.id],
+      });
+      bastion = await boot('bastion', bastionAddress, instance, {
+        reaches: (host, port) =>
+          port === sshPort && hosts.some((one) => one.host.address === host) ? { host, port } : undefined,
+      });
+    }
+    let serial = 0;
+    const start = async (address: string, state: 'running' | 'pending') => {
+      const instance = account.addInstance({
+        ...(settings.bastion ? {} : { publicIp: address }),
+        privateIp: address,
+        securityGroupIds: [hostsGroup.id],
+        state,
+      });
+      serial += 1;
+      const callers = settings.bastion ? { callers: [bastionAddress] } : {};
+      const host = await boot(`host-${serial}`, address, instance, callers);
       hosts.push({ instanceId: instance.id, host });
       return { host, instance };
     };
-    const started = [];
+    const started: Array<{ host: Host; instance: Instance }> = [];
     for (const address of addresses) started.push(await start(address, 'running'));
-    const first = { version, digest, ports: groups.map(({ port }) => port) };
+    const first = { version, digest, ports: groups.map(({ port }) => port), checkout: settings.checkout };
     await Promise.all(started.map(({ host }) => app.install(host, first)));
+    const balanced = settings.balanced ?? true;
 
     const balancers = await Promise.all(
       groups.map((one) =>
@@ -215,7 +254,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
     );
     opened.push(...balancers.map((one) => () => one.close()));
     const [balancer] = balancers as [Balancer];
-    for (const one of groups)
+    for (const one of balanced ? groups : [])
       one.register(
         started.map(({ host, instance }) => ({ id: targetType === 'ip' ? host.address : instance.id })),
       );
@@ -241,7 +280,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         void hosts.splice(gone, 1)[0]?.host.close();
       });
     }
-    await Promise.all(groups.map((one) => allHealthy(one, started.length, clock)));
+    if (balanced) await Promise.all(groups.map((one) => allHealthy(one, started.length, clock)));
 
     return {
       clock,
@@ -251,11 +290,13 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
       groups,
       balancers,
       scaling,
+      balanced,
+      bastion,
       hosts,
       registry,
       slack,
       engine:
-        'a small built-in engine that runs the services as processes; no proof of how Docker or Compose itself behaves',
+        'a small built-in engine that runs the services as processes, its database without data (pg_dump prints an empty dump); no proof of how Docker or Compose itself behaves',
       securityGroupId: securityGroup.id,
       roleArn: role.arn,
       vars: () => ({
@@ -263,15 +304,23 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         AWS_ROLE_ARN: role.arn,
         SECURITY_GROUP_ID: securityGroup.id,
         TARGET_GROUP_ARN: group.arn,
-        APP_URL: balancer.url,
+        APP_URL: balanced ? balancer.url : `http://${hosts[0]!.host.address}:${appPort}`,
+        SERVER_HOST: hosts[0]!.host.address,
+        ...(bastion ? { BASTION_HOST: bastion.address, BASTION_PORT: String(sshPort) } : {}),
         SSH_USER: 'deploy',
         SSH_PORT: String(sshPort),
-        SSH_KNOWN_HOSTS: hosts.map(({ host }) => host.hostKey.knownHostsLine).join('\n'),
+        SSH_KNOWN_HOSTS: [...(bastion ? [bastion] : []), ...hosts.map(({ host }) => host)]
+          .map(({ hostKey }) => hostKey.knownHostsLine)
+          .join('\n'),
         PROJECT_DIRECTORY: '~/app',
         IMAGE: `${registry.url}/${app.repository}`,
         IP_LOOKUP_URL: lookup.urls.join('\n'),
       }),
-      secrets: () => ({ SSH_PRIVATE_KEY: keys.private, SLACK_WEBHOOK_URL: slack.webhookUrl }),
+      secrets: () => ({
+        SSH_PRIVATE_KEY: keys.private,
+        SLACK_WEBHOOK_URL: slack.webhookUrl,
+        ENV_FILE: sampleProject(registry, version)['.env']!,
+      }),
       runnerEnv: () => ({ AWS_ENDPOINT_URL: aws.url }),
       idToken: async ({ subject, claims }) => tokens.grant({ subject, claims }),
       pushApp: (next, sick) => {
@@ -282,7 +331,11 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         const web = host.engine
           .containers()
           .find(({ service, status }) => service === 'web' && status === 'running');
-        return [...versions].find((one) => registry.imageId(app.repository, one) === web?.imageId);
+        // What the host built itself is in no registry, and tells its version in its environment.
+        return (
+          [...versions].find((one) => registry.imageId(app.repository, one) === web?.imageId) ??
+          (web && host.engine.find(web.id)?.spec.environment.VERSION)
+        );
       },
       close,
     };

@@ -6,23 +6,26 @@ import type { Lab } from './lab.ts';
 /** What stands open and what serves in a lab, asked from outside. */
 export interface Observation {
   rules: SecurityGroupRule[];
-  /** Addresses of the hosts whose SSH port answers. */
+  /** Addresses of the hosts, and of the bastion, whose SSH port answers. */
   openHosts: string[];
-  /** By the target group: its state there, and the version that the host itself serves. */
+  /** By the target group: its state there, and the version that the host itself serves; without a balancer by the host. */
   targets: Array<{ id: string; state: string; version: string }>;
 }
 
 /** Looks at a lab as somebody on its network would. */
 export async function observeLab(lab: Lab): Promise<Observation> {
   const sshPort = Number(lab.vars().SSH_PORT);
+  const reached = [...(lab.bastion ? [lab.bastion] : []), ...lab.hosts.map(({ host }) => host)];
+  const registered = lab.balanced
+    ? lab.group.health()
+    : lab.hosts.map(({ instanceId: id }) => ({ id, port: lab.group.port, state: undefined }));
   const [openHosts, targets] = await Promise.all([
+    Promise.all(reached.map(async ({ address }) => ((await letsIn(address, sshPort)) ? [address] : []))),
     Promise.all(
-      lab.hosts.map(async ({ host }) => ((await accepts(host.address, sshPort)) ? [host.address] : [])),
-    ),
-    Promise.all(
-      lab.group.health().map(async ({ id, port, state }) => {
+      registered.map(async ({ id, port, state }) => {
         const found = lab.hosts.find(({ instanceId }) => instanceId === id);
-        return { id, state, version: await versionAt(`http://${found?.host.address}:${port}/health/`) };
+        const version = await versionAt(`http://${found?.host.address}:${port}/health/`);
+        return { id, state: state ?? (version === 'nothing' ? 'down' : 'healthy'), version };
       }),
     ),
   ]);
@@ -30,15 +33,21 @@ export async function observeLab(lab: Lab): Promise<Observation> {
   return { rules: [...rules], openHosts: openHosts.flat(), targets };
 }
 
-function accepts(host: string, port: number): Promise<boolean> {
+/** A server that takes the connection only to reset it, because no rule covers the caller, lets nobody in. */
+function letsIn(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: 1000 });
     const end = (open: boolean) => {
       socket.destroy();
       resolve(open);
     };
-    socket.once('connect', () => end(true));
-    socket.once('timeout', () => end(false));
+    let connected = false;
+    socket.once('connect', () => {
+      connected = true;
+    });
+    socket.once('data', () => end(true));
+    socket.once('close', () => end(false));
+    socket.once('timeout', () => end(connected));
     socket.once('error', () => end(false));
   });
 }

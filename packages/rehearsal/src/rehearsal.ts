@@ -9,6 +9,7 @@ import {
   type LoadReport,
   observeLab,
   openLab,
+  openSampleRepository,
   type Place,
   type PolicyDocument,
   renderMessage,
@@ -23,15 +24,18 @@ import {
   type PlanOptions,
   runWorkflow,
   type StepReport,
+  type Workflow,
   type WorkflowEvent,
   type WorkflowResult,
 } from '@lockkeeper/runner';
 import { type Fault, type FaultName, faults } from './fault.ts';
 import { type Facts, type Guarantee, judgeGuarantees } from './guarantee.ts';
+import { type Stage, stageFor } from './stage.ts';
 import { type Build, builtInStandIns } from './stand-ins.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const actionsFolder = join(root, 'actions');
+const referenceWorkflow = join(root, 'workflows-examples/rolling-alb.yml');
 const repository = 'acme/app';
 
 export interface RehearsalSettings {
@@ -74,7 +78,7 @@ export interface Rehearsal {
 }
 
 /** What the lab will give, by name, before there is a lab. */
-const labSecrets = { SSH_PRIVATE_KEY: '', SLACK_WEBHOOK_URL: '' };
+const labSecrets = { SSH_PRIVATE_KEY: '', SLACK_WEBHOOK_URL: '', ENV_FILE: '' };
 
 /** Runs a workflow file in a lab of its own, under load, and holds what happened against the guarantees. */
 export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> {
@@ -83,12 +87,13 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   // Whatever is wrong with the files is told before anything is started.
   const workflow = await loadWorkflow(settings.workflow);
   const standIns = await loadStandIns(workflow);
+  const stage = stageFor(workflow);
   const fault: Fault | undefined = settings.fail && faults[settings.fail];
-  const sha = commitOf(settings.seed);
   const opened: { lab?: Lab } = {};
-  const plan: PlanOptions = {
+  const digests: string[] = [];
+  const planFor = (sha: string, ref: string, sick?: string): PlanOptions => ({
     secrets: { ...labSecrets, GITHUB_TOKEN: 'ghs_rehearsal0123456789abcdefghijklmn' },
-    github: { repository, sha, ref: 'refs/heads/main', actor: 'octocat' },
+    github: { repository, sha, ref, actor: 'octocat' },
     changedFiles: ['src/app.py'],
     eventPayload: {
       head_commit: {
@@ -97,27 +102,83 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
         author: { name: 'Octo Cat' },
       },
     },
-    resolveAction: resolver((version) =>
-      opened.lab!.pushApp(version, version === sha ? fault?.sick : undefined),
-    ),
-    standIns,
-  };
-  checkRun(workflow, plan);
+    resolveAction: resolver(async (version) => {
+      const digest = await opened.lab!.pushApp(version, version === versionOf(sha, ref) ? sick : undefined);
+      digests.push(digest);
+      return digest;
+    }),
+  });
+  const made = commitOf(settings.seed);
+  checkRun(workflow, { ...planFor(made, stage.ref), standIns });
 
-  emit({ kind: 'said', text: 'opening the lab: two hosts behind a load balancer, v1 serving' });
   const scale = settings.realTime ? 1 : 20;
-  const lab = await openLab({ scale, seed: settings.seed, hosts: 2, repository, policy: shippedPolicy });
-  opened.lab = lab;
   const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-rehearsal-'));
   let load: Load | undefined;
   try {
-    const registeredBefore = lab.group.health().map(({ id }) => id);
-    const rulesBefore = new Set(
-      lab.account.securityGroups.get(lab.securityGroupId)!.rules.map(({ id }) => id),
-    );
+    const checkout = stage.checkout ? await openSampleRepository(directory) : undefined;
+    emit({ kind: 'said', text: openingOf(stage) });
+    const lab = await openLab({
+      scale,
+      seed: settings.seed,
+      hosts: stage.balanced ? 2 : 1,
+      balanced: stage.balanced,
+      bastion: stage.bastion,
+      checkout,
+      ...(stage.newcomer ? { autoScaling: { minSize: 1, maxSize: 3 } } : {}),
+      repository,
+      policy: shippedPolicy,
+    });
+    opened.lab = lab;
+    const perform = (
+      what: Workflow,
+      plan: PlanOptions,
+      vars: Record<string, string>,
+      onEvent: (event: WorkflowEvent) => void,
+    ) =>
+      runWorkflow(what, {
+        ...plan,
+        secrets: { ...plan.secrets, ...lab.secrets() },
+        vars: { ...lab.vars(), ...(settings.realTime ? {} : quickVars), ...vars },
+        settings: {
+          node: nodePath,
+          env: {
+            PATH: process.env.PATH ?? '/usr/bin:/bin',
+            HOME: directory,
+            LANG: 'C.UTF-8',
+            ...lab.runnerEnv(),
+          },
+          workspace: join(directory, 'work'),
+          temp: join(directory, 'temp'),
+          toolCache: join(directory, 'tools'),
+          name: 'rehearsal',
+        },
+        idToken: ({ subject, claims }) => lab.idToken({ subject, claims }),
+        cancel: settings.signal,
+        onEvent,
+      });
+
+    let serving = 'v1';
+    if (stage.history) {
+      serving = commitOf(settings.seed + 1);
+      emit({ kind: 'said', text: 'a deploy that came before: workflows-examples/rolling-alb.yml' });
+      const reference = await loadWorkflow(referenceWorkflow);
+      const plan = { ...planFor(serving, 'refs/heads/main'), standIns: await loadStandIns(reference) };
+      const { conclusion } = await perform(reference, plan, {}, () => {});
+      if (conclusion !== 'success') throw new Error(`the deploy that came before ended as ${conclusion}`);
+    }
+    if (stage.newcomer) await addNewcomer(lab);
+
+    const sha = checkout ? await checkout.commit(fault?.sick) : made;
+    const { balanced, securityGroupId, account } = lab;
+    const registeredBefore = balanced
+      ? lab.group.health().map(({ id }) => id)
+      : lab.hosts.map(({ instanceId }) => instanceId);
+    const rulesBefore = new Set(account.securityGroups.get(securityGroupId)!.rules.map(({ id }) => id));
+    if (stage.leftOpen) leaveOpen(lab);
     fault?.prepare?.(lab);
+    const toldBefore = lab.slack.messages.length;
     load = startLoad({
-      url: lab.balancer.url,
+      url: lab.vars().APP_URL!,
       rps: 50,
       seed: settings.seed,
       slowMs: 2000,
@@ -126,43 +187,32 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     const loadBegan = lab.clock.now();
     emit({ kind: 'lab-opened', lab, load });
 
-    const secrets = { ...plan.secrets, ...lab.secrets() };
-    const result = await runWorkflow(workflow, {
-      ...plan,
-      secrets,
-      vars: { ...lab.vars(), ...(settings.realTime ? {} : quickVars) },
-      settings: {
-        node: nodePath,
-        env: {
-          PATH: process.env.PATH ?? '/usr/bin:/bin',
-          HOME: directory,
-          LANG: 'C.UTF-8',
-          ...lab.runnerEnv(),
-        },
-        workspace: join(directory, 'work'),
-        temp: join(directory, 'temp'),
-        toolCache: join(directory, 'tools'),
-        name: 'rehearsal',
-      },
-      idToken: ({ subject, claims }) => lab.idToken({ subject, claims }),
-      cancel: settings.signal,
-      onEvent: watcher(lab, settings, fault, emit),
-    });
+    const result = await perform(
+      workflow,
+      { ...planFor(sha, stage.ref, fault?.sick), standIns },
+      digests.length > 0 ? { SERVING_DIGEST: digests.at(-1)! } : {},
+      watcher(lab, settings, fault, emit),
+    );
+    const workflowMs = (lab.clock.now() - loadBegan) / scale;
 
     emit({ kind: 'said', text: 'the workflow has ended; waiting for what is still in flight' });
     // A few seconds more, so that what breaks only after the end is seen too.
     await new Promise((resolve) => setTimeout(resolve, 2000));
     const served = await load.stop();
+    const slack = lab.slack.messages.slice(toldBefore);
     const facts = await gather({
       lab,
+      workflow,
+      stage,
       result,
       served,
-      settings,
+      slack,
       fault,
-      sha,
+      version: versionOf(sha, stage.ref),
+      serving,
+      workflowMs,
       registeredBefore,
       rulesBefore,
-      secrets,
     });
     return {
       workflow: result,
@@ -170,7 +220,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       guarantees: judgeGuarantees(facts),
       facts,
       absences: absencesOf(lab, loadBegan),
-      slack: lab.slack.messages,
+      slack,
       engine: lab.engine,
       scale,
       fail: settings.fail,
@@ -179,13 +229,60 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   } finally {
     emit({ kind: 'lab-closing' });
     await load?.stop();
-    await lab.close();
+    await opened.lab?.close();
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
+/** The lab's stage, in words. */
+function openingOf({ balanced, bastion, checkout, leftOpen }: Stage): string {
+  return [
+    `opening the lab: ${balanced ? 'two hosts behind a load balancer' : 'one server'}`,
+    ...(bastion ? ['reached through a bastion'] : []),
+    `v1 serving${checkout ? ' from a checkout' : ''}`,
+    ...(leftOpen ? ['a port open that a lost runner left'] : []),
+  ].join(', ');
+}
+
+/** What a run calls what it builds: the tag that was pushed, else the commit. */
+const versionOf = (sha: string, ref: string) =>
+  ref.startsWith('refs/tags/') ? ref.slice('refs/tags/'.length) : sha;
+
+/** One more host, as its launch template has it: with the lab's first release, in rotation. */
+async function addNewcomer(lab: Lab): Promise<void> {
+  const wanted = lab.scaling!.desiredCapacity + 1;
+  lab.scaling!.resize({ desiredCapacity: wanted });
+  const end = performance.now() + 60_000;
+  for (;;) {
+    const health = lab.group.health();
+    if (health.length === wanted && health.every(({ state }) => state === 'healthy')) return;
+    if (performance.now() > end)
+      throw new Error('the host that Auto Scaling launched did not become healthy');
+    await lab.clock.sleep(1000);
+  }
+}
+
+/** A rule as a run leaves it whose runner was lost, an hour after the end of its lease. */
+function leaveOpen(lab: Lab): void {
+  const ended = new Date(lab.clock.now() - 3_600_000).toISOString().replace(/\.\d+Z$/, 'Z');
+  lab.account.addRule(lab.securityGroupId, {
+    cidr: '198.51.100.7/32',
+    port: Number(lab.vars().SSH_PORT),
+    tags: {
+      'managed-by': 'ephemeral-ssh-ingress',
+      'lease-0a1b2c3d4e5f6071': `${ended} ${repository} 1000000000.1 deploy`,
+    },
+  });
+}
+
 /** What a user sets to be quick where AWS's own durations are quick: nothing but the actions' pauses. */
-const quickVars = { DRAIN_SETTLE: '2s', STABILITY_WINDOW: '2s', GATE_INTERVAL: '500ms', GATE_TIMEOUT: '10s' };
+const quickVars = {
+  DRAIN_SETTLE: '2s',
+  STABILITY_WINDOW: '2s',
+  GATE_INTERVAL: '500ms',
+  GATE_TIMEOUT: '10s',
+  WATCH_FOR: '5s',
+};
 
 /** The IAM policies that the actions ship, filled in for this account: a rehearsal proves that they suffice. */
 export function shippedPolicy(place: Place): PolicyDocument {
@@ -194,6 +291,7 @@ export function shippedPolicy(place: Place): PolicyDocument {
     ACCOUNT: place.accountId,
     SECURITY_GROUP_ID: place.securityGroupId,
     'targetgroup/NAME/ID': place.targetGroupArn.split(':').at(-1)!,
+    AUTO_SCALING_GROUP: 'web',
   };
   const placeholder = new RegExp(Object.keys(fill).join('|'), 'g');
   const statements = readdirSync(actionsFolder)
@@ -260,30 +358,38 @@ function watcher(
 
 async function gather({
   lab,
+  workflow,
+  stage,
   result,
   served,
-  settings,
+  slack,
   fault,
-  sha,
+  version,
+  serving,
+  workflowMs,
   registeredBefore,
   rulesBefore,
-  secrets,
 }: {
   lab: Lab;
+  workflow: Workflow;
+  stage: Stage;
   result: WorkflowResult;
   served: LoadReport;
-  settings: RehearsalSettings;
+  slack: Lab['slack']['messages'];
   fault: Fault | undefined;
-  sha: string;
+  /** What this run calls what it built, if it built. */
+  version: string;
+  /** What served when the workflow began. */
+  serving: string;
+  workflowMs: number;
   registeredBefore: string[];
   rulesBefore: Set<string>;
-  secrets: Record<string, string>;
 }): Promise<Facts> {
   const { rules, openHosts, targets } = await observeLab(lab);
   const jobs = Object.values(result.jobs);
-  // A workflow that built nothing has nothing new to serve.
-  const built = lab.registry.imageId('app', sha) === undefined ? 'v1' : sha;
-  const serves = { old: ['v1'], new: [built], one: ['v1', built] }[fault?.serves ?? 'new'];
+  const built = stage.checkout || lab.registry.imageId('app', version) !== undefined;
+  const released = { previous: 'v1', current: serving, built: built ? version : serving }[stage.serves];
+  const serves = { old: [serving], new: [released], one: [serving, released] }[fault?.serves ?? 'new'];
   const first = served.failures[0];
   return {
     conclusion: result.conclusion,
@@ -298,14 +404,44 @@ async function gather({
     ...(first
       ? { firstFailure: `${first.kind} after ${(first.at / 1000).toFixed(1)} s: ${first.reason}` }
       : {}),
-    leaks: leaksIn(result, lab, secrets),
-    slackMessages: lab.slack.messages.length,
-    slackText: lab.slack.messages.map(({ payload }) => renderMessage(payload)).join('\n'),
+    ...(lab.balanced ? {} : { downtime: downtimeOf(served.failures, workflowMs) }),
+    leaks: leaksIn(result, lab, { ...labSecrets, ...lab.secrets() }),
+    slackMessages: slack.length,
+    slackText: slack.map(({ payload }) => renderMessage(payload)).join('\n'),
     ...failureOf(jobs),
-    tellsSlack: readFileSync(settings.workflow, 'utf8').includes('actions/slack-notify'),
+    tellsSlack: tellsSlack(workflow, result),
     explanation: explanationOf(jobs.flatMap(({ steps }) => steps)),
     survivors: jobs.flatMap(({ survivors }) => survivors.map(({ command }) => command)),
   };
+}
+
+/** From the first failed request to the last, and how many came after the workflow had ended. */
+function downtimeOf(failures: LoadReport['failures'], endedAt: number): Facts['downtime'] {
+  const times = failures.map(({ at }) => at);
+  const ms = times.length > 0 ? Math.max(...times) - Math.min(...times) : 0;
+  return { ms, after: times.filter((at) => at > endedAt).length };
+}
+
+/** Whether a message is due: its step ran, or the run did not end well and the step should have run. */
+export function tellsSlack(
+  workflow: Workflow,
+  { conclusion, jobs }: Pick<WorkflowResult, 'conclusion' | 'jobs'>,
+): boolean {
+  const due = workflow.jobs.flatMap(({ id, steps }) =>
+    steps.flatMap((step, index) =>
+      step.kind === 'uses' && step.uses.text.includes('actions/slack-notify') ? [{ id, index }] : [],
+    ),
+  );
+  const ran = due.some(({ id, index }) =>
+    Object.values(jobs).some(
+      (job) =>
+        job.id === id &&
+        job.steps.some(
+          (step) => step.index === index && step.phase === 'main' && step.conclusion !== 'skipped',
+        ),
+    ),
+  );
+  return ran || (due.length > 0 && conclusion !== 'success');
 }
 
 /** The job and the step that failed first, named as on GitHub's page, and what the job says of it. */

@@ -36,7 +36,9 @@ export function renderReport(rehearsal: Rehearsal): string {
       .map(([version, count]) => `${short(version)} ${count}`)
       .join(', ')}`,
     `  ${versionBar(rehearsal)}`,
-    ...(absences.length === 0
+    ...(facts.downtime
+      ? ['There is no load balancer: users reach the server itself']
+      : absences.length === 0
       ? ['No target left the rotation']
       : absences.map(
           ({ target, from, ms }) =>

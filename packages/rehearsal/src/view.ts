@@ -132,7 +132,11 @@ function targetsOf(lab: Lab): Scene['targets'] {
     return {
       id: instanceId,
       address: host.address,
-      state: target ? `${target.state}${target.reason ? ` (${target.reason})` : ''}` : 'not registered',
+      state: lab.balanced
+        ? target
+          ? `${target.state}${target.reason ? ` (${target.reason})` : ''}`
+          : 'not registered'
+        : 'serves by itself',
       version: lab.versionOn(host),
       since: (lab.clock.now() - changed) / lab.clock.scale,
     };

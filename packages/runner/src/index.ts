@@ -1,6 +1,6 @@
 export { type Leak, leakedForms, leaksBelow, leaksIn } from './canary.ts';
 export { type EnvironmentLayers, stepEnvironment } from './environment.ts';
-export { defaultEvent, type RunFacts } from './event.ts';
+export { defaultEvent, matchesFilter, type RunFacts } from './event.ts';
 export {
   ExpressionError,
   type ExpressionStatus,

@@ -269,7 +269,7 @@ export class Container {
       env: {
         HOME: this.root,
         ...environment,
-        PATH: `${this.spec.runtime}:/usr/local/bin:/usr/bin:/bin`,
+        PATH: `${join(this.root, 'usr/local/bin')}:${this.spec.runtime}:/usr/local/bin:/usr/bin:/bin`,
         HOSTNAME: environment.HOSTNAME ?? this.id.slice(0, 12),
         HOST: this.spec.address,
         ...this.spec.marker,

@@ -3,8 +3,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Host } from '../host/index.ts';
 import type { ImagePush, Registry } from '../registry.ts';
+import type { SampleRepository } from './repository.ts';
 
-function read(name: string): string {
+/** A file of the sample app. */
+export function readSample(name: string): string {
   return readFileSync(new URL(`./${name}`, import.meta.url), 'utf8');
 }
 
@@ -22,8 +24,8 @@ export function webImage(version: string, environment: Record<string, string> = 
       Labels: { 'org.opencontainers.image.version': version },
     },
     files: {
-      'app/server.mjs': read('server.mjs'),
-      'app/healthcheck.mjs': read('healthcheck.mjs'),
+      'app/server.mjs': readSample('server.mjs'),
+      'app/healthcheck.mjs': readSample('healthcheck.mjs'),
       'app/VERSION': `${version}\n`,
     },
   };
@@ -39,7 +41,12 @@ export function backgroundImage(role: 'worker' | 'database', version: string): I
       WorkingDir: '/app',
       Env: [`ROLE=${role}`, `VERSION=${version}`],
     },
-    files: { 'app/background.mjs': read('background.mjs') },
+    files: {
+      'app/background.mjs': readSample('background.mjs'),
+      ...(role === 'database'
+        ? { 'usr/local/bin/pg_dump': { content: readSample('pg_dump.sh'), mode: 0o755 } }
+        : {}),
+    },
   };
 }
 
@@ -54,7 +61,7 @@ export function sampleProject(
 ): Record<string, string> {
   const published = ports.map((port) => `      - "${port}:8000"`).join('\n');
   return {
-    'compose.yaml': read('compose.yaml').replace('      - "8000:8000"', published),
+    'compose.yaml': readSample('compose.yaml').replace('      - "8000:8000"', published),
     '.env': `REGISTRY=${registry.url}\nTAG=${tag}\n`,
   };
 }
@@ -66,25 +73,33 @@ export interface SampleApp {
   /** Builds and pushes a version of the web image; answers its digest. */
   push(version: string, environment?: Record<string, string>): Promise<string>;
   /** Lays the project into `~/app` of a host and starts it; resolves when web is healthy. */
-  install(host: Host, release: { version: string; digest: string; ports?: readonly number[] }): Promise<void>;
+  install(
+    host: Host,
+    release: { version: string; digest: string; ports?: readonly number[]; checkout?: SampleRepository },
+  ): Promise<void>;
 }
 
 export function sampleApp(registry: Registry): SampleApp {
   return {
     repository: 'app',
     push: (version, environment) => registry.push(webImage(version, environment)),
-    async install(host, { version, digest, ports }) {
+    async install(host, { version, digest, ports, checkout }) {
       await registry.push(backgroundImage('worker', '1'));
       await registry.push(backgroundImage('database', '15'));
       const directory = join(host.home, 'app');
-      await mkdir(directory, { recursive: true });
-      for (const [name, content] of Object.entries(sampleProject(registry, version, ports))) {
+      if (checkout) await checkout.cloneInto(directory);
+      else await mkdir(directory, { recursive: true });
+      const { '.env': env = '', ...files } = sampleProject(registry, version, ports);
+      for (const [name, content] of Object.entries(checkout ? { '.env': env } : { ...files, '.env': env })) {
         await writeFile(join(directory, name), content, { mode: name === '.env' ? 0o600 : 0o644 });
       }
       const reference = `${registry.url}/app@${digest}`;
-      for (const argv of [
+      const fetch = [
         ['pull', reference],
         ['tag', reference, `${registry.url}/app:${version}`],
+      ];
+      for (const argv of [
+        ...(checkout ? [['compose', 'build']] : fetch),
         ['compose', 'up', '-d', '--wait', '--wait-timeout', '30'],
       ]) {
         const { code, stderr } = await host.engine.docker(argv, directory);
