@@ -275,10 +275,10 @@ describe('where v1 serves', () => {
     const report = await stack.deploy({
       environment: 'TAG=v2',
       'post-deploy': 'exit 7',
-      'pre-rollback': 'echo "front end of $TAG"\nexit 9',
+      'pre-rollback': 'docker compose config --images\nexit 9',
     });
     const log = report.log.join('\n');
-    expect(log).toContain('front end of v1');
+    expect(log).toMatch(/^\[\S+\] \S+\/web:v1$/m);
     expect(log).toMatch(/pre-rollback failed on \S+ \(exit code 9\).*; going back all the same/);
     expect(report).toMatchObject({ result: 'rolled-back', hosts: [{ serving }] });
     expect(await stack.version()).toBe('v1');
