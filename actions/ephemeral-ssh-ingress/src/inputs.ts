@@ -1,4 +1,4 @@
-import type { Inputs } from '@lockkeeper/action';
+import { type Inputs, isLoopback } from '@lockkeeper/action';
 import { type AwsSettings, readAwsInputs } from '@lockkeeper/aws';
 import { readCidr } from './address.ts';
 import type { HostPort } from './reach.ts';
@@ -74,8 +74,7 @@ function readCidrs(inputs: Inputs): string[] {
 function readLookupUrls(inputs: Inputs): string[] {
   return [...new Set(inputs.list('ip-lookup-url'))].filter((text) => {
     const url = URL.parse(text);
-    const loopback = url && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
-    if (url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback)) return true;
+    if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))) return true;
     inputs.reject(
       'ip-lookup-url',
       text,

@@ -114,6 +114,8 @@ function parseUrl(inputs: Inputs, text: string): URL[] {
     return [];
   }
   url.hash = '';
+  // Of tcp, which is no scheme of the web, the parser keeps the case.
+  url.hostname = url.hostname.toLowerCase();
   for (const [name, value] of url.searchParams) if (isSecretName(name)) inputs.mask(value);
   return [url];
 }

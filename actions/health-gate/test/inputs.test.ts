@@ -176,6 +176,12 @@ it('reads a soak with its limits, and a hold', () =>
     expectation: { servedBy: 'x-host' },
   }));
 
+it('knows the host to resolve of a tcp url, whatever its case', () =>
+  expect([
+    ...parseInputs(inputsOf({ url: 'tcp://DB.Internal:5432', resolve: 'db.Internal=192.0.2.1' }, defaults))
+      .resolve,
+  ]).toEqual([['db.internal', ['192.0.2.1']]]));
+
 it('reads several addresses for one host, whatever its case, and IPv6 in brackets', () =>
   expect([
     ...parseInputs(

@@ -46,7 +46,7 @@ describe('the agreed limits', () => {
       70,
       0,
       'healthy',
-      /soaked 12 s: p95 \d+ ms, errors 0 % \(0 of \d+\), 1\d(\.\d)? a second$/,
+      /soaked 12(\.\d)? s: p95 \d+ ms, errors 0 % \(0 of \d+\), 1\d(\.\d)? a second$/,
     ],
     ['fail at 600 ms', 600, 0, 'unhealthy', /^p95 \d+ ms, at most 500 ms allowed/],
     [

@@ -1,4 +1,4 @@
-import { defineAction, type Step, UserError } from '@lockkeeper/action';
+import { defineAction, isLoopback, type Step, UserError } from '@lockkeeper/action';
 import { actionsApi } from './actions-api.ts';
 import { changeOf } from './change.ts';
 import { type Delivery, deliver } from './delivery.ts';
@@ -9,7 +9,7 @@ import { judge } from './outcome.ts';
 import { useProxy } from './proxy.ts';
 import { summaryOf, type Told } from './summary.ts';
 import { postTo } from './webhook.ts';
-import { isLoopback, isSlack } from './webhook-url.ts';
+import { isSlack } from './webhook-url.ts';
 
 export const run = defineAction({
   async main(step) {

@@ -1,3 +1,5 @@
+import { isLoopback } from '@lockkeeper/action';
+
 /** An incoming webhook's address. Whoever has it can post: no message, error or log repeats it. */
 export type WebhookUrl = { url: URL } | { problem: string };
 
@@ -21,9 +23,6 @@ export function readWebhookUrl(text: string): WebhookUrl {
     };
   return { url };
 }
-
-/** Addresses that lead nowhere but to this computer. */
-export const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
 
 export const isSlack = (host: string) => /(^|\.)slack(-gov)?\.com$/.test(host);
 

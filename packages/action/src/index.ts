@@ -10,5 +10,6 @@ export {
 export { Cancelled, InputError, messageOf, UserError } from './error.ts';
 export { type CountOrPercent, type InputSource, Inputs, inputsOf, secretParts } from './inputs.ts';
 export { actionsLog, type Log, memoryLog } from './log.ts';
+export { isLoopback } from './loopback.ts';
 export { sanitiseLines, sanitiseOwn } from './sanitise.ts';
 export { code, codeBlock, details, escapeMarkdown, table } from './summary.ts';

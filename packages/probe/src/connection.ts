@@ -16,7 +16,7 @@ export interface ConnectionTarget {
   /** http, https, ws, wss or tcp. */
   url: URL;
   /**
-   * Host name → the addresses (or other names) to ask in its place, one after another by `turn`; Host, SNI and
+   * Host as the URL spells it → the addresses (or other names) to ask in its place, one after another by `turn`; Host, SNI and
    * certificate stay the name's.
    */
   resolve?: ReadonlyMap<string, readonly string[]>;
@@ -87,7 +87,7 @@ async function openPlain(target: ConnectionTarget, seen: Seen, signal: AbortSign
 }
 
 const pinnedFor = ({ url, resolve, turn = 0 }: ConnectionTarget): string | undefined => {
-  const pinned = resolve?.get(hostOf(url));
+  const pinned = resolve?.get(url.hostname);
   return pinned?.[turn % pinned.length];
 };
 

@@ -157,6 +157,12 @@ it('asks the addresses that are pinned by turns, each for itself', async () => {
   ]);
 });
 
+it('asks the pinned address in place of an IPv6 address, too', async () => {
+  const { port } = await serve(text('pinned'));
+  const resolve = new Map([['[2001:db8::1]', ['127.0.0.1']]]);
+  expect(await ask(new URL(`http://[2001:db8::1]:${port}/`), { resolve })).toMatchObject({ body: 'pinned' });
+});
+
 it('begins with another address of a name at each turn, IPv4 and IPv6 alike', async () => {
   const { port } = await serve(text('here'), '::');
   const lookup = async () => [
