@@ -1,104 +1,86 @@
 import { describe, expect, it } from '@jest/globals';
 import { startLoad } from '@lockkeeper/lab';
-import { openFleetStage, succeeded } from './fleet-stage.ts';
+import limited from 'p-limit';
+import { scenario, succeeded } from './fleet-stage.ts';
+import { autoScaling, killAt, membersPhases, phases } from './kill.ts';
 
-// kill -9 in every phase of a roll, with the post step after it, and without: then the next run puts it right.
+// kill -9 in every phase of a roll under load, with the post step after it. Without it: fleet-lost.slow.test.ts.
 
-/** The line that main writes when a phase begins. */
-const phases: Array<[string, RegExp]> = [
-  ['taking out', /^taking out/],
-  ['draining', /^draining/],
-  ['the switch', /^switching i-/],
-  ['the proof on the host', /: healthy; watching it for/],
-  ['registering', /^registering/],
-  ['becoming healthy', / is initial /],
-  ['the bake time', /^watching i-/],
-];
-const ofMembers: typeof phases = [
-  ['stepping aside', /^putting .* in standby/],
-  ...phases,
-  ['the return from standby', /^returning /],
-];
-
-const autoScaling = { minSize: 2, maxSize: 3, healthCheckType: 'ELB' as const, healthCheckGraceMs: 60_000 };
 const inputs = { 'bake-time': '3s' };
+/** Two cores play so many side by side. */
+const turns = limited(3);
 
-/** Kills main at the first line of the phase. */
-const killAt = (line: RegExp) => {
-  let killed = false;
-  return (text: string, kill: (signal: NodeJS.Signals) => void) => {
-    if (killed || !line.test(text)) return;
-    killed = true;
-    kill('SIGKILL');
-  };
-};
-
-describe.each([
-  ['instances', {}, phases],
-  ['members of an Auto Scaling group at its minimum', { autoScaling }, ofMembers],
-] as const)('%s', (_what, settings, moments) => {
-  it.each(moments)(
-    'killed in %s: post restores the membership, and nobody notices',
-    async (_phase, line) => {
-      // The delay is 10 s of ours, and 100 s for post, which must end in two minutes.
-      const stage = await openFleetStage({ scale: 10, delay: 100, ...settings });
-      try {
-        const { lab } = stage;
-        const before = stage.membership();
-        const load = startLoad({
-          url: lab.balancer.url,
-          rps: 50,
-          seed: 3,
-          mix: { get: 70, post: 25, slow: 5 },
-          slowMs: [2_000, 8_000],
-        });
-        const next = { ...inputs, ...(await stage.image('v2')) };
-        const main = await stage.main(next, killAt(line));
-        expect(main.code).toBe(null);
-        const began = Date.now();
-        const post = await stage.post(inputs);
-        expect(Date.now() - began).toBeLessThan(120_000);
-        if (!lab.scaling) succeeded(post);
-        expect(stage.membership()).toEqual(before);
-        // What Auto Scaling was still waiting for is the next run's.
-        stage.forget();
-        const again = await stage.main(next);
-        succeeded(again);
-        const { failures } = await load.stop();
-        expect(failures).toEqual([]);
-        expect(stage.membership()).toEqual(before);
-        expect(await stage.versions()).toEqual(['v2', 'v2']);
-        expect(stage.endedMembers()).toEqual([]);
-        if (lab.scaling)
-          expect(stage.scaling()).toEqual({ minSize: 2, desired: 2, lifecycles: ['InService', 'InService'] });
-      } finally {
-        await stage.close();
-      }
+const scenes = [
+  ...phases.map(([phase, line]) => ({ what: 'an instance', phase, line, settings: {} })),
+  ...membersPhases.map(([phase, line]) => ({
+    what: 'a member of an Auto Scaling group',
+    phase,
+    line,
+    settings: { autoScaling },
+  })),
+].map((scene) => ({
+  ...scene,
+  play: scenario(
+    async (stage) => {
+      const { lab } = stage;
+      const before = stage.registered();
+      const load = startLoad({
+        url: lab.balancer.url,
+        rps: 50,
+        seed: 3,
+        mix: { get: 70, post: 25, slow: 5 },
+        slowMs: [2_000, 4_000],
+      });
+      const next = { ...inputs, ...(await stage.image('v2')) };
+      const main = await stage.main(next, killAt(scene.line));
+      const began = Date.now();
+      const post = await stage.post(inputs);
+      const postTook = Date.now() - began;
+      const afterPost = stage.registered();
+      // What Auto Scaling was still waiting for is the next run's.
+      stage.forget();
+      const again = await stage.main(next);
+      const { requests, failures } = await load.stop();
+      return {
+        main,
+        post,
+        postTook,
+        again,
+        requests,
+        failures,
+        memberships: { before, afterPost, after: stage.registered() },
+        versions: await stage.versions(),
+        ended: stage.endedMembers(),
+        scaling: stage.scaling(),
+      };
     },
-    600_000,
-  );
+    // The delay is 5 s of ours, longer than the longest request.
+    { scale: 10, delay: 50, ...scene.settings },
+    turns,
+  ),
+}));
 
-  it.each(moments)(
-    'lost in %s, with its runner: the next run restores the membership',
-    async (_phase, line) => {
-      const stage = await openFleetStage({ scale: 40, delay: 60, ...settings });
-      try {
-        const before = stage.membership();
-        const next = { ...inputs, drain: 'full', ...(await stage.image('v2')) };
-        const lost = await stage.main(next, killAt(line));
-        expect(lost.code).toBe(null);
-        // Nothing goes on meanwhile, and the delay passes: the target is no longer listed.
-        await stage.lab.clock.sleep(90_000);
-        stage.forget();
-        succeeded(await stage.main(next));
-        expect(stage.membership()).toEqual(before);
-        expect(await stage.versions()).toEqual(['v2', 'v2']);
-        expect(stage.endedMembers()).toEqual([]);
-        if (stage.lab.scaling)
-          expect(stage.scaling()).toEqual({ minSize: 2, desired: 2, lifecycles: ['InService', 'InService'] });
-      } finally {
-        await stage.close();
-      }
+describe('killed, with post', () => {
+  it.each(scenes)(
+    '$what in $phase: the membership is restored, and nobody notices',
+    async ({ play, settings }) => {
+      const { main, post, postTook, again, requests, failures, memberships, ...seen } = await play();
+      expect(main.code).toBe(null);
+      expect(postTook).toBeLessThan(120_000);
+      if (!('autoScaling' in settings)) succeeded(post);
+      succeeded(again);
+      expect(memberships.afterPost).toEqual(memberships.before);
+      expect(memberships.after).toEqual(memberships.before);
+      expect(requests).toBeGreaterThan(500);
+      expect(failures).toEqual([]);
+      expect(seen).toEqual({
+        versions: ['v2', 'v2'],
+        ended: [],
+        scaling:
+          'autoScaling' in settings
+            ? { minSize: 2, desired: 2, lifecycles: ['InService', 'InService'] }
+            : undefined,
+      });
     },
     600_000,
   );

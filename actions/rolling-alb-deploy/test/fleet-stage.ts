@@ -144,6 +144,16 @@ export async function openFleetStage({
       state = '';
       for (const { host } of lab.hosts) rmSync(join(host.home, 'app/.lockkeeper/lock'), { force: true });
     },
+    /** Every place that is registered and stays so, whatever a check on a busy machine makes of it at this moment. */
+    registered: () =>
+      lab.groups
+        .flatMap((group) =>
+          group
+            .health()
+            .filter(({ state: now }) => now !== 'draining' && now !== 'unused')
+            .map(({ id, port }) => `${group.name} ${id}:${port}`),
+        )
+        .sort(),
     /** Every place that is registered, and healthy. */
     membership: () =>
       lab.groups
@@ -180,24 +190,25 @@ export async function openFleetStage({
   };
 }
 
-type Stage = Awaited<ReturnType<typeof openFleetStage>>;
+export type Stage = Awaited<ReturnType<typeof openFleetStage>>;
 
 /**
- * Begins a scenario in a lab of its own, at once: scenarios mostly wait, so those of a file go side by side. The
- * answer tells how it went, as often as it is asked.
+ * Begins a scenario in a lab of its own: scenarios mostly wait, so those of a file go side by side, all at once or as
+ * many as `turn` lets. The answer tells how it went, as often as it is asked.
  */
 export function scenario<T>(
   act: (stage: Stage) => Promise<T>,
   settings?: Parameters<typeof openFleetStage>[0],
+  turn: (play: () => Promise<T>) => Promise<T> = (play) => play(),
 ): () => Promise<T> {
-  const played = (async () => {
+  const played = turn(async () => {
     const stage = await openFleetStage(settings);
     try {
       return await act(stage);
     } finally {
       await stage.close();
     }
-  })();
+  });
   // A test that is not run must not end the process.
   played.catch(() => {});
   return () => played;

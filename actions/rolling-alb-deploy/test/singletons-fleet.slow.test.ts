@@ -1,9 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { type openFleetStage, scenario, succeeded } from './fleet-stage.ts';
+import { type Stage, scenario, succeeded } from './fleet-stage.ts';
 
 // The sample project's worker is the service of which only one may run; at the start every host has one.
-
-type Stage = Awaited<ReturnType<typeof openFleetStage>>;
 
 const inputs = { drain: 'full', 'singleton-services': 'worker' };
 
