@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { loadManifest, loadWorkflow, type Workflow, type WorkflowStep } from '@lockkeeper/runner';
 import { parse } from 'yaml';
@@ -101,6 +101,62 @@ describe.each(files)('%s', (file) => {
   it('puts no expression into a script', () => {
     const templated = steps.filter((step) => step.kind === 'run' && step.run.text.includes('${{'));
     expect(templated.map((step) => place(file, step))).toEqual([]);
+  });
+});
+
+it('rehearses each workflow that others copy', () => {
+  const tests = readdirSync(join(root, 'test'))
+    .filter((name) => /^(examples-.*\.slow|rehearsal)\.test\.ts$/.test(name))
+    .map((name) => readFileSync(join(root, 'test', name), 'utf8'));
+  // Without a name, `pnpm rehearse` runs the reference workflow.
+  const rehearsed = (file: string) =>
+    file.endsWith('/rolling-alb.yml') || tests.some((text) => text.includes(`'${basename(file)}'`));
+  expect(workflowsIn('workflows-examples').filter((file) => !rehearsed(file))).toEqual([]);
+});
+
+describe.each(workflowsIn('workflows-examples'))('%s, which others copy,', (file) => {
+  it('never cancels a run that is under way', async () => {
+    const { concurrency } = await loadWorkflow(join(root, file));
+    expect(concurrency?.cancelInProgress?.text).toBe('false');
+  });
+
+  it('says on top what it is for, what it needs and what it may do', () => {
+    const [top = ''] = readFileSync(join(root, file), 'utf8').split('\nname: ');
+    const needs = [...readFileSync(join(root, file), 'utf8').matchAll(/\bsecrets\.(\w+)/g)].map(
+      ([, name]) => name!,
+    );
+    const untold = needs.filter((name) => !top.includes(name) && !/those of rolling-alb\.yml/.test(top));
+    expect(untold).toEqual([]);
+    expect(top).toMatch(/^# \S.*[^#]+\n#\n/);
+    expect(top).toMatch(/iam-policy\.json|No AWS role/);
+  });
+
+  it('goes back when the gate behind a deploy is red', async () => {
+    const { jobs } = await loadWorkflow(join(root, file));
+    const deploys = jobs.flatMap(({ steps }) =>
+      steps.flatMap((step, at) => {
+        const name = step.kind === 'uses' ? ownName(step.uses.text) : undefined;
+        const deploys =
+          step.kind === 'uses' &&
+          /^(compose|rolling-alb)-deploy$/.test(name ?? '') &&
+          !step.with['rollback-to'] &&
+          !step.with.run;
+        const gated = steps
+          .slice(at)
+          .some((later) => later.kind === 'uses' && ownName(later.uses.text) === 'health-gate');
+        return deploys && gated ? [{ id: step.id, rest: steps.slice(at + 1) }] : [];
+      }),
+    );
+    const helpless = deploys.filter(
+      ({ id, rest }) =>
+        !rest.some(
+          (step) =>
+            step.kind === 'uses' &&
+            step.with['rollback-to']?.text === 'previous' &&
+            step.if?.text === `failure() && steps.${id}.outputs.result == 'deployed'`,
+        ),
+    );
+    expect(helpless.map(({ id }) => id)).toEqual([]);
   });
 });
 

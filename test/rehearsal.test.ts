@@ -1,49 +1,21 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { root } from '../tools/manifest.ts';
+import { type Rehearsed, rehearse as rehearseWith, report } from './rehearsed.ts';
 
 // The whole of it, as a newcomer runs it: the workflow file, the committed bundles, SSH and HTTP.
-
-interface Run {
-  code: number | null;
-  output: string;
-}
 
 const mark = `rehearsal-test-${process.pid}`;
 const directory = mkdtempSync(join(tmpdir(), 'lockkeeper-rehearsal-test-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-function rehearse(...args: string[]): Promise<Run> {
-  return new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      [join(root, 'packages/rehearsal/src/main.ts'), '--plain', ...args],
-      {
-        cwd: root,
-        env: { ...process.env, NODE_OPTIONS: '', LOCKKEEPER_TEST_MARK: mark },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
-    let output = '';
-    child.stdout.on('data', (data) => {
-      output += data;
-    });
-    child.stderr.on('data', (data) => {
-      output += data;
-    });
-    child.on('close', (code) => resolve({ code, output }));
-  });
-}
-
-const report = ({ output }: Run) => output.slice(output.indexOf('\nJobs of '));
+const rehearse = (...args: string[]) => rehearseWith(args, { LOCKKEEPER_TEST_MARK: mark });
 
 describe('the reference workflow', () => {
-  let good: Run;
-  let sick: Run;
-  let killed: Run;
+  let good: Rehearsed;
+  let sick: Rehearsed;
+  let killed: Rehearsed;
   beforeAll(async () => {
     [good, sick, killed] = await Promise.all([
       rehearse(),

@@ -102,7 +102,7 @@ function nothingDropped({ requests, failed, firstFailure, downtime }: Facts): Gu
         ],
     failed === 0
       ? `${requests} requests, 0 failed`
-      : `not promised on one server: ${failed} of ${requests} requests failed, in the ${seconds} s in which containers were replaced`,
+      : `not promised on one server: ${failed} of ${requests} requests failed while containers were replaced, the first and the last ${seconds} s apart`,
   );
 }
 

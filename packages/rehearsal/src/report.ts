@@ -39,11 +39,11 @@ export function renderReport(rehearsal: Rehearsal): string {
     ...(facts.downtime
       ? ['There is no load balancer: users reach the server itself']
       : absences.length === 0
-      ? ['No target left the rotation']
-      : absences.map(
-          ({ target, from, ms }) =>
-            `${target} was out of rotation for ${seconds(ms)}, from ${seconds(from)} on`,
-        )),
+        ? ['No target left the rotation']
+        : absences.map(
+            ({ target, from, ms }) =>
+              `${target} was out of rotation for ${seconds(ms)}, from ${seconds(from)} on`,
+          )),
   ]);
 
   section(

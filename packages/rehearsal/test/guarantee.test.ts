@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Facts, judgeGuarantees } from '../src/guarantee.ts';
-import { explanationOf } from '../src/rehearsal.ts';
+import { explanationOf, tellsSlack } from '../src/rehearsal.ts';
 
 const good: Facts = {
   conclusion: 'success',
@@ -68,6 +68,11 @@ describe('is broken by', () => {
     ],
     ['no load at all', { requests: 0 }, 'Nothing dropped: 0 of 0 requests failed'],
     [
+      'a server that still fails after its deploy',
+      { failed: 30, downtime: { ms: 2000, after: 2 }, firstFailure: 'get after 3.0 s: connection refused' },
+      'Nothing dropped: 2 of 1000 requests failed after the workflow had ended, the first: get after 3.0 s: connection refused',
+    ],
+    [
       'a secret in the log',
       { leaks: ['log of deploy'] },
       'Nothing leaked: a secret shows in the log of deploy',
@@ -96,8 +101,38 @@ describe('is broken by', () => {
   ])('%s', (_, part, problem) => expect(broken(part)).toEqual([problem]));
 });
 
+it('tells the pause of one server, and does not take it for a broken promise', () => {
+  const [, , dropped] = judgeGuarantees({ ...good, failed: 30, downtime: { ms: 2040, after: 0 } });
+  expect(dropped).toMatchObject({
+    held: true,
+    seen: 'not promised on one server: 30 of 1000 requests failed while containers were replaced, the first and the last 2.0 s apart',
+  });
+});
+
 it('does not ask for Slack where the workflow does not tell it', () =>
   expect(broken({ slackMessages: 0, slackText: '', failedIn: 'a › b', tellsSlack: false })).toEqual([]));
+
+describe('a message to Slack', () => {
+  const slack = { kind: 'uses', uses: { text: 'lockkeeper/lockkeeper/actions/slack-notify@v1' } };
+  const due = (conclusion: string, step: string | undefined, steps: unknown[] = [{ kind: 'run' }, slack]) =>
+    tellsSlack(
+      { jobs: [{ id: 'watch', steps }] } as unknown as Parameters<typeof tellsSlack>[0],
+      {
+        conclusion,
+        jobs: {
+          watch: { id: 'watch', steps: step ? [{ index: 1, phase: 'main', conclusion: step }] : [] },
+        },
+      } as unknown as Parameters<typeof tellsSlack>[1],
+    );
+
+  it.each<[string, boolean, boolean]>([
+    ['is due when its step ran', due('success', 'success'), true],
+    ['is due when the run failed and its step was skipped', due('failure', 'skipped'), true],
+    ['is due when the run failed before its step', due('failure', undefined), true],
+    ['is not due when all is well and its step was skipped', due('success', 'skipped'), false],
+    ['is not due where no step sends one', due('failure', 'success', [{ kind: 'run' }]), false],
+  ])('%s', (_, seen, expected) => expect(seen).toBe(expected));
+});
 
 describe('the explanation of a failed workflow', () => {
   type Reported = Parameters<typeof explanationOf>[0][number];
