@@ -11,6 +11,7 @@ describe('a drain', () => {
     sinceDraining: 0,
     idleFor: 0,
     open: 0,
+    openLately: 0,
     gone: false,
     ...change,
   });
@@ -31,6 +32,19 @@ describe('a drain', () => {
     ['busy at the end of the delay', idle, { sinceDraining: 300_000, open: 1 }, 'cut'],
     ['full and idle', { kind: 'full', settle: 0 }, { sinceDraining: 299_000, idleFor: 99_000 }, false],
     ['full, over', { kind: 'full', settle: 0 }, { sinceDraining: 300_000, idleFor: 99_000 }, 'delay-over'],
+    ['cut a moment ago, at the end of the delay', idle, { sinceDraining: 300_000, openLately: 3 }, 'cut'],
+    [
+      'cut a moment ago, and no longer listed',
+      idle,
+      { sinceDraining: 20_000, openLately: 3, gone: true },
+      'cut',
+    ],
+    [
+      'ended by themselves, at drain-timeout',
+      { ...idle, timeout: 20_000 },
+      { sinceDraining: 20_000, openLately: 3 },
+      'delay-over',
+    ],
     ['ended by the load balancer', idle, { sinceDraining: 20_000, gone: true }, 'gone'],
   ] as const)('%s', (_what, settings, change, expected) => {
     const verdict = judgeDrain(settings, facts(change));

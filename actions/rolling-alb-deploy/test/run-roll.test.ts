@@ -116,6 +116,17 @@ describe('a roll', () => {
     },
   );
 
+  it.each(['idle', 'full'] as const)(
+    'tells them also when the load balancer cut them just before the last look, with drain: %s',
+    async (kind) => {
+      const s = stand({
+        connections: (_id, since) => (since < 59_500 ? 3 : 0),
+        settings: { drain: { kind, settle: 15_000 } },
+      });
+      expect((await s.roll()).map(({ cut }) => cut)).toEqual([3, 3]);
+    },
+  );
+
   it('never ends a drain before it settled, however idle the host is, nor after a delay that is shorter', async () => {
     for (const [settle, delay, least, most] of [
       [15_000, 60_000, 15, 18],

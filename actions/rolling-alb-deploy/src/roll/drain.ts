@@ -16,6 +16,8 @@ export interface DrainFacts {
   idleFor: number | undefined;
   /** Connections at the last look. */
   open: number;
+  /** At the last look that found any, where that was just before: the load balancer cuts them a moment before we look again. */
+  openLately: number;
   /** No longer listed: the load balancer itself has ended the drain. */
   gone: boolean;
 }
@@ -31,15 +33,20 @@ export const idleWindow = 5_000;
 
 /** Whether a host that is being drained may be touched. The API cannot tell: it shows `draining` for the whole delay. */
 export function judgeDrain(settings: DrainSettings, facts: DrainFacts): DrainVerdict {
-  const { delay, sinceDraining, idleFor, open } = facts;
+  const { delay, sinceDraining, idleFor, open, openLately } = facts;
   const settled = sinceDraining >= Math.min(settings.settle, delay);
   if (settings.kind === 'idle' && settled && idleFor !== undefined && idleFor >= idleWindow)
     return { done: true, why: 'idle' };
   const limit = drainLimit(settings, delay, idleFor !== undefined);
-  if (sinceDraining >= limit)
-    return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'delay-over' };
+  const cut = Math.max(open, openLately);
+  if (sinceDraining >= limit) {
+    // Before the delay is over nobody but us cuts.
+    const now = limit < delay ? open : cut;
+    return now > 0 ? { done: true, why: 'cut', open: now } : { done: true, why: 'delay-over' };
+  }
   // Shorter than the delay that was read: it was changed meanwhile, or the group has none.
-  if (facts.gone && settled) return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'gone' };
+  if (facts.gone && settled)
+    return cut > 0 ? { done: true, why: 'cut', open: cut } : { done: true, why: 'gone' };
   return { done: false };
 }
 

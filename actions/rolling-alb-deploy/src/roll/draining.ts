@@ -1,5 +1,5 @@
 import { backoff, formatDuration } from '@lockkeeper/wait';
-import { judgeDrain } from './drain.ts';
+import { idleWindow, judgeDrain } from './drain.ts';
 import { stateText } from './health.ts';
 import type { Ledger } from './ledger.ts';
 import { isOut, names, placeKey, places } from './place.ts';
@@ -20,6 +20,8 @@ export class Draining {
   /** When no connection was first seen; Infinity while there are some; undefined where it cannot be told. */
   readonly #quietSince = new Map<string, number | undefined>();
   readonly #open = new Map<string, number>();
+  /** The last count that was not 0, and when. */
+  readonly #busy = new Map<string, { open: number; at: number }>();
   readonly #countedAt = new Map<string, number>();
 
   constructor(context: RollContext, ledger: Ledger, watch: Watch) {
@@ -44,6 +46,7 @@ export class Draining {
     for (const { id } of hosts) {
       this.#quietSince.delete(id);
       this.#open.delete(id);
+      this.#busy.delete(id);
     }
     log.info(
       `draining ${names(hosts)}: ${settings.drain.kind === 'full' ? `the whole delay, ${longest}` : `until no connection is open, at most ${longest}`}`,
@@ -90,6 +93,7 @@ export class Draining {
     }
     const total = counts.reduce<number>((sum, one) => sum + one!, 0);
     this.#open.set(host.id, total);
+    if (total > 0) this.#busy.set(host.id, { open: total, at: now });
     const before = this.#quietSince.get(host.id) ?? Number.POSITIVE_INFINITY;
     this.#quietSince.set(host.id, total > 0 ? Number.POSITIVE_INFINITY : Math.min(before, now));
     this.#watch.say(
@@ -115,6 +119,7 @@ export class Draining {
       sinceDraining: clock.now() - this.#drainingFrom(host),
       idleFor: quiet === undefined ? undefined : Math.max(0, clock.now() - quiet),
       open: this.#open.get(host.id) ?? 0,
+      openLately: this.#openLately(host),
       gone: look !== undefined && targets.every((target) => target?.state !== 'draining'),
     });
     if (!verdict.done) return;
@@ -128,6 +133,11 @@ export class Draining {
       log.info(
         `${host.id}: drained after ${this.#drainedFor(host)}${verdict.why === 'idle' ? ', no connection left' : ''}`,
       );
+  }
+
+  #openLately({ id }: HostRecord): number {
+    const busy = this.#busy.get(id);
+    return busy && this.#context.clock.now() - busy.at < idleWindow ? busy.open : 0;
   }
 
   /** The longest deregistration delay of its groups. */
