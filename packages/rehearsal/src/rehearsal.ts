@@ -43,6 +43,8 @@ export interface RehearsalSettings {
   realTime: boolean;
   fail?: FaultName;
   seed: number;
+  /** Where there are any, the workflow is started by hand with them. */
+  inputs?: Record<string, string>;
   signal?: AbortSignal;
   onEvent?: (event: RehearsalEvent) => void;
 }
@@ -87,7 +89,9 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   // Whatever is wrong with the files is told before anything is started.
   const workflow = await loadWorkflow(settings.workflow);
   const standIns = await loadStandIns(workflow);
-  const stage = stageFor(workflow);
+  const byHand = Object.keys(settings.inputs ?? {}).length > 0;
+  const start = byHand ? { event: 'workflow_dispatch', inputs: settings.inputs } : {};
+  const stage = stageFor(workflow, byHand);
   const fault: Fault | undefined = settings.fail && faults[settings.fail];
   const opened: { lab?: Lab } = {};
   const digests: string[] = [];
@@ -109,7 +113,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     }),
   });
   const made = commitOf(settings.seed);
-  checkRun(workflow, { ...planFor(made, stage.ref), standIns });
+  checkRun(workflow, { ...planFor(made, stage.ref), ...start, standIns });
 
   const scale = settings.realTime ? 1 : 20;
   const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-rehearsal-'));
@@ -189,7 +193,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
 
     const result = await perform(
       workflow,
-      { ...planFor(sha, stage.ref, fault?.sick), standIns },
+      { ...planFor(sha, stage.ref, fault?.sick), ...start, standIns },
       digests.length > 0 ? { SERVING_DIGEST: digests.at(-1)! } : {},
       watcher(lab, settings, fault, emit),
     );
