@@ -82,6 +82,8 @@ export interface Rehearsal {
 /** What the lab will give, by name, before there is a lab. */
 const labSecrets = { SSH_PRIVATE_KEY: '', SLACK_WEBHOOK_URL: '', ENV_FILE: '' };
 
+const secretsOf = (lab: Lab): Record<string, string> => ({ ...lab.secrets(), ENV_FILE: lab.envFile });
+
 /** Runs a workflow file in a lab of its own, under load, and holds what happened against the guarantees. */
 export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> {
   const began = performance.now();
@@ -141,8 +143,13 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     ) =>
       runWorkflow(what, {
         ...plan,
-        secrets: { ...plan.secrets, ...lab.secrets() },
-        vars: { ...lab.vars(), ...(settings.realTime ? {} : quickVars), ...vars },
+        secrets: { ...plan.secrets, ...secretsOf(lab) },
+        vars: {
+          ...lab.vars(),
+          SERVER_HOST: lab.hosts[0]!.host.address,
+          ...(settings.realTime ? {} : quickVars),
+          ...vars,
+        },
         settings: {
           node: nodePath,
           env: {
@@ -409,7 +416,7 @@ async function gather({
       ? { firstFailure: `${first.kind} after ${(first.at / 1000).toFixed(1)} s: ${first.reason}` }
       : {}),
     ...(lab.balanced ? {} : { downtime: downtimeOf(served.failures, workflowMs) }),
-    leaks: leaksIn(result, lab, { ...labSecrets, ...lab.secrets() }),
+    leaks: leaksIn(result, lab, secretsOf(lab)),
     slackMessages: slack.length,
     slackText: slack.map(({ payload }) => renderMessage(payload)).join('\n'),
     ...failureOf(jobs),
