@@ -34,5 +34,15 @@ holdEveryGuarantee([
     workflow: 'deploy-tag.yml',
     tells: [/1 of 1 targets healthy, all serve v2\.0\.0$/m, /Deploy succeeded .*\(v2\.0\.0\)/],
   },
+  {
+    // One that was built before, so nothing is built.
+    workflow: 'deploy-tag.yml',
+    inputs: ['tag=v1'],
+    tells: [
+      /– build-and-push +skipped/,
+      /1 of 1 targets healthy, all serve v1$/m,
+      /Deploy succeeded .*\(v1\)/,
+    ],
+  },
   { workflow: 'backup.yml', tells: [/Upload it to S3: declared in/, /Backup succeeded/, /Size: \d/] },
 ]);

@@ -34,6 +34,8 @@ export interface Example {
   workflow: string;
   /** What goes wrong in it. */
   fault?: string;
+  /** Inputs with which it is started by hand, as NAME=VALUE. */
+  inputs?: string[];
   tells: RegExp[];
 }
 
@@ -41,12 +43,16 @@ export interface Example {
 export function holdEveryGuarantee(examples: readonly Example[]): void {
   const titled = examples.map((one) => ({
     ...one,
-    title: `${one.workflow}${one.fault ? ` with ${one.fault}` : ''}`,
+    title: [one.workflow, ...(one.fault ? ['with', one.fault] : []), ...(one.inputs ?? [])].join(' '),
   }));
   it.each(titled)(
     '$title holds every guarantee',
-    async ({ workflow, fault, tells }) => {
-      const run = await rehearse([`workflows-examples/${workflow}`, ...(fault ? ['--fail', fault] : [])]);
+    async ({ workflow, fault, inputs = [], tells }) => {
+      const run = await rehearse([
+        `workflows-examples/${workflow}`,
+        ...(fault ? ['--fail', fault] : []),
+        ...inputs.flatMap((input) => ['--input', input]),
+      ]);
       expect(report(run)).toContain('Every guarantee held');
       expect(run.code).toBe(0);
       for (const words of tells) expect(report(run)).toMatch(words);

@@ -93,6 +93,8 @@ export interface Lab {
   /** What a user of this account would set as the repository's variables and secrets. */
   vars(): Record<string, string>;
   secrets(): Record<string, string>;
+  /** What the sample app's `.env` holds on each host. */
+  readonly envFile: string;
   /** What a self-hosted runner may have in its own environment. */
   runnerEnv(): Record<string, string>;
   idToken(request: {
@@ -305,7 +307,6 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         SECURITY_GROUP_ID: securityGroup.id,
         TARGET_GROUP_ARN: group.arn,
         APP_URL: balanced ? balancer.url : `http://${hosts[0]!.host.address}:${appPort}`,
-        SERVER_HOST: hosts[0]!.host.address,
         ...(bastion ? { BASTION_HOST: bastion.address, BASTION_PORT: String(sshPort) } : {}),
         SSH_USER: 'deploy',
         SSH_PORT: String(sshPort),
@@ -316,11 +317,8 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         IMAGE: `${registry.url}/${app.repository}`,
         IP_LOOKUP_URL: lookup.urls.join('\n'),
       }),
-      secrets: () => ({
-        SSH_PRIVATE_KEY: keys.private,
-        SLACK_WEBHOOK_URL: slack.webhookUrl,
-        ENV_FILE: sampleProject(registry, version)['.env']!,
-      }),
+      secrets: () => ({ SSH_PRIVATE_KEY: keys.private, SLACK_WEBHOOK_URL: slack.webhookUrl }),
+      envFile: sampleProject(registry, version)['.env']!,
       runnerEnv: () => ({ AWS_ENDPOINT_URL: aws.url }),
       idToken: async ({ subject, claims }) => tokens.grant({ subject, claims }),
       pushApp: (next, sick) => {

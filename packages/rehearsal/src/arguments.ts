@@ -6,6 +6,8 @@ export interface RehearsalArguments {
   realTime: boolean;
   fail?: FaultName;
   seed: number;
+  /** Inputs of a start by hand; where any is given, that is what starts the workflow. */
+  inputs: Record<string, string>;
   /** One line an event instead of a live picture. */
   plain: boolean;
 }
@@ -13,7 +15,7 @@ export interface RehearsalArguments {
 /** A mistake of who typed the command: one line and exit status 2. */
 export class UsageError extends Error {}
 
-export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--seed N] [--plain]
+export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--input NAME=VALUE] [--seed N] [--plain]
 
 Runs a workflow file on this computer, in a stand-in AWS account under load, and tells what users would have seen.
 The default is workflows-examples/rolling-alb.yml.
@@ -23,6 +25,7 @@ The default is workflows-examples/rolling-alb.yml.
 ${Object.entries(faults)
   .map(([name, { what }]) => `                  ${name.padEnd(13)} ${what}`)
   .join('\n')}
+  --input N=V   start the workflow by hand (workflow_dispatch) with this input; may be given several times
   --seed N      the same seed gives the same ids and the same load (default 1)
   --plain       lines instead of the live picture
 
@@ -30,7 +33,7 @@ Exit status: 0 when every guarantee held, also when the deploy was made to fail;
 
 /** Reads the command line; undefined asks for the usage. Throws UsageError. */
 export function parseArguments(argv: readonly string[]): RehearsalArguments | undefined {
-  const result: RehearsalArguments = { workflow: '', realTime: false, seed: 1, plain: false };
+  const result: RehearsalArguments = { workflow: '', realTime: false, seed: 1, inputs: {}, plain: false };
   const rest = argv.filter((argument) => argument !== '--');
   for (let i = 0; i < rest.length; i++) {
     const [name, inline] = rest[i]!.split(/=(.*)/s, 2) as [string, string | undefined];
@@ -43,6 +46,12 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
       if (!Object.hasOwn(faults, fault))
         throw new UsageError(`--fail: "${fault}" is not a fault; expected ${Object.keys(faults).join(', ')}`);
       result.fail = fault as FaultName;
+    } else if (name === '--input') {
+      const given = value();
+      const [input, text] = given.split(/=(.*)/s, 2) as [string, string | undefined];
+      if (!input || text === undefined)
+        throw new UsageError(`--input: "${given}" is not NAME=VALUE, such as tag=v1.2.2`);
+      result.inputs[input] = text;
     } else if (name === '--seed') {
       const seed = value();
       if (!/^\d{1,9}$/.test(seed)) throw new UsageError(`--seed: "${seed}" is not a whole number`);

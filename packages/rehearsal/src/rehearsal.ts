@@ -43,6 +43,8 @@ export interface RehearsalSettings {
   realTime: boolean;
   fail?: FaultName;
   seed: number;
+  /** Where there are any, the workflow is started by hand with them. */
+  inputs?: Record<string, string>;
   signal?: AbortSignal;
   onEvent?: (event: RehearsalEvent) => void;
 }
@@ -80,6 +82,8 @@ export interface Rehearsal {
 /** What the lab will give, by name, before there is a lab. */
 const labSecrets = { SSH_PRIVATE_KEY: '', SLACK_WEBHOOK_URL: '', ENV_FILE: '' };
 
+const secretsOf = (lab: Lab): Record<string, string> => ({ ...lab.secrets(), ENV_FILE: lab.envFile });
+
 /** Runs a workflow file in a lab of its own, under load, and holds what happened against the guarantees. */
 export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> {
   const began = performance.now();
@@ -87,7 +91,9 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   // Whatever is wrong with the files is told before anything is started.
   const workflow = await loadWorkflow(settings.workflow);
   const standIns = await loadStandIns(workflow);
-  const stage = stageFor(workflow);
+  const byHand = Object.keys(settings.inputs ?? {}).length > 0;
+  const start = byHand ? { event: 'workflow_dispatch', inputs: settings.inputs } : {};
+  const stage = stageFor(workflow, byHand);
   const fault: Fault | undefined = settings.fail && faults[settings.fail];
   const opened: { lab?: Lab } = {};
   const digests: string[] = [];
@@ -109,7 +115,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     }),
   });
   const made = commitOf(settings.seed);
-  checkRun(workflow, { ...planFor(made, stage.ref), standIns });
+  checkRun(workflow, { ...planFor(made, stage.ref), ...start, standIns });
 
   const scale = settings.realTime ? 1 : 20;
   const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-rehearsal-'));
@@ -137,8 +143,13 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     ) =>
       runWorkflow(what, {
         ...plan,
-        secrets: { ...plan.secrets, ...lab.secrets() },
-        vars: { ...lab.vars(), ...(settings.realTime ? {} : quickVars), ...vars },
+        secrets: { ...plan.secrets, ...secretsOf(lab) },
+        vars: {
+          ...lab.vars(),
+          SERVER_HOST: lab.hosts[0]!.host.address,
+          ...(settings.realTime ? {} : quickVars),
+          ...vars,
+        },
         settings: {
           node: nodePath,
           env: {
@@ -189,7 +200,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
 
     const result = await perform(
       workflow,
-      { ...planFor(sha, stage.ref, fault?.sick), standIns },
+      { ...planFor(sha, stage.ref, fault?.sick), ...start, standIns },
       digests.length > 0 ? { SERVING_DIGEST: digests.at(-1)! } : {},
       watcher(lab, settings, fault, emit),
     );
@@ -405,7 +416,7 @@ async function gather({
       ? { firstFailure: `${first.kind} after ${(first.at / 1000).toFixed(1)} s: ${first.reason}` }
       : {}),
     ...(lab.balanced ? {} : { downtime: downtimeOf(served.failures, workflowMs) }),
-    leaks: leaksIn(result, lab, { ...labSecrets, ...lab.secrets() }),
+    leaks: leaksIn(result, lab, secretsOf(lab)),
     slackMessages: slack.length,
     slackText: slack.map(({ payload }) => renderMessage(payload)).join('\n'),
     ...failureOf(jobs),

@@ -16,7 +16,7 @@ export function renderReport(rehearsal: Rehearsal): string {
   section(
     `Jobs of ${workflow.file}`,
     Object.values(workflow.jobs).flatMap((job) => [
-      `${mark(job.conclusion === 'success')} ${job.name.padEnd(18)} ${String(job.conclusion).padEnd(9)} ${seconds(job.ms)}${job.because ? `  ${job.because}` : ''}`,
+      `${job.conclusion === 'skipped' ? '–' : mark(job.conclusion === 'success')} ${job.name.padEnd(18)} ${String(job.conclusion).padEnd(9)} ${seconds(job.ms)}${job.because ? `  ${job.because}` : ''}`,
       ...job.steps
         .filter(({ conclusion, phase }) => conclusion === 'failure' || phase === 'post')
         .map(

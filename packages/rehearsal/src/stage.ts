@@ -19,8 +19,10 @@ export interface Stage {
   serves: 'built' | 'previous' | 'current';
 }
 
-/** Sets the stage for a workflow. */
-export function stageFor(workflow: Workflow): Stage {
+const mainBranch = 'refs/heads/main';
+
+/** Sets the stage for a workflow, started by hand on `main` or by what starts it most. */
+export function stageFor(workflow: Workflow, byHand = false): Stage {
   const steps = workflow.jobs.flatMap(({ steps }) => steps.filter((step) => step.kind === 'uses'));
   const uses = (action: string) => steps.filter(({ uses }) => uses.text.includes(`/actions/${action}`));
   const rolling = uses('rolling-alb-deploy');
@@ -36,7 +38,7 @@ export function stageFor(workflow: Workflow): Stage {
     history: goesBack || newcomer,
     newcomer,
     leftOpen: uses('ephemeral-ssh-ingress').some((step) => step.with.mode?.text === 'sweep'),
-    ref: refFor(workflow),
+    ref: byHand ? mainBranch : refFor(workflow),
     serves: goesBack ? 'previous' : newcomer ? 'current' : 'built',
   };
 }
@@ -45,7 +47,7 @@ export function stageFor(workflow: Workflow): Stage {
 function refFor(workflow: Workflow): string {
   const filters = workflow.triggers.find(({ event }) => event === 'push')?.filters ?? {};
   const tags = [filters.tags ?? []].flat().map(String);
-  if (filters.branches !== undefined || tags.length === 0) return 'refs/heads/main';
+  if (filters.branches !== undefined || tags.length === 0) return mainBranch;
   const tag = ['v2.0.0', '2.0.0', 'release-2'].find((name) => matchesFilter(tags, name)) ?? tags[0]!;
   return `refs/tags/${tag}`;
 }

@@ -7,6 +7,7 @@ it('rehearses the reference workflow unless told another', () =>
     workflow: 'workflows-examples/rolling-alb.yml',
     realTime: false,
     seed: 1,
+    inputs: {},
     plain: false,
   }));
 
@@ -14,6 +15,10 @@ it.each([
   [['--fail', 'kill', 'mine.yml'], { workflow: 'mine.yml', fail: 'kill' }],
   [['--fail=deny', '--real-time', '--seed=7'], { fail: 'deny', realTime: true, seed: 7 }],
   [['--', '--plain'], { plain: true }],
+  [
+    ['--input', 'tag=v1.2.2', '--input=note=a=b', 'mine.yml'],
+    { workflow: 'mine.yml', inputs: { tag: 'v1.2.2', note: 'a=b' } },
+  ],
 ])('reads %j', (argv, expected) => expect(parseArguments(argv)).toMatchObject(expected));
 
 it.each([
@@ -25,6 +30,7 @@ it.each([
     ['--fail'],
     '--fail: "" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny',
   ],
+  [['--input', 'tag'], '--input: "tag" is not NAME=VALUE, such as tag=v1.2.2'],
   [['--fast'], '--fast is not an option; see pnpm rehearse --help'],
   [['a.yml', 'b.yml'], 'one workflow at a time: "a.yml" or "b.yml"'],
   [['--seed', 'x'], '--seed: "x" is not a whole number'],

@@ -67,3 +67,15 @@ it.each<[string, Parameters<typeof stageOf>, Partial<Stage>]>([
 ])('sets %s', async (_, given, part) => {
   expect(await stageOf(...given)).toEqual({ ...plain, ...part });
 });
+
+it('sets main for a start by hand, also where tags start it otherwise', async () => {
+  const workflow = await loadWorkflow({
+    name: 'deploy.yml',
+    content:
+      'on: { push: { tags: ["v*"] }, workflow_dispatch: {} }\njobs: { a: { runs-on: ubuntu-24.04, steps: [{ run: "true" }] } }',
+  });
+  expect([stageFor(workflow).ref, stageFor(workflow, true).ref]).toEqual([
+    'refs/tags/v2.0.0',
+    'refs/heads/main',
+  ]);
+});

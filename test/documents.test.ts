@@ -1,0 +1,33 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, it } from '@jest/globals';
+import { root } from '../tools/manifest.ts';
+
+const documents = globSync(['*.md', 'docs/*.md', 'actions/*/README.md', 'packages/*/README.md'], {
+  cwd: root,
+});
+
+/** The anchor that GitHub gives a heading. */
+const anchor = (heading: string) =>
+  heading
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+const anchorsOf = (path: string) =>
+  [...readFileSync(path, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchor(heading!));
+
+it('finds the documents whose links it judges', () => {
+  expect(documents).toEqual(expect.arrayContaining(['README.md', 'docs/from-ssh-action.md']));
+});
+
+it.each(documents)('%s links only to files and headings that there are', (document) => {
+  const path = join(root, document);
+  const links = [...readFileSync(path, 'utf8').matchAll(/\]\((?!https?:|mailto:)([^)\s]+)\)/g)];
+  const dead = links.filter(([, link]) => {
+    const [file = '', heading] = link!.split('#');
+    const target = file ? join(dirname(path), file) : path;
+    return !existsSync(target) || (heading !== undefined && !anchorsOf(target).includes(heading));
+  });
+  expect(dead.map(([, link]) => link)).toEqual([]);
+});
