@@ -66537,6 +66537,7 @@ function code(text) {
 
 
 
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/deploy-release.ts
 
 
@@ -67468,6 +67469,7 @@ function hostAndPort({ host, port }) {
 
 
 
+
 /** Commands at the same time; sshd refuses a channel beyond its MaxSessions, 10 unless configured. */
 const atOnce = 8;
 /**
@@ -67486,6 +67488,7 @@ class SshShell {
     #target;
     #context;
     #session;
+    #closed = false;
     #channels = pLimit(atOnce);
     constructor(target, context) {
         this.name = target.host;
@@ -67495,6 +67498,8 @@ class SshShell {
     }
     /** The live session, or a new one; those who ask at the same time share it. */
     open() {
+        if (this.#closed)
+            return Promise.reject(this.#ended());
         if (!this.#session) {
             const session = dial(this.#target, this.#context);
             // A run that is cancelled must still be able to reconnect and go back: the signal ends the first dial only.
@@ -67513,13 +67518,17 @@ class SshShell {
     }
     run(script, options = {}) {
         const client = () => this.open().then((session) => session.client);
-        return this.#channels(() => execute(client, this.name, script, options));
+        return this.#channels(() => execute(client, this.name, script, options)).catch((error) => {
+            // Not an outage: whoever waits for the host to come back would wait on a connection that nobody ends.
+            throw this.#closed && error instanceof ConnectionLost ? this.#ended(error) : error;
+        });
     }
     async tunnel(host, port) {
         const { client } = await this.open();
         return new Promise((resolve, reject) => client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => error ? reject(error) : resolve(channel)));
     }
     async close() {
+        this.#closed = true;
         const session = await this.#session?.catch(() => undefined);
         if (!session)
             return;
@@ -67529,6 +67538,9 @@ class SshShell {
         const timer = setTimeout(() => session.client.destroy(), 2_000);
         await closed;
         clearTimeout(timer);
+    }
+    #ended(cause) {
+        return new Error(`this run has ended its connection to ${this.name}`, { cause });
     }
 }
 
@@ -67794,7 +67806,11 @@ function onHost({ name, login }, command, directory) {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/fragments.ts
-/** What several scripts begin with: parts of the constant POSIX sh that runs on the host. */
+/**
+ * What several scripts begin with. The scripts of `*-scripts.ts` run on the host: constant POSIX sh, for dash and busybox
+ * too. Inputs come as positional arguments, secrets by stdin. In all of them `$1` is the project directory, absolute,
+ * unless said otherwise.
+ */
 /** A login over SSH without a login shell often lacks the places where docker lies. */
 const fragments_path = `
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
@@ -67834,13 +67850,24 @@ kill_containers_of() {
   if [ -n "$ids" ]; then docker kill $ids >/dev/null 2>&1 || true; fi
 }
 `;
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/scripts.ts
-
-/**
- * The scripts that run on the host: constant POSIX sh, for dash and busybox too. Inputs come as positional
- * arguments, secrets by stdin. In all of them `$1` is the project directory, absolute, unless said otherwise.
- */
+/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
+const tell = `
+tell() {
+  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
+  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
+}
+`;
+/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
+const write = `
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; break; fi
+  file=$1 count=$2
+  shift 2
+  mkdir -p "\${file%/*}"
+  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
+  mv -f "$file.part" "$file"
+done
+`;
 /**
  * `compose` with a release: $kind is plugin or standalone, $release the directory that holds
  * `args` (global arguments, one a line), `environment` (NAME=value lines) and `cleared` (names of the
@@ -67877,69 +67904,11 @@ run_hook() {
   . "$hook"
 }
 `;
-/**
- * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
- * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
- * `directory …` or what is wrong with it, then `free <kilobytes>`.
- */
-const preflight = `${fragments_path}
-look() {
-  if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
-  echo 'docker present'
-  look_for_compose &
-  if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
-  else echo 'daemon refused'; printf '%s\\n' "$out" | sed 's/^/said /'
-  fi
-  wait
-}
-look_for_compose() {
-  if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
-  elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
-  else echo 'compose absent'
-  fi
-}
-look
-case $1 in
-  "~") dir=$HOME ;;
-  "~/"*) dir=$HOME/\${1#"~/"} ;;
-  *) dir=$1 ;;
-esac
-if [ ! -d "$dir" ]; then echo 'no directory'; exit 0; fi
-if [ -L "$dir" ]; then cd "$dir"; echo "link $(pwd -P)"; exit 0; fi
-if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then echo 'closed directory'; exit 0; fi
-# As written, not resolved: Compose labels containers with the path it was called by.
-cd "$dir"
-echo "directory $(pwd)"
-df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
-`;
-/** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
-const prepare = `${fragments_path}
-state=$1/.lockkeeper
-[ -L "$state" ] && exit 67
-mkdir -p "$state/releases" "$state/bad" "$state/steps"
-chmod 700 "$state"
-[ -f "$state/.gitignore" ] || echo '*' >"$state/.gitignore"
-`;
-/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
-const tell = `
-tell() {
-  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
-  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
-}
-`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/record/record-scripts.ts
+
 const readRecord = `${tell}
 tell "$1"
-`;
-/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
-const write = `
-while [ $# -gt 0 ]; do
-  if [ "$1" = -- ]; then shift; break; fi
-  file=$1 count=$2
-  shift 2
-  mkdir -p "\${file%/*}"
-  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
-  mv -f "$file.part" "$file"
-done
 `;
 /** Writes text files: path and number of lines each. */
 const writeFiles = `${fragments_path}${write}`;
@@ -67975,314 +67944,6 @@ rm -f pending.json "bad/$id"
 for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
-`;
-/**
- * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the
- * seconds since the owner's last sign of life, whether a step of another run lives, whether the lock is ours (and only
- * that step is waited for), and who the owner is. It is taken over only when it is older than $3 seconds and no step
- * of its owner lives. A step that should have ended long ago is ended: nobody is there any more who would.
- */
-const takeLock = `${prepare}${tell}${runners}
-dir=$1 token=$2 ttl=$3
-owner=$(cat)
-now=$(date +%s)
-printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
-echo "$now" >"$state/beat.$token"
-look_at_others() {
-  alive=no
-  for step in "$state"/steps/*; do
-    case \${step##*/} in "$token".* | '*') continue ;; esac
-    running=no
-    if lives "$step"; then running=yes
-    elif [ -e "$step/exit" ] || [ -z "$(containers_of "$step")" ]; then continue
-    fi
-    alive=yes
-    if [ "$running" = yes ] && [ "$now" -gt "$limit" ]; then signal TERM "$pid"; fi
-    if [ "$now" -gt "$((limit + 15))" ]; then
-      if [ "$running" = yes ]; then signal KILL "$pid"; fi
-      kill_containers_of "$step"
-    fi
-  done
-}
-mine=no age=0 over=
-if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then mine=yes; fi
-holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
-if [ "$holder" = "$token" ]; then mine=yes; fi
-look_at_others
-if [ "$mine" = no ]; then
-  beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
-  age=$((now - beat))
-  if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
-    mv -f "$state/lock.$token" "$state/lock"
-    rm -rf "$state/takeover.$holder".* "$state/beat.$holder"
-    if [ "$(head -n 1 "$state/lock")" = "$token" ]; then mine=yes over=' over'; fi
-    # A step starts only while its lock is held: one that saw the lock just before is seen now.
-    look_at_others
-  fi
-fi
-rm -f "$state/lock.$token"
-if [ "$mine" = yes ] && [ "$alive" = no ]; then
-  for left in "$state"/steps/* "$state"/docker-config.* "$state"/run.*; do
-    case $left in "$state/steps/$token".* | "$state/docker-config.$token" | "$state/run.$token") ;; *) rm -rf "$left" ;; esac
-  done
-  echo "taken$over"
-  tell "$dir"
-  exit 0
-fi
-if [ "$mine" = no ]; then rm -f "$state/beat.$token"; fi
-echo "held $age $alive $mine"
-tail -n +2 "$state/lock" 2>/dev/null || true
-`;
-/** A sign of life for token $2. 69: the lock is somebody else's now. */
-const beatLock = `
-state=$1/.lockkeeper
-[ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ] || exit 69
-date +%s >"$state/beat.$2"
-`;
-/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's, nor to a step that lives. */
-const releaseLock = `${runners}
-state=$1/.lockkeeper
-for step in "$state/steps/$2".*; do if ! lives "$step"; then rm -rf "$step"; fi; done
-rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$2"
-if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
-`;
-/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
-const lookForFiles = `
-cd "$1"; env=$2; shift 2
-for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
-if [ -f "$env" ]; then echo env; cat "$env"; fi
-`;
-/**
- * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
- * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
- */
-const hashes = `
-rendered=$release/rendered.json
-trap 'rm -f "$rendered"' EXIT
-printf '%s\\n' "$json" >"$rendered"
-hash_services() {
-  set -- config --hash '*'
-  before=
-  while IFS= read -r line; do
-    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
-    before=$line
-  done <"$release/args"
-  set -- -f "$rendered" --env-file /dev/null "$@"
-  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
-}
-hash_services
-rm -f "$rendered"
-`;
-/**
- * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
- * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
- * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
- */
-const layOut = `${fragments_path}${write}
-cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
-mkdir -p "$release/files"
-n=0
-for name; do
-  cp "$name" "$release/files/$n-\${name##*/}"
-  n=$((n + 1))
-done
-${compose}
-json=$(compose config --format json)
-if [ -n "$from" ]; then
-  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
-    line = ""
-    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
-    print line $0
-  }')
-fi
-${hashes}
-echo config
-printf '%s\\n' "$json"
-`;
-/** docker compose with a release: $1 project, $2 kind, $3 release, $4 Docker config ('' = the user's own), $5… */
-const composeStep = `${fragments_path}
-cd "$1"; kind=$2 release=$3
-if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
-shift 4
-${compose}
-compose "$@"
-`;
-/**
- * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
- * no attestation, which would make a new image of what did not change.
- */
-const buildSettings = `
-DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
-export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
-`;
-/** docker $2… with the Docker config $1 ('' = the user's own). */
-const dockerStep = `${fragments_path}
-if [ -n "$1" ]; then DOCKER_CONFIG=$1; export DOCKER_CONFIG; fi
-shift
-exec docker "$@"
-`;
-/** docker $1…: reads only. */
-const dockerRead = `${fragments_path}
-docker "$@"
-`;
-/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
-const inspectLabelled = `${fragments_path}
-ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
-# A container may go between the two questions: what remains is still told.
-[ -z "$ids" ] || docker inspect $ids || true
-`;
-/** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
-const inspectImages = `${fragments_path}
-docker image inspect "$@" || true
-`;
-/** The same one by one, each under its reference, for where one answer cannot be told apart. */
-const inspectEachImage = `${fragments_path}
-for reference; do
-  if line=$(docker image inspect "$reference" 2>/dev/null); then
-    printf '%s\\n' "--- $reference"
-    printf '%s\\n' "$line"
-  fi
-done
-`;
-/** The platform of the daemon, then all images, as docker image inspect prints them. */
-const inspectAllImages = `${fragments_path}
-docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
-ids=$(docker images -q --no-trunc | sort -u)
-# One may go between the two questions.
-[ -z "$ids" ] || docker image inspect $ids || true
-`;
-/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
-const loadImage = `${fragments_path}
-said=$(docker load)
-id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
-if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
-docker image inspect "$id"
-`;
-/**
- * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
- * reference stand for its image: pairs $3 $4, … of id and reference.
- */
-const putInPlace = `${fragments_path}
-from=$1 to=$2; shift 2
-if [ -f "$from" ]; then
-  mkdir -p "\${to%/*}"
-  cp "$from" "$to.part"
-  mv -f "$to.part" "$to"
-fi
-while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
-`;
-/** Makes each reference stand for its image: pairs $1 $2, $3 $4, … of id and reference. */
-const tagImages = `${fragments_path}
-while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
-`;
-/**
- * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
- * $1 project, $2 kind, $3 release, $4 the hook's file.
- */
-const runHook = `${fragments_path}
-cd "$1"; kind=$2 release=$3 hook=$4
-${hooks}
-run_hook
-`;
-/**
- * \`pin\`: the hosts file of proxy $1, known by its address $2, says the lines $3, and no others of ours. Written
- * in place, because Docker mounts it; a restart of the proxy undoes it. Says \`pinned\` where that is a change.
- */
-const pin = `
-in_proxy='
-own=$1 now=$2 kept= had= tab=$(printf "\\t") end="
-"
-while IFS= read -r line || [ -n "$line" ]; do
-  case $line in
-    *" # lockkeeper") had=$had$line$end ;;
-    *) kept=$kept$line$end ;;
-  esac
-done </etc/hosts
-case $kept in *"$own$tab"*) ;; *) exit 1 ;; esac
-if [ "$had" = "$now" ]; then exit 0; fi
-printf "%s%s" "$kept" "$now" >/etc/hosts
-echo pinned
-'
-pin() {
-  command docker exec -u 0 "$1" sh -euc "$in_proxy" sh "$2" "$3" 2>/dev/null ||
-    echo "the hosts file of proxy $1 cannot be written: until the others have ended, it sends to them too" >&2
-}
-`;
-/**
- * Proxies look again: hook $4, after each one's hosts file was made to say what it is to find: triples $5 $6 $7,
- * … as \`pin\` takes them. $1 project, $2 kind, $3 release.
- */
-const point = `${fragments_path}
-cd "$1"; kind=$2 release=$3 hook=$4
-shift 4
-${hooks}${pin}
-while [ $# -gt 0 ]; do pin "$1" "$2" "$3" >/dev/null; shift 3; done
-run_hook
-`;
-/**
- * Containers stop, each in its own time (stop_signal, stop_grace_period), and go. First the proxies are made
- * to find the others alone (triples $5 $6 $7, … up to \`--\`, as for \`point\`) and have a second to do so; the
- * moment the containers have stopped, they go by Docker's DNS again: none of this may wait for a journey to
- * the runner and back. Without a hook $4 the proxy sees to itself. What is gone already is no error.
- */
-const retire = `${fragments_path}
-cd "$1"; kind=$2 release=$3 hook=$4
-shift 4
-${hooks}${pin}
-proxies= changed=
-while [ "$1" != -- ]; do
-  if [ "$(pin "$1" "$2" "$3")" = pinned ]; then changed=yes; fi
-  proxies="$proxies $1:$2"
-  shift 3
-done
-shift
-if [ -n "$changed" ]; then (run_hook); sleep 1; fi
-there=$(command docker inspect --format '{{.Id}}' "$@" 2>/dev/null || true)
-if [ -n "$there" ]; then command docker stop $there >/dev/null; fi
-for proxy in $proxies; do pin "\${proxy%%:*}" "\${proxy#*:}" '' >/dev/null; done
-if [ -n "$hook" ]; then (run_hook); fi
-if [ -n "$there" ]; then command docker rm $there >/dev/null; fi
-`;
-/** Memory that each of containers $1… uses, \`id used / limit\` in docker's words, then MemAvailable of the host. */
-const memory = `${fragments_path}
-docker stats --no-stream --no-trunc --format '{{.ID}} {{.MemUsage}}' "$@"
-grep '^MemAvailable:' /proc/meminfo
-`;
-/**
- * A throw-away Docker config for token $2; its config.json comes by stdin. Contexts and plugins of the
- * user's own are kept. Prints its path.
- */
-const makeDockerConfig = `${fragments_path}
-config=$1/.lockkeeper/docker-config.$2
-own=\${DOCKER_CONFIG:-$HOME/.docker}
-rm -rf "$config"
-mkdir -m 700 "$config"
-cat >"$config/config.json"
-for part in contexts cli-plugins; do
-  if [ -d "$own/$part" ]; then ln -s "$own/$part" "$config/$part"; fi
-done
-echo "$config"
-`;
-/** The user's own Docker config; {} where there is none. */
-const readDockerConfig = `cat "\${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null || echo '{}'`;
-/** Logs in to registry $3 as $4 with the password from stdin, into the config $2. */
-const registryLogin = `${fragments_path}
-DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
-`;
-/** cksum of each file $1… that is a regular file: \`sum size path\`. */
-const checksums = `
-for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
-`;
-/** Last $1 log lines of containers $2…, each under its own head. */
-const lastLogs = `${fragments_path}
-lines=$1; shift
-for id; do echo "--- $id"; docker logs --tail "$lines" "$id" 2>&1 || true; done
-`;
-/** The TCP tables of the network that process $1 lives in. 66: the process has gone or cannot be seen. */
-const tcpTables = `
-[ -r "/proc/$1/net/tcp" ] || exit 66
-cat "/proc/$1/net/tcp"
-cat "/proc/$1/net/tcp6" 2>/dev/null || true
 `;
 /** Makes a directory outside the project, for a dry run. */
 const temporary = 'umask 077; mktemp -d';
@@ -68561,6 +68222,87 @@ function host_state_parseJson(text) {
         return undefined;
     }
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/lock-scripts.ts
+
+/** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
+const prepare = `${fragments_path}
+state=$1/.lockkeeper
+[ -L "$state" ] && exit 67
+mkdir -p "$state/releases" "$state/bad" "$state/steps"
+chmod 700 "$state"
+[ -f "$state/.gitignore" ] || echo '*' >"$state/.gitignore"
+`;
+/**
+ * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the
+ * seconds since the owner's last sign of life, whether a step of another run lives, whether the lock is ours (and only
+ * that step is waited for), and who the owner is. It is taken over only when it is older than $3 seconds and no step
+ * of its owner lives. A step that should have ended long ago is ended: nobody is there any more who would.
+ */
+const takeLock = `${prepare}${tell}${runners}
+dir=$1 token=$2 ttl=$3
+owner=$(cat)
+now=$(date +%s)
+printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
+echo "$now" >"$state/beat.$token"
+look_at_others() {
+  alive=no
+  for step in "$state"/steps/*; do
+    case \${step##*/} in "$token".* | '*') continue ;; esac
+    running=no
+    if lives "$step"; then running=yes
+    elif [ -e "$step/exit" ] || [ -z "$(containers_of "$step")" ]; then continue
+    fi
+    alive=yes
+    if [ "$running" = yes ] && [ "$now" -gt "$limit" ]; then signal TERM "$pid"; fi
+    if [ "$now" -gt "$((limit + 15))" ]; then
+      if [ "$running" = yes ]; then signal KILL "$pid"; fi
+      kill_containers_of "$step"
+    fi
+  done
+}
+mine=no age=0 over=
+if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then mine=yes; fi
+holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
+if [ "$holder" = "$token" ]; then mine=yes; fi
+look_at_others
+if [ "$mine" = no ]; then
+  beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
+  age=$((now - beat))
+  if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
+    mv -f "$state/lock.$token" "$state/lock"
+    rm -rf "$state/takeover.$holder".* "$state/beat.$holder"
+    if [ "$(head -n 1 "$state/lock")" = "$token" ]; then mine=yes over=' over'; fi
+    # A step starts only while its lock is held: one that saw the lock just before is seen now.
+    look_at_others
+  fi
+fi
+rm -f "$state/lock.$token"
+if [ "$mine" = yes ] && [ "$alive" = no ]; then
+  for left in "$state"/steps/* "$state"/docker-config.* "$state"/run.*; do
+    case $left in "$state/steps/$token".* | "$state/docker-config.$token" | "$state/run.$token") ;; *) rm -rf "$left" ;; esac
+  done
+  echo "taken$over"
+  tell "$dir"
+  exit 0
+fi
+if [ "$mine" = no ]; then rm -f "$state/beat.$token"; fi
+echo "held $age $alive $mine"
+tail -n +2 "$state/lock" 2>/dev/null || true
+`;
+/** A sign of life for token $2. 69: the lock is somebody else's now. */
+const beatLock = `
+state=$1/.lockkeeper
+[ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ] || exit 69
+date +%s >"$state/beat.$2"
+`;
+/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's, nor to a step that lives. */
+const releaseLock = `${runners}
+state=$1/.lockkeeper
+for step in "$state/steps/$2".*; do if ! lives "$step"; then rm -rf "$step"; fi; done
+rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$2"
+if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/lock.ts
 
@@ -69086,10 +68828,12 @@ function parseContainers(json) {
             workingDirectory: label('project.working_dir'),
             configFiles: label('project.config_files').split(',').filter(Boolean),
             project: label('project'),
-            // `web:service_started:false,db:service_healthy:true`
+            // `web:service_started:false,assets:service_completed_successfully:false`
             dependsOn: label('depends_on')
                 .split(',')
-                .flatMap((entry) => entry.split(':')[0] || []),
+                .map((entry) => entry.split(':'))
+                .filter(([, condition]) => condition !== 'service_completed_successfully')
+                .flatMap(([service]) => service || []),
             status: data.State.Status,
             exitCode: data.State.ExitCode,
             outOfMemory: data.State.OOMKilled,
@@ -69131,6 +68875,110 @@ function parseContainers(json) {
     });
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/host/docker-scripts.ts
+
+/** docker compose with a release: $1 project, $2 kind, $3 release, $4 Docker config ('' = the user's own), $5… */
+const composeStep = `${fragments_path}
+cd "$1"; kind=$2 release=$3
+if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
+shift 4
+${compose}
+compose "$@"
+`;
+/**
+ * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
+ * no attestation, which would make a new image of what did not change.
+ */
+const buildSettings = `
+DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
+export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
+`;
+/** docker $2… with the Docker config $1 ('' = the user's own). */
+const dockerStep = `${fragments_path}
+if [ -n "$1" ]; then DOCKER_CONFIG=$1; export DOCKER_CONFIG; fi
+shift
+exec docker "$@"
+`;
+/** docker $1…: reads only. */
+const dockerRead = `${fragments_path}
+docker "$@"
+`;
+/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
+const inspectLabelled = `${fragments_path}
+ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
+# A container may go between the two questions: what remains is still told.
+[ -z "$ids" ] || docker inspect $ids || true
+`;
+/** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
+const inspectImages = `${fragments_path}
+docker image inspect "$@" || true
+`;
+/** The same one by one, each under its reference, for where one answer cannot be told apart. */
+const inspectEachImage = `${fragments_path}
+for reference; do
+  if line=$(docker image inspect "$reference" 2>/dev/null); then
+    printf '%s\\n' "--- $reference"
+    printf '%s\\n' "$line"
+  fi
+done
+`;
+/** The platform of the daemon, then all images, as docker image inspect prints them. */
+const inspectAllImages = `${fragments_path}
+docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
+ids=$(docker images -q --no-trunc | sort -u)
+# One may go between the two questions.
+[ -z "$ids" ] || docker image inspect $ids || true
+`;
+/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
+const loadImage = `${fragments_path}
+said=$(docker load)
+id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
+if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
+docker image inspect "$id"
+`;
+/**
+ * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
+ * reference stand for its image: pairs $3 $4, … of id and reference.
+ */
+const putInPlace = `${fragments_path}
+from=$1 to=$2; shift 2
+if [ -f "$from" ]; then
+  mkdir -p "\${to%/*}"
+  cp "$from" "$to.part"
+  mv -f "$to.part" "$to"
+fi
+while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
+`;
+/** Makes each reference stand for its image: pairs $1 $2, $3 $4, … of id and reference. */
+const tagImages = `${fragments_path}
+while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
+`;
+/**
+ * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
+ * $1 project, $2 kind, $3 release, $4 the hook's file.
+ */
+const runHook = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+${hooks}
+run_hook
+`;
+/** Memory that each of containers $1… uses, \`id used / limit\` in docker's words, then MemAvailable of the host. */
+const memory = `${fragments_path}
+docker stats --no-stream --no-trunc --format '{{.ID}} {{.MemUsage}}' "$@"
+grep '^MemAvailable:' /proc/meminfo
+`;
+/** Last $1 log lines of containers $2…, each under its own head. */
+const lastLogs = `${fragments_path}
+lines=$1; shift
+for id; do echo "--- $id"; docker logs --tail "$lines" "$id" 2>&1 || true; done
+`;
+/** The TCP tables of the network that process $1 lives in. 66: the process has gone or cannot be seen. */
+const tcpTables = `
+[ -r "/proc/$1/net/tcp" ] || exit 66
+cat "/proc/$1/net/tcp"
+cat "/proc/$1/net/tcp6" 2>/dev/null || true
+`;
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/memory.ts
 const memory_units = { B: 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 };
 /** Reads what the script `memory` prints: `<id> 61.3MiB / 7.6GiB` lines, then `MemAvailable: 123 kB`. Undefined where that is not there. Pure. */
@@ -69141,6 +68989,68 @@ function parseMemory(text) {
         used += Number(amount) * (memory_units[unit.toUpperCase()] ?? Number.NaN);
     return available > 0 && used > 0 ? { used: Math.round(used), available } : undefined;
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/proxy-scripts.ts
+
+/**
+ * \`pin\`: the hosts file of proxy $1, known by its address $2, says the lines $3, and no others of ours. Written
+ * in place, because Docker mounts it; a restart of the proxy undoes it. Says \`pinned\` where that is a change.
+ */
+const pin = `
+in_proxy='
+own=$1 now=$2 kept= had= tab=$(printf "\\t") end="
+"
+while IFS= read -r line || [ -n "$line" ]; do
+  case $line in
+    *" # lockkeeper") had=$had$line$end ;;
+    *) kept=$kept$line$end ;;
+  esac
+done </etc/hosts
+case $kept in *"$own$tab"*) ;; *) exit 1 ;; esac
+if [ "$had" = "$now" ]; then exit 0; fi
+printf "%s%s" "$kept" "$now" >/etc/hosts
+echo pinned
+'
+pin() {
+  command docker exec -u 0 "$1" sh -euc "$in_proxy" sh "$2" "$3" 2>/dev/null ||
+    echo "the hosts file of proxy $1 cannot be written: until the others have ended, it sends to them too" >&2
+}
+`;
+/**
+ * Proxies look again: hook $4, after each one's hosts file was made to say what it is to find: triples $5 $6 $7,
+ * … as \`pin\` takes them. $1 project, $2 kind, $3 release.
+ */
+const point = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+while [ $# -gt 0 ]; do pin "$1" "$2" "$3" >/dev/null; shift 3; done
+run_hook
+`;
+/**
+ * Containers stop, each in its own time (stop_signal, stop_grace_period), and go. First the proxies are made
+ * to find the others alone (triples $5 $6 $7, … up to \`--\`, as for \`point\`) and have a second to do so; the
+ * moment the containers have stopped, they go by Docker's DNS again: none of this may wait for a journey to
+ * the runner and back. Without a hook $4 the proxy sees to itself. What is gone already is no error.
+ */
+const retire = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+proxies= changed=
+while [ "$1" != -- ]; do
+  if [ "$(pin "$1" "$2" "$3")" = pinned ]; then changed=yes; fi
+  proxies="$proxies $1:$2"
+  shift 3
+done
+shift
+if [ -n "$changed" ]; then (run_hook); sleep 1; fi
+there=$(command docker inspect --format '{{.Id}}' "$@" 2>/dev/null || true)
+if [ -n "$there" ]; then command docker stop $there >/dev/null; fi
+for proxy in $proxies; do pin "\${proxy%%:*}" "\${proxy#*:}" '' >/dev/null; done
+if [ -n "$hook" ]; then (run_hook); fi
+if [ -n "$there" ]; then command docker rm $there >/dev/null; fi
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/steady-shell.ts
 
@@ -69250,7 +69160,7 @@ function unlessAborted(work, signal) {
 /**
  * Runs a command once, however often it is started, and writes down how it ended. $1 the record's directory, $2 the
  * token of the lock, $3 the step's directory, $4 seconds, $5 the command's script, $6… its arguments. Exit code
- * \`fenced\`: it was not run, the lock is another run's.
+ * \`fenced\`: it was not run, the lock is another run's, or it was stopped before it began.
  */
 const runner = `
 umask 077
@@ -69268,7 +69178,7 @@ ln "$step/run.$$" "$step/run" 2>/dev/null || exit 0
 LOCKKEEPER_STEP=\${step##*/}
 export LOCKKEEPER_STEP
 code=fenced
-if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
+if ! [ -e "$step/stopped" ] && [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
   sh -euc "$script" lockkeeper "$@" && code=0 || code=$?
 fi
 printf '%-8s\\n' "$code" 1<>"$step/exit.$$"
@@ -69285,7 +69195,7 @@ shift 5
 if ! [ -e "$step/run" ]; then
   # A run has one step after another: those before this one were read to their end.
   for old in "$state/steps/$token".*; do
-    if [ "$old" != "$step" ] && ! lives "$old"; then rm -rf "$old"; fi
+    if [ "$old" != "$step" ] && ! [ -e "$old/stopped" ] && ! lives "$old"; then rm -rf "$old"; fi
   done
   mkdir -p "$step"
   session=$(command -v setsid || command -v nohup)
@@ -69359,6 +69269,11 @@ while one_lives; do
   n=$((n + 1))
 done
 `;
+/** The same for the one step $2, which is not to begin any more either: its start may still be on its way. */
+const stopStep = `
+umask 077
+{ mkdir -p "$1/.lockkeeper/steps/$2" && : >"$1/.lockkeeper/steps/$2/stopped"; } 2>/dev/null || true
+${stopSteps}`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/step.ts
 
@@ -69500,7 +69415,7 @@ class Steps {
     async #stop(id) {
         const { directory, log } = this.#settings;
         try {
-            const { stdout } = await this.#shell.raw.run(stopSteps, {
+            const { stdout } = await this.#shell.raw.run(stopStep, {
                 args: [directory, id, String(grace)],
                 timeout: stopTimeout,
             });
@@ -69544,6 +69459,7 @@ class Output extends external_node_stream_.Writable {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/docker.ts
+
 
 
 
@@ -69835,6 +69751,44 @@ function pullHint(said) {
     return undefined;
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/host/preflight-scripts.ts
+
+/**
+ * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
+ * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
+ * `directory …` or what is wrong with it, then `free <kilobytes>`.
+ */
+const preflight = `${fragments_path}
+look() {
+  if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
+  echo 'docker present'
+  look_for_compose &
+  if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
+  else echo 'daemon refused'; printf '%s\\n' "$out" | sed 's/^/said /'
+  fi
+  wait
+}
+look_for_compose() {
+  if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
+  elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
+  else echo 'compose absent'
+  fi
+}
+look
+case $1 in
+  "~") dir=$HOME ;;
+  "~/"*) dir=$HOME/\${1#"~/"} ;;
+  *) dir=$1 ;;
+esac
+if [ ! -d "$dir" ]; then echo 'no directory'; exit 0; fi
+if [ -L "$dir" ]; then cd "$dir"; echo "link $(pwd -P)"; exit 0; fi
+if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then echo 'closed directory'; exit 0; fi
+# As written, not resolved: Compose labels containers with the path it was called by.
+cd "$dir"
+echo "directory $(pwd)"
+df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
+`;
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/preflight.ts
 
 
@@ -69928,7 +69882,6 @@ function leftBehind(memories, containers, except = []) {
         return (known !== undefined &&
             front.dependsOn.some((service) => {
                 const now = addressesOf(containers, service);
-                // A job that filled a volume and ended has none.
                 if (except.includes(service) || now.length === 0)
                     return false;
                 const before = known[service] ?? [];
@@ -70081,6 +70034,11 @@ async function readBody(response, signal) {
     const stream = decoder ? response.pipe(decoder) : response;
     if (decoder)
         response.once('error', (error) => decoder.destroy(error));
+    let packed = 0;
+    if (decoder)
+        response.on('data', ({ length }) => {
+            packed += length;
+        });
     const abort = () => stream.destroy(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const chunks = [];
@@ -70092,6 +70050,11 @@ async function readBody(response, signal) {
             if (size > bodyLimit)
                 break;
         }
+    }
+    catch (error) {
+        // HEAD and 204 may name a coding, too (RFC 9110, 8.4): a body that never began is not cut short.
+        if (packed > 0 || error.code !== 'Z_BUF_ERROR')
+            throw error;
     }
     finally {
         signal.removeEventListener('abort', abort);
@@ -70291,6 +70254,7 @@ const no_answer_words = {
     ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
     ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
     ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    HPE_HEADER_OVERFLOW: 'the headers of its answer are longer than 16 KiB',
     Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
     Z_BUF_ERROR: 'the body is cut short',
 };
@@ -70347,12 +70311,14 @@ function sayCause(cause) {
         return 'the other side closed the connection without an answer';
     if (message === 'aborted')
         return 'the connection was reset in the middle of the answer';
-    if (code.startsWith('HPE_')) {
+    if (code === 'HPE_INVALID_CONSTANT') {
         // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
         if (cause.rawPacket?.[0] === 0x15)
             return 'TLS is spoken there; write https (or wss) in url';
         return `no HTTP is spoken there: ${message}`;
     }
+    if (code.startsWith('HPE_') && !no_answer_words[code])
+        return `its answer is not valid HTTP: ${message}`;
     // OpenSSL's own message is a line of its source.
     return (no_answer_words[code] ??
         (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
@@ -70460,7 +70426,7 @@ async function openPlain(target, seen, signal) {
     return connectToFirst(addresses, portOf(url), seen, signal);
 }
 const connection_pinnedFor = ({ url, resolve, turn = 0 }) => {
-    const pinned = resolve?.get(hostOf(url));
+    const pinned = resolve?.get(url.hostname);
     return pinned?.[turn % pinned.length];
 };
 /** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
@@ -70580,9 +70546,11 @@ function probe(target, outside) {
         }
     });
 }
-async function askOver(socket, target, seen, signal) {
+function askOver(socket, target, seen, signal) {
     const { url, method = 'GET', headers } = target;
-    const response = await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
+        // Not left to the request: one that answers by other events, such as CONNECT, ends without a word.
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         const request = (isSecure(url) ? external_node_https_namespaceObject.request : external_node_http_.request)(url, {
             method,
             signal,
@@ -70590,11 +70558,11 @@ async function askOver(socket, target, seen, signal) {
             agent: undefined,
             createConnection: () => socket,
             headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
-        }, resolve);
+        }, (response) => answerOf(response, seen, signal).then(resolve, reject));
+        request.on('upgrade', (response) => resolve({ status: 101, headers: headersOf(response), body: '', truncated: false }));
         request.on('error', reject);
         request.end();
     });
-    return answerOf(response, seen, signal);
 }
 /** Status, headers and as much of the body as is kept. */
 async function answerOf(response, seen, signal) {
@@ -72461,6 +72429,20 @@ async function upInGroups(site, record, changes) {
         await site.docker.compose(site.state.releasePath(record.id), ['up', '-d', '--no-build', '--pull', 'never', ...scaleArguments(replicas, seen), ...group], 'docker compose up');
     }
 }
+/**
+ * docker compose up for services alone: made together with what they depend on, which is part of the hash of Compose
+ * 2.26 (the next `up` would replace them once more), but started without, because that would run one-shot services
+ * once more. `scales` are theirs.
+ */
+async function upAlone(site, record, services, { recreate, scales }) {
+    const needs = [...new Set(services.flatMap((service) => record.needs[service] ?? []))];
+    const others = scaleArguments(site.replicasOf(record), needs);
+    for (const how of [
+        ['--no-start', recreate, ...others],
+        ['-d', '--no-deps', '--no-recreate'],
+    ])
+        await site.docker.compose(site.state.releasePath(record.id), ['up', ...how, '--no-build', '--pull', 'never', ...scales, ...services], 'docker compose up');
+}
 /** Services in groups, each after all that its members depend on. `needs` go all the way down. Pure. */
 function inGroups(services, needs) {
     const groups = [];
@@ -72603,7 +72585,6 @@ function idsByService(containers) {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/switch/blue-green.ts
-
 
 
 
@@ -72765,20 +72746,13 @@ class ServiceSwap {
             await docker.retire(this.#directory, '', { pins: [], ids });
     }
     async #start(scale, done) {
-        const { docker } = this.#site;
-        const needs = this.#record.needs[this.#service] ?? [];
         const before = this.#containers;
         await bringUpNeeds(this.#site, this.#record, before, { service: this.#service, done });
         this.#say('starting beside the old one, which the proxy goes on to use');
-        const args = ['--no-build', '--pull', 'never', '--no-recreate', '--scale', `${this.#service}=${scale}`];
-        const scales = scaleArguments(this.#site.replicasOf(this.#record), needs);
-        // Made together with what it depends on, which is part of the hash of Compose 2.26; started without,
-        // because Compose would run one-shot services once more.
-        for (const how of [
-            ['--no-start', ...scales],
-            ['-d', '--no-deps'],
-        ])
-            await docker.compose(this.#directory, ['up', ...how, ...args, this.#service], 'docker compose up');
+        await upAlone(this.#site, this.#record, [this.#service], {
+            recreate: '--no-recreate',
+            scales: ['--scale', `${this.#service}=${scale}`],
+        });
     }
     /** Waits for a good verdict on containers; throws UserError for a bad one. */
     async #judge(ids, { ask }) {
@@ -72889,21 +72863,28 @@ async function switch_runHook({ state, docker }, id, name, lines) {
     await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
     await docker.hook(directory, file, name);
 }
-/** Runs the `pre-deploy` hook; the host's Compose already means the new release, and nothing is replaced yet. */
-async function preDeploy(site, id) {
-    if (!site.settings.preDeploy.trim())
-        return;
-    await place(site, id, 'placed');
-    await switch_runHook(site, id, 'pre-deploy', site.settings.preDeploy);
+/** Runs the `pre-deploy` hook. */
+function preDeploy(site, id) {
+    return hookBefore(site, id, 'pre-deploy', site.settings.preDeploy);
 }
 /** Replaces the containers. What ran before is written down on the host first. */
 async function switchTo(site, id) {
+    const { rollbackTo, preRollback } = site.settings;
+    if (rollbackTo)
+        await hookBefore(site, id, 'pre-rollback', preRollback);
     const placed = site.pending?.to === id && site.pending.token === site.context.lockToken;
     const before = placed ? undefined : await place(site, id, 'switched');
     if (placed)
         await setPhase(site, 'switched');
     const record = await site.state.release(id);
     await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
+}
+/** The host's Compose means the release already, and nothing is replaced yet. */
+async function hookBefore(site, id, name, lines) {
+    if (!lines.trim())
+        return;
+    await place(site, id, 'placed');
+    await switch_runHook(site, id, name, lines);
 }
 /** Write-ahead, then files, env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
 async function place(site, id, phase) {
@@ -72966,8 +72947,14 @@ async function bringUp(site, record, before, back) {
         return;
     const after = await docker.containersOf(site.name);
     const forced = mounting.filter((service) => sameContainers(before, after, service));
-    if (forced.length > 0)
-        await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+    if (forced.length === 0)
+        return;
+    const scales = scaleArguments(replicas, forced);
+    if (!back)
+        await upAlone(site, record, forced, { recreate: '--force-recreate', scales });
+    // What they depend on may be as no release wants it, and is left so.
+    else
+        await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...scales, ...forced], 'docker compose up');
 }
 /**
  * Whether users of swapped services notice that another one is replaced: the proxy itself, or what a swapped
@@ -73091,7 +73078,12 @@ async function goBack(site, record, { left, pending, timeout, }) {
     await docker.putInPlace(state.releasePath(record.id), (await envFileToRestore(site, record, pending)) ?? '', tagsOf(record, pending));
     // Its Compose means the release that is gone back to only now.
     if (replaced)
-        await switch_runHook(site, record.id, 'pre-rollback', settings.preRollback);
+        await switch_runHook(site, record.id, 'pre-rollback', settings.preRollback).catch((error) => {
+            if (site.context.signal?.aborted)
+                throw error;
+            // Users are better served by the old release without what the hook does than by one that failed.
+            site.context.log.warning(`${messageOf(error)}; going back all the same`);
+        });
     const containers = await docker.containersOf(site.name);
     const foreign = strangers(containers, record, leftRecord, pending);
     if (foreign.length > 0)
@@ -73339,6 +73331,66 @@ function requireVariables({ requiredEnv, environment, envFilePath, }, env, host)
 function clearedNames(envFile) {
     return Object.keys(parseEnvFile(envFile ?? '')).filter((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(PATH|HOME|IFS|DOCKER_.*)$/.test(name));
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/release-scripts.ts
+
+/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
+const lookForFiles = `
+cd "$1"; env=$2; shift 2
+for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
+if [ -f "$env" ]; then echo env; cat "$env"; fi
+`;
+/**
+ * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
+ * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
+ */
+const hashes = `
+rendered=$release/rendered.json
+trap 'rm -f "$rendered"' EXIT
+printf '%s\\n' "$json" >"$rendered"
+hash_services() {
+  set -- config --hash '*'
+  before=
+  while IFS= read -r line; do
+    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
+    before=$line
+  done <"$release/args"
+  set -- -f "$rendered" --env-file /dev/null "$@"
+  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
+}
+hash_services
+rm -f "$rendered"
+`;
+/**
+ * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
+ * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
+ * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
+ */
+const layOut = `${fragments_path}${write}
+cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
+mkdir -p "$release/files"
+n=0
+for name; do
+  cp "$name" "$release/files/$n-\${name##*/}"
+  n=$((n + 1))
+done
+${compose}
+json=$(compose config --format json)
+if [ -n "$from" ]; then
+  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
+    line = ""
+    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
+    print line $0
+  }')
+fi
+${hashes}
+echo config
+printf '%s\\n' "$json"
+`;
+/** cksum of each file $1… that is a regular file: \`sum size path\`. */
+const checksums = `
+for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/release-tree.ts
 
@@ -73841,6 +73893,30 @@ function ownContainers(all, { name, home, directory, host }) {
         throw new UserError(`the containers of ${home} on ${host} run under the project name ${other.project}, not ${name}: two stacks would run side by side`, { next: `give project-name: ${other.project}` });
     return containers;
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/login-scripts.ts
+
+/**
+ * A throw-away Docker config for token $2; its config.json comes by stdin. Contexts and plugins of the
+ * user's own are kept. Prints its path.
+ */
+const makeDockerConfig = `${fragments_path}
+config=$1/.lockkeeper/docker-config.$2
+own=\${DOCKER_CONFIG:-$HOME/.docker}
+rm -rf "$config"
+mkdir -m 700 "$config"
+cat >"$config/config.json"
+for part in contexts cli-plugins; do
+  if [ -d "$own/$part" ]; then ln -s "$own/$part" "$config/$part"; fi
+done
+echo "$config"
+`;
+/** The user's own Docker config; {} where there is none. */
+const readDockerConfig = `cat "\${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null || echo '{}'`;
+/** Logs in to registry $3 as $4 with the password from stdin, into the config $2. */
+const registryLogin = `${fragments_path}
+DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/registry-login.ts
 
@@ -74770,6 +74846,9 @@ class HostProject {
     leaveAsItIs() {
         return setPhase(this.#site, 'left');
     }
+    holdSingletons() {
+        this.#site.singletons = 'runs';
+    }
     async runs(services) {
         const { docker, state, serving } = this.#site;
         this.#site.name ||= serving ? (await state.release(serving)).project : '';
@@ -74808,6 +74887,7 @@ class HostProject {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/recover-host.ts
+
 
 
 
@@ -74888,7 +74968,8 @@ async function recoverHost(context, budget, { what = 'deploy', singletons } = {}
     }
 }
 /** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. Whether it had to be. */
-async function endSteps({ shell, lockToken, clock, log }, project, grace) {
+async function endSteps({ shell: raw, lockToken, clock, log }, project, grace) {
+    const shell = new SteadyShell(raw, { within: 20_000, clock, log });
     const deadline = new Deadline(clock, grace);
     const args = [project.directory, lockToken];
     for (let told = false;; told = true) {

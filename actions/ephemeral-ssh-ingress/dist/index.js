@@ -4781,7 +4781,7 @@ module.exports = BalancedPool
 
 /***/ }),
 
-/***/ 8193:
+/***/ 574:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -7162,7 +7162,7 @@ const {
   kMaxConcurrentStreams,
   kResume
 } = __nccwpck_require__(3988)
-const connectH1 = __nccwpck_require__(8193)
+const connectH1 = __nccwpck_require__(574)
 const connectH2 = __nccwpck_require__(5723)
 let deprecatedInterceptorWarned = false
 
@@ -41082,6 +41082,10 @@ function printGroup(title, text) {
     endGroup();
 }
 
+;// CONCATENATED MODULE: ../../packages/action/src/loopback.ts
+/** Whether a URL's host leads nowhere but to this computer, so that plain http shows nothing to the network. */
+const isLoopback = (hostname) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+
 ;// CONCATENATED MODULE: ../../packages/action/src/summary.ts
 /** Text as it stands, in GitHub's Markdown: no HTML, no links, no table cells, no mentions. */
 function escapeMarkdown(text) {
@@ -41115,6 +41119,7 @@ function code(text) {
 }
 
 ;// CONCATENATED MODULE: ../../packages/action/src/index.ts
+
 
 
 
@@ -42505,6 +42510,11 @@ function ask(url, signal, timeoutMs) {
             response.on('error', failed);
         });
         asked.on('error', failed);
+        // Without this, Node drops a request that is answered so without a word.
+        asked.on('upgrade', (response, socket) => {
+            socket.destroy();
+            reject(new Error(`answered HTTP ${response.statusCode}`));
+        });
         asked.end();
     });
 }
@@ -42913,6 +42923,11 @@ async function readBody(response, signal) {
     const stream = decoder ? response.pipe(decoder) : response;
     if (decoder)
         response.once('error', (error) => decoder.destroy(error));
+    let packed = 0;
+    if (decoder)
+        response.on('data', ({ length }) => {
+            packed += length;
+        });
     const abort = () => stream.destroy(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const chunks = [];
@@ -42924,6 +42939,11 @@ async function readBody(response, signal) {
             if (size > body_bodyLimit)
                 break;
         }
+    }
+    catch (error) {
+        // HEAD and 204 may name a coding, too (RFC 9110, 8.4): a body that never began is not cut short.
+        if (packed > 0 || error.code !== 'Z_BUF_ERROR')
+            throw error;
     }
     finally {
         signal.removeEventListener('abort', abort);
@@ -43123,6 +43143,7 @@ const no_answer_words = {
     ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
     ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
     ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    HPE_HEADER_OVERFLOW: 'the headers of its answer are longer than 16 KiB',
     Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
     Z_BUF_ERROR: 'the body is cut short',
 };
@@ -43179,12 +43200,14 @@ function sayCause(cause) {
         return 'the other side closed the connection without an answer';
     if (message === 'aborted')
         return 'the connection was reset in the middle of the answer';
-    if (code.startsWith('HPE_')) {
+    if (code === 'HPE_INVALID_CONSTANT') {
         // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
         if (cause.rawPacket?.[0] === 0x15)
             return 'TLS is spoken there; write https (or wss) in url';
         return `no HTTP is spoken there: ${message}`;
     }
+    if (code.startsWith('HPE_') && !no_answer_words[code])
+        return `its answer is not valid HTTP: ${message}`;
     // OpenSSL's own message is a line of its source.
     return (no_answer_words[code] ??
         (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
@@ -43288,7 +43311,7 @@ async function openPlain(target, seen, signal) {
     return connectToFirst(addresses, portOf(url), seen, signal);
 }
 const pinnedFor = ({ url, resolve, turn = 0 }) => {
-    const pinned = resolve?.get(hostOf(url));
+    const pinned = resolve?.get(url.hostname);
     return pinned?.[turn % pinned.length];
 };
 /** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
@@ -43408,9 +43431,11 @@ function probe(target, outside) {
         }
     });
 }
-async function askOver(socket, target, seen, signal) {
+function askOver(socket, target, seen, signal) {
     const { url, method = 'GET', headers } = target;
-    const response = await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
+        // Not left to the request: one that answers by other events, such as CONNECT, ends without a word.
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         const request = (isSecure(url) ? external_node_https_.request : external_node_http_.request)(url, {
             method,
             signal,
@@ -43418,11 +43443,11 @@ async function askOver(socket, target, seen, signal) {
             agent: undefined,
             createConnection: () => socket,
             headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
-        }, resolve);
+        }, (response) => answerOf(response, seen, signal).then(resolve, reject));
+        request.on('upgrade', (response) => resolve({ status: 101, headers: headersOf(response), body: '', truncated: false }));
         request.on('error', reject);
         request.end();
     });
-    return answerOf(response, seen, signal);
 }
 /** Status, headers and as much of the body as is kept. */
 async function answerOf(response, seen, signal) {
@@ -43752,7 +43777,7 @@ function explainShut({ host, port }, met, cidrs) {
             return {
                 message: `${address} does not answer although the rule for ${seen} is there (${met.message})`,
                 next: [
-                    'check, most likely first: the security group is attached to this very instance;',
+                    'check, most likely first: the security group is attached to this very instance (one of another VPC cannot be);',
                     `the runner leaves by another address than ${seen} (a proxy, a VPN, a NAT with several addresses: give cidr);`,
                     'the network ACL or route table of the subnet; the instance is running and has this public address;',
                     'a firewall on the host; sshd is up',
@@ -43817,6 +43842,16 @@ function openSummary(held, expiresAt, swept) {
             how[one.how],
         ])),
         ...(swept.length > 0 ? ['', `Expired rules closed on the way: ${swept.map(code).join(', ')}`] : []),
+        '',
+    ].join('\n');
+}
+/** Why main failed, below what it had opened by then, if anything. */
+function failedSummary(reason, next) {
+    return [
+        '### Ephemeral SSH ingress: failed',
+        '',
+        `❌ ${escapeMarkdown(reason)}`,
+        ...(next ? ['', 'Next:', '', codeBlock(next)] : []),
         '',
     ].join('\n');
 }
@@ -44023,6 +44058,8 @@ async function sweepOnly({ groupIds, region, dryRun }, outside) {
     const ended = await sweep(groupIds, outside);
     warnOfSkew(outside);
     logEnded(ended, outside);
+    if (ended.rules.length + ended.failures.length === 0)
+        outside.log.info('there is no rule whose last lease has expired');
     const sweptIds = closedIds(ended);
     return {
         ...nothing,
@@ -44035,9 +44072,7 @@ async function sweepOnly({ groupIds, region, dryRun }, outside) {
 async function closeAfter(record, outside) {
     const { log, groups } = outside;
     const endings = await closeAll(record, outside, { inFlight: true });
-    for (const ending of endings)
-        if ('outcome' in ending)
-            log.info(`${nameOf(ending)}: ${outcomeInWords(ending.outcome)}`);
+    logEndings(endings, outside);
     if (groups.now() > record.expiresAt)
         log.warning(`the lease ended at ${isoSeconds(record.expiresAt)}, before this job did: another run could have closed the port; raise ttl`);
     const failures = stillOpenEndings(endings, record);
@@ -44080,6 +44115,7 @@ async function openAll({ region, roleToAssume }, openings, lease, outside) {
         const inFlight = error instanceof call_AwsCallError && error.kind === 'unsure';
         const tried = { ...record(), openings: openings.slice(0, held.length + 1) };
         const endings = await closeAll(tried, outside, { inFlight });
+        logEndings(endings.filter((ending) => 'outcome' in ending && ending.outcome !== 'gone'), outside);
         const left = endings.filter((ending) => 'error' in ending);
         for (const { message, next } of stillOpenEndings(left, tried))
             log.error(`${message}\nNext: ${next}`);
@@ -44123,6 +44159,11 @@ function logEnded({ rules }, { log }) {
     for (const { rule, outcome } of rules)
         log.info(`${rule.id} in ${rule.groupId}: ${outcomeInWords(outcome)}`);
 }
+function logEndings(endings, { log }) {
+    for (const ending of endings)
+        if ('outcome' in ending)
+            log.info(`${nameOf(ending)}: ${outcomeInWords(ending.outcome)}`);
+}
 function stillOpenRules({ failures }, region) {
     return failures.map(({ rule, error }) => stillOpen(`${rule.id} in ${rule.groupId}`, error, closeRuleCommand(region, rule.groupId, rule.id)));
 }
@@ -44136,12 +44177,13 @@ function stillOpenEndings(endings, { region, nonce }) {
 ;// CONCATENATED MODULE: ./src/inputs.ts
 
 
+
 /** Reads and judges every input; throws all problems at once, before anything is contacted. */
 function parseInputs(inputs, env = {}) {
     const mode = inputs.choice('mode', ['open', 'close', 'sweep']);
     const groupIds = [...new Set(inputs.list('security-group-id'))];
     for (const id of groupIds)
-        if (!/^sg-[0-9a-f]{8,17}$/.test(id))
+        if (!/^sg-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id))
             inputs.reject('security-group-id', id, 'the id of a security group, such as sg-0123456789abcdef0');
     if (groupIds.length === 0 && mode !== 'close')
         inputs.problem('security-group-id', 'is required; expected one or several, such as sg-0123456789abcdef0');
@@ -44186,8 +44228,7 @@ function readCidrs(inputs) {
 function readLookupUrls(inputs) {
     return [...new Set(inputs.list('ip-lookup-url'))].filter((text) => {
         const url = URL.parse(text);
-        const loopback = url && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
-        if (url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback))
+        if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname)))
             return true;
         inputs.reject('ip-lookup-url', text, 'an https:// URL (http:// only to a loopback address: an answer that can be forged would open the port to a stranger)');
         return false;
@@ -44228,6 +44269,7 @@ const recordShape = object({
 
 
 
+
 const modes = { open: ingress_open, close: ingress_close, sweep: sweepOnly };
 const run = defineAction({
     state: recordShape,
@@ -44250,7 +44292,11 @@ const run = defineAction({
             });
         }
         catch (error) {
-            step.output('reason', reasonOf(error));
+            const reason = reasonOf(error);
+            step.output('reason', reason);
+            // Wrong inputs are listed on the run's page already, each by its name.
+            if (!(error instanceof InputError))
+                await step.summary(failedSummary(reason, error instanceof UserError ? error.next : undefined));
             throw error;
         }
     },

@@ -45031,6 +45031,7 @@ function code(text) {
 
 
 
+
 // EXTERNAL MODULE: external "node:net"
 var external_node_net_ = __nccwpck_require__(7030);
 ;// CONCATENATED MODULE: ../../packages/probe/src/blocker.ts
@@ -45148,6 +45149,11 @@ async function readBody(response, signal) {
     const stream = decoder ? response.pipe(decoder) : response;
     if (decoder)
         response.once('error', (error) => decoder.destroy(error));
+    let packed = 0;
+    if (decoder)
+        response.on('data', ({ length }) => {
+            packed += length;
+        });
     const abort = () => stream.destroy(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const chunks = [];
@@ -45159,6 +45165,11 @@ async function readBody(response, signal) {
             if (size > bodyLimit)
                 break;
         }
+    }
+    catch (error) {
+        // HEAD and 204 may name a coding, too (RFC 9110, 8.4): a body that never began is not cut short.
+        if (packed > 0 || error.code !== 'Z_BUF_ERROR')
+            throw error;
     }
     finally {
         signal.removeEventListener('abort', abort);
@@ -45358,6 +45369,7 @@ const no_answer_words = {
     ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
     ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
     ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    HPE_HEADER_OVERFLOW: 'the headers of its answer are longer than 16 KiB',
     Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
     Z_BUF_ERROR: 'the body is cut short',
 };
@@ -45414,12 +45426,14 @@ function sayCause(cause) {
         return 'the other side closed the connection without an answer';
     if (message === 'aborted')
         return 'the connection was reset in the middle of the answer';
-    if (code.startsWith('HPE_')) {
+    if (code === 'HPE_INVALID_CONSTANT') {
         // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
         if (cause.rawPacket?.[0] === 0x15)
             return 'TLS is spoken there; write https (or wss) in url';
         return `no HTTP is spoken there: ${message}`;
     }
+    if (code.startsWith('HPE_') && !no_answer_words[code])
+        return `its answer is not valid HTTP: ${message}`;
     // OpenSSL's own message is a line of its source.
     return (no_answer_words[code] ??
         (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
@@ -45527,7 +45541,7 @@ async function openPlain(target, seen, signal) {
     return connectToFirst(addresses, portOf(url), seen, signal);
 }
 const pinnedFor = ({ url, resolve, turn = 0 }) => {
-    const pinned = resolve?.get(hostOf(url));
+    const pinned = resolve?.get(url.hostname);
     return pinned?.[turn % pinned.length];
 };
 /** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
@@ -45647,9 +45661,11 @@ function probe(target, outside) {
         }
     });
 }
-async function askOver(socket, target, seen, signal) {
+function askOver(socket, target, seen, signal) {
     const { url, method = 'GET', headers } = target;
-    const response = await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
+        // Not left to the request: one that answers by other events, such as CONNECT, ends without a word.
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         const request = (isSecure(url) ? external_node_https_namespaceObject.request : external_node_http_.request)(url, {
             method,
             signal,
@@ -45657,11 +45673,11 @@ async function askOver(socket, target, seen, signal) {
             agent: undefined,
             createConnection: () => socket,
             headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
-        }, resolve);
+        }, (response) => answerOf(response, seen, signal).then(resolve, reject));
+        request.on('upgrade', (response) => resolve({ status: 101, headers: headersOf(response), body: '', truncated: false }));
         request.on('error', reject);
         request.end();
     });
-    return answerOf(response, seen, signal);
 }
 /** Status, headers and as much of the body as is kept. */
 async function answerOf(response, seen, signal) {
@@ -46220,6 +46236,8 @@ function parseUrl(inputs, text) {
         return [];
     }
     url.hash = '';
+    // Of tcp, which is no scheme of the web, the parser keeps the case.
+    url.hostname = url.hostname.toLowerCase();
     for (const [name, value] of url.searchParams)
         if (isSecretName(name))
             inputs.mask(value);

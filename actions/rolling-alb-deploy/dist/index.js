@@ -66670,6 +66670,7 @@ function code(text) {
 
 
 
+
 ;// CONCATENATED MODULE: ../../packages/aws/src/error.ts
 
 const denied = new Set([
@@ -68420,6 +68421,7 @@ function hostAndPort({ host, port }) {
 
 
 
+
 /** Commands at the same time; sshd refuses a channel beyond its MaxSessions, 10 unless configured. */
 const connection_atOnce = 8;
 /**
@@ -68438,6 +68440,7 @@ class SshShell {
     #target;
     #context;
     #session;
+    #closed = false;
     #channels = pLimit(connection_atOnce);
     constructor(target, context) {
         this.name = target.host;
@@ -68447,6 +68450,8 @@ class SshShell {
     }
     /** The live session, or a new one; those who ask at the same time share it. */
     open() {
+        if (this.#closed)
+            return Promise.reject(this.#ended());
         if (!this.#session) {
             const session = dial(this.#target, this.#context);
             // A run that is cancelled must still be able to reconnect and go back: the signal ends the first dial only.
@@ -68465,13 +68470,17 @@ class SshShell {
     }
     run(script, options = {}) {
         const client = () => this.open().then((session) => session.client);
-        return this.#channels(() => execute(client, this.name, script, options));
+        return this.#channels(() => execute(client, this.name, script, options)).catch((error) => {
+            // Not an outage: whoever waits for the host to come back would wait on a connection that nobody ends.
+            throw this.#closed && error instanceof ConnectionLost ? this.#ended(error) : error;
+        });
     }
     async tunnel(host, port) {
         const { client } = await this.open();
         return new Promise((resolve, reject) => client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => error ? reject(error) : resolve(channel)));
     }
     async close() {
+        this.#closed = true;
         const session = await this.#session?.catch(() => undefined);
         if (!session)
             return;
@@ -68481,6 +68490,9 @@ class SshShell {
         const timer = setTimeout(() => session.client.destroy(), 2_000);
         await closed;
         clearTimeout(timer);
+    }
+    #ended(cause) {
+        return new Error(`this run has ended its connection to ${this.name}`, { cause });
     }
 }
 
@@ -68746,7 +68758,11 @@ function onHost({ name, login }, command, directory) {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/fragments.ts
-/** What several scripts begin with: parts of the constant POSIX sh that runs on the host. */
+/**
+ * What several scripts begin with. The scripts of `*-scripts.ts` run on the host: constant POSIX sh, for dash and busybox
+ * too. Inputs come as positional arguments, secrets by stdin. In all of them `$1` is the project directory, absolute,
+ * unless said otherwise.
+ */
 /** A login over SSH without a login shell often lacks the places where docker lies. */
 const fragments_path = `
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
@@ -68786,13 +68802,24 @@ kill_containers_of() {
   if [ -n "$ids" ]; then docker kill $ids >/dev/null 2>&1 || true; fi
 }
 `;
-
-;// CONCATENATED MODULE: ../../packages/compose/src/host/scripts.ts
-
-/**
- * The scripts that run on the host: constant POSIX sh, for dash and busybox too. Inputs come as positional
- * arguments, secrets by stdin. In all of them `$1` is the project directory, absolute, unless said otherwise.
- */
+/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
+const tell = `
+tell() {
+  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
+  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
+}
+`;
+/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
+const write = `
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; break; fi
+  file=$1 count=$2
+  shift 2
+  mkdir -p "\${file%/*}"
+  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
+  mv -f "$file.part" "$file"
+done
+`;
 /**
  * `compose` with a release: $kind is plugin or standalone, $release the directory that holds
  * `args` (global arguments, one a line), `environment` (NAME=value lines) and `cleared` (names of the
@@ -68829,69 +68856,11 @@ run_hook() {
   . "$hook"
 }
 `;
-/**
- * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
- * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
- * `directory …` or what is wrong with it, then `free <kilobytes>`.
- */
-const preflight = `${fragments_path}
-look() {
-  if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
-  echo 'docker present'
-  look_for_compose &
-  if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
-  else echo 'daemon refused'; printf '%s\\n' "$out" | sed 's/^/said /'
-  fi
-  wait
-}
-look_for_compose() {
-  if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
-  elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
-  else echo 'compose absent'
-  fi
-}
-look
-case $1 in
-  "~") dir=$HOME ;;
-  "~/"*) dir=$HOME/\${1#"~/"} ;;
-  *) dir=$1 ;;
-esac
-if [ ! -d "$dir" ]; then echo 'no directory'; exit 0; fi
-if [ -L "$dir" ]; then cd "$dir"; echo "link $(pwd -P)"; exit 0; fi
-if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then echo 'closed directory'; exit 0; fi
-# As written, not resolved: Compose labels containers with the path it was called by.
-cd "$dir"
-echo "directory $(pwd)"
-df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
-`;
-/** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
-const prepare = `${fragments_path}
-state=$1/.lockkeeper
-[ -L "$state" ] && exit 67
-mkdir -p "$state/releases" "$state/bad" "$state/steps"
-chmod 700 "$state"
-[ -f "$state/.gitignore" ] || echo '*' >"$state/.gitignore"
-`;
-/** What the record says now: the serving id (or an empty line), then the pending record, if there is one. */
-const tell = `
-tell() {
-  head -n 1 "$1/.lockkeeper/serving" 2>/dev/null || echo
-  cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
-}
-`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/record/record-scripts.ts
+
 const readRecord = `${tell}
 tell "$1"
-`;
-/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
-const write = `
-while [ $# -gt 0 ]; do
-  if [ "$1" = -- ]; then shift; break; fi
-  file=$1 count=$2
-  shift 2
-  mkdir -p "\${file%/*}"
-  while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
-  mv -f "$file.part" "$file"
-done
 `;
 /** Writes text files: path and number of lines each. */
 const writeFiles = `${fragments_path}${write}`;
@@ -68927,314 +68896,6 @@ rm -f pending.json "bad/$id"
 for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
-`;
-/**
- * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the
- * seconds since the owner's last sign of life, whether a step of another run lives, whether the lock is ours (and only
- * that step is waited for), and who the owner is. It is taken over only when it is older than $3 seconds and no step
- * of its owner lives. A step that should have ended long ago is ended: nobody is there any more who would.
- */
-const takeLock = `${prepare}${tell}${runners}
-dir=$1 token=$2 ttl=$3
-owner=$(cat)
-now=$(date +%s)
-printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
-echo "$now" >"$state/beat.$token"
-look_at_others() {
-  alive=no
-  for step in "$state"/steps/*; do
-    case \${step##*/} in "$token".* | '*') continue ;; esac
-    running=no
-    if lives "$step"; then running=yes
-    elif [ -e "$step/exit" ] || [ -z "$(containers_of "$step")" ]; then continue
-    fi
-    alive=yes
-    if [ "$running" = yes ] && [ "$now" -gt "$limit" ]; then signal TERM "$pid"; fi
-    if [ "$now" -gt "$((limit + 15))" ]; then
-      if [ "$running" = yes ]; then signal KILL "$pid"; fi
-      kill_containers_of "$step"
-    fi
-  done
-}
-mine=no age=0 over=
-if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then mine=yes; fi
-holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
-if [ "$holder" = "$token" ]; then mine=yes; fi
-look_at_others
-if [ "$mine" = no ]; then
-  beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
-  age=$((now - beat))
-  if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
-    mv -f "$state/lock.$token" "$state/lock"
-    rm -rf "$state/takeover.$holder".* "$state/beat.$holder"
-    if [ "$(head -n 1 "$state/lock")" = "$token" ]; then mine=yes over=' over'; fi
-    # A step starts only while its lock is held: one that saw the lock just before is seen now.
-    look_at_others
-  fi
-fi
-rm -f "$state/lock.$token"
-if [ "$mine" = yes ] && [ "$alive" = no ]; then
-  for left in "$state"/steps/* "$state"/docker-config.* "$state"/run.*; do
-    case $left in "$state/steps/$token".* | "$state/docker-config.$token" | "$state/run.$token") ;; *) rm -rf "$left" ;; esac
-  done
-  echo "taken$over"
-  tell "$dir"
-  exit 0
-fi
-if [ "$mine" = no ]; then rm -f "$state/beat.$token"; fi
-echo "held $age $alive $mine"
-tail -n +2 "$state/lock" 2>/dev/null || true
-`;
-/** A sign of life for token $2. 69: the lock is somebody else's now. */
-const beatLock = `
-state=$1/.lockkeeper
-[ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ] || exit 69
-date +%s >"$state/beat.$2"
-`;
-/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's, nor to a step that lives. */
-const releaseLock = `${runners}
-state=$1/.lockkeeper
-for step in "$state/steps/$2".*; do if ! lives "$step"; then rm -rf "$step"; fi; done
-rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$2"
-if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
-`;
-/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
-const lookForFiles = `
-cd "$1"; env=$2; shift 2
-for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
-if [ -f "$env" ]; then echo env; cat "$env"; fi
-`;
-/**
- * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
- * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
- */
-const hashes = `
-rendered=$release/rendered.json
-trap 'rm -f "$rendered"' EXIT
-printf '%s\\n' "$json" >"$rendered"
-hash_services() {
-  set -- config --hash '*'
-  before=
-  while IFS= read -r line; do
-    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
-    before=$line
-  done <"$release/args"
-  set -- -f "$rendered" --env-file /dev/null "$@"
-  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
-}
-hash_services
-rm -f "$rendered"
-`;
-/**
- * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
- * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
- * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
- */
-const layOut = `${fragments_path}${write}
-cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
-mkdir -p "$release/files"
-n=0
-for name; do
-  cp "$name" "$release/files/$n-\${name##*/}"
-  n=$((n + 1))
-done
-${compose}
-json=$(compose config --format json)
-if [ -n "$from" ]; then
-  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
-    line = ""
-    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
-    print line $0
-  }')
-fi
-${hashes}
-echo config
-printf '%s\\n' "$json"
-`;
-/** docker compose with a release: $1 project, $2 kind, $3 release, $4 Docker config ('' = the user's own), $5… */
-const composeStep = `${fragments_path}
-cd "$1"; kind=$2 release=$3
-if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
-shift 4
-${compose}
-compose "$@"
-`;
-/**
- * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
- * no attestation, which would make a new image of what did not change.
- */
-const buildSettings = `
-DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
-export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
-`;
-/** docker $2… with the Docker config $1 ('' = the user's own). */
-const dockerStep = `${fragments_path}
-if [ -n "$1" ]; then DOCKER_CONFIG=$1; export DOCKER_CONFIG; fi
-shift
-exec docker "$@"
-`;
-/** docker $1…: reads only. */
-const dockerRead = `${fragments_path}
-docker "$@"
-`;
-/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
-const inspectLabelled = `${fragments_path}
-ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
-# A container may go between the two questions: what remains is still told.
-[ -z "$ids" ] || docker inspect $ids || true
-`;
-/** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
-const inspectImages = `${fragments_path}
-docker image inspect "$@" || true
-`;
-/** The same one by one, each under its reference, for where one answer cannot be told apart. */
-const inspectEachImage = `${fragments_path}
-for reference; do
-  if line=$(docker image inspect "$reference" 2>/dev/null); then
-    printf '%s\\n' "--- $reference"
-    printf '%s\\n' "$line"
-  fi
-done
-`;
-/** The platform of the daemon, then all images, as docker image inspect prints them. */
-const inspectAllImages = `${fragments_path}
-docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
-ids=$(docker images -q --no-trunc | sort -u)
-# One may go between the two questions.
-[ -z "$ids" ] || docker image inspect $ids || true
-`;
-/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
-const loadImage = `${fragments_path}
-said=$(docker load)
-id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
-if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
-docker image inspect "$id"
-`;
-/**
- * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
- * reference stand for its image: pairs $3 $4, … of id and reference.
- */
-const putInPlace = `${fragments_path}
-from=$1 to=$2; shift 2
-if [ -f "$from" ]; then
-  mkdir -p "\${to%/*}"
-  cp "$from" "$to.part"
-  mv -f "$to.part" "$to"
-fi
-while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
-`;
-/** Makes each reference stand for its image: pairs $1 $2, $3 $4, … of id and reference. */
-const tagImages = `${fragments_path}
-while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
-`;
-/**
- * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
- * $1 project, $2 kind, $3 release, $4 the hook's file.
- */
-const runHook = `${fragments_path}
-cd "$1"; kind=$2 release=$3 hook=$4
-${hooks}
-run_hook
-`;
-/**
- * \`pin\`: the hosts file of proxy $1, known by its address $2, says the lines $3, and no others of ours. Written
- * in place, because Docker mounts it; a restart of the proxy undoes it. Says \`pinned\` where that is a change.
- */
-const pin = `
-in_proxy='
-own=$1 now=$2 kept= had= tab=$(printf "\\t") end="
-"
-while IFS= read -r line || [ -n "$line" ]; do
-  case $line in
-    *" # lockkeeper") had=$had$line$end ;;
-    *) kept=$kept$line$end ;;
-  esac
-done </etc/hosts
-case $kept in *"$own$tab"*) ;; *) exit 1 ;; esac
-if [ "$had" = "$now" ]; then exit 0; fi
-printf "%s%s" "$kept" "$now" >/etc/hosts
-echo pinned
-'
-pin() {
-  command docker exec -u 0 "$1" sh -euc "$in_proxy" sh "$2" "$3" 2>/dev/null ||
-    echo "the hosts file of proxy $1 cannot be written: until the others have ended, it sends to them too" >&2
-}
-`;
-/**
- * Proxies look again: hook $4, after each one's hosts file was made to say what it is to find: triples $5 $6 $7,
- * … as \`pin\` takes them. $1 project, $2 kind, $3 release.
- */
-const point = `${fragments_path}
-cd "$1"; kind=$2 release=$3 hook=$4
-shift 4
-${hooks}${pin}
-while [ $# -gt 0 ]; do pin "$1" "$2" "$3" >/dev/null; shift 3; done
-run_hook
-`;
-/**
- * Containers stop, each in its own time (stop_signal, stop_grace_period), and go. First the proxies are made
- * to find the others alone (triples $5 $6 $7, … up to \`--\`, as for \`point\`) and have a second to do so; the
- * moment the containers have stopped, they go by Docker's DNS again: none of this may wait for a journey to
- * the runner and back. Without a hook $4 the proxy sees to itself. What is gone already is no error.
- */
-const retire = `${fragments_path}
-cd "$1"; kind=$2 release=$3 hook=$4
-shift 4
-${hooks}${pin}
-proxies= changed=
-while [ "$1" != -- ]; do
-  if [ "$(pin "$1" "$2" "$3")" = pinned ]; then changed=yes; fi
-  proxies="$proxies $1:$2"
-  shift 3
-done
-shift
-if [ -n "$changed" ]; then (run_hook); sleep 1; fi
-there=$(command docker inspect --format '{{.Id}}' "$@" 2>/dev/null || true)
-if [ -n "$there" ]; then command docker stop $there >/dev/null; fi
-for proxy in $proxies; do pin "\${proxy%%:*}" "\${proxy#*:}" '' >/dev/null; done
-if [ -n "$hook" ]; then (run_hook); fi
-if [ -n "$there" ]; then command docker rm $there >/dev/null; fi
-`;
-/** Memory that each of containers $1… uses, \`id used / limit\` in docker's words, then MemAvailable of the host. */
-const memory = `${fragments_path}
-docker stats --no-stream --no-trunc --format '{{.ID}} {{.MemUsage}}' "$@"
-grep '^MemAvailable:' /proc/meminfo
-`;
-/**
- * A throw-away Docker config for token $2; its config.json comes by stdin. Contexts and plugins of the
- * user's own are kept. Prints its path.
- */
-const makeDockerConfig = `${fragments_path}
-config=$1/.lockkeeper/docker-config.$2
-own=\${DOCKER_CONFIG:-$HOME/.docker}
-rm -rf "$config"
-mkdir -m 700 "$config"
-cat >"$config/config.json"
-for part in contexts cli-plugins; do
-  if [ -d "$own/$part" ]; then ln -s "$own/$part" "$config/$part"; fi
-done
-echo "$config"
-`;
-/** The user's own Docker config; {} where there is none. */
-const readDockerConfig = `cat "\${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null || echo '{}'`;
-/** Logs in to registry $3 as $4 with the password from stdin, into the config $2. */
-const registryLogin = `${fragments_path}
-DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
-`;
-/** cksum of each file $1… that is a regular file: \`sum size path\`. */
-const checksums = `
-for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
-`;
-/** Last $1 log lines of containers $2…, each under its own head. */
-const lastLogs = `${fragments_path}
-lines=$1; shift
-for id; do echo "--- $id"; docker logs --tail "$lines" "$id" 2>&1 || true; done
-`;
-/** The TCP tables of the network that process $1 lives in. 66: the process has gone or cannot be seen. */
-const tcpTables = `
-[ -r "/proc/$1/net/tcp" ] || exit 66
-cat "/proc/$1/net/tcp"
-cat "/proc/$1/net/tcp6" 2>/dev/null || true
 `;
 /** Makes a directory outside the project, for a dry run. */
 const temporary = 'umask 077; mktemp -d';
@@ -69513,6 +69174,87 @@ function host_state_parseJson(text) {
         return undefined;
     }
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/lock-scripts.ts
+
+/** Makes the record's directory, kept out of git's sight. 67: it is a symbolic link. */
+const prepare = `${fragments_path}
+state=$1/.lockkeeper
+[ -L "$state" ] && exit 67
+mkdir -p "$state/releases" "$state/bad" "$state/steps"
+chmod 700 "$state"
+[ -f "$state/.gitignore" ] || echo '*' >"$state/.gitignore"
+`;
+/**
+ * Takes the lock for token $2; stdin is who we are. Prints `taken` and what the record says, or \`held\` with the
+ * seconds since the owner's last sign of life, whether a step of another run lives, whether the lock is ours (and only
+ * that step is waited for), and who the owner is. It is taken over only when it is older than $3 seconds and no step
+ * of its owner lives. A step that should have ended long ago is ended: nobody is there any more who would.
+ */
+const takeLock = `${prepare}${tell}${runners}
+dir=$1 token=$2 ttl=$3
+owner=$(cat)
+now=$(date +%s)
+printf '%s\\n%s\\n' "$token" "$owner" >"$state/lock.$token"
+echo "$now" >"$state/beat.$token"
+look_at_others() {
+  alive=no
+  for step in "$state"/steps/*; do
+    case \${step##*/} in "$token".* | '*') continue ;; esac
+    running=no
+    if lives "$step"; then running=yes
+    elif [ -e "$step/exit" ] || [ -z "$(containers_of "$step")" ]; then continue
+    fi
+    alive=yes
+    if [ "$running" = yes ] && [ "$now" -gt "$limit" ]; then signal TERM "$pid"; fi
+    if [ "$now" -gt "$((limit + 15))" ]; then
+      if [ "$running" = yes ]; then signal KILL "$pid"; fi
+      kill_containers_of "$step"
+    fi
+  done
+}
+mine=no age=0 over=
+if ln "$state/lock.$token" "$state/lock" 2>/dev/null; then mine=yes; fi
+holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
+if [ "$holder" = "$token" ]; then mine=yes; fi
+look_at_others
+if [ "$mine" = no ]; then
+  beat=$(cat "$state/beat.$holder" 2>/dev/null || echo 0)
+  age=$((now - beat))
+  if [ "$alive" = no ] && [ "$age" -gt "$ttl" ] && mkdir "$state/takeover.$holder.$((now / 60))" 2>/dev/null; then
+    mv -f "$state/lock.$token" "$state/lock"
+    rm -rf "$state/takeover.$holder".* "$state/beat.$holder"
+    if [ "$(head -n 1 "$state/lock")" = "$token" ]; then mine=yes over=' over'; fi
+    # A step starts only while its lock is held: one that saw the lock just before is seen now.
+    look_at_others
+  fi
+fi
+rm -f "$state/lock.$token"
+if [ "$mine" = yes ] && [ "$alive" = no ]; then
+  for left in "$state"/steps/* "$state"/docker-config.* "$state"/run.*; do
+    case $left in "$state/steps/$token".* | "$state/docker-config.$token" | "$state/run.$token") ;; *) rm -rf "$left" ;; esac
+  done
+  echo "taken$over"
+  tell "$dir"
+  exit 0
+fi
+if [ "$mine" = no ]; then rm -f "$state/beat.$token"; fi
+echo "held $age $alive $mine"
+tail -n +2 "$state/lock" 2>/dev/null || true
+`;
+/** A sign of life for token $2. 69: the lock is somebody else's now. */
+const beatLock = `
+state=$1/.lockkeeper
+[ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ] || exit 69
+date +%s >"$state/beat.$2"
+`;
+/** Gives the lock of token $2 back, and what that run left lying. Does nothing to somebody else's, nor to a step that lives. */
+const releaseLock = `${runners}
+state=$1/.lockkeeper
+for step in "$state/steps/$2".*; do if ! lives "$step"; then rm -rf "$step"; fi; done
+rm -rf "$state/docker-config.$2" "$state/run.$2" "$state/beat.$2" "$state/lock.$2"
+if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$2" ]; then rm -f "$state/lock"; fi
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/lock.ts
 
@@ -70038,10 +69780,12 @@ function parseContainers(json) {
             workingDirectory: label('project.working_dir'),
             configFiles: label('project.config_files').split(',').filter(Boolean),
             project: label('project'),
-            // `web:service_started:false,db:service_healthy:true`
+            // `web:service_started:false,assets:service_completed_successfully:false`
             dependsOn: label('depends_on')
                 .split(',')
-                .flatMap((entry) => entry.split(':')[0] || []),
+                .map((entry) => entry.split(':'))
+                .filter(([, condition]) => condition !== 'service_completed_successfully')
+                .flatMap(([service]) => service || []),
             status: data.State.Status,
             exitCode: data.State.ExitCode,
             outOfMemory: data.State.OOMKilled,
@@ -70083,6 +69827,110 @@ function parseContainers(json) {
     });
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/host/docker-scripts.ts
+
+/** docker compose with a release: $1 project, $2 kind, $3 release, $4 Docker config ('' = the user's own), $5… */
+const composeStep = `${fragments_path}
+cd "$1"; kind=$2 release=$3
+if [ -n "$4" ]; then DOCKER_CONFIG=$4; export DOCKER_CONFIG; fi
+shift 4
+${compose}
+compose "$@"
+`;
+/**
+ * In front of a build: BuildKit, which reads an ignore file beside a Dockerfile and shows its progress in lines; and
+ * no attestation, which would make a new image of what did not change.
+ */
+const buildSettings = `
+DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1
+export DOCKER_BUILDKIT BUILDKIT_PROGRESS BUILDX_NO_DEFAULT_ATTESTATIONS
+`;
+/** docker $2… with the Docker config $1 ('' = the user's own). */
+const dockerStep = `${fragments_path}
+if [ -n "$1" ]; then DOCKER_CONFIG=$1; export DOCKER_CONFIG; fi
+shift
+exec docker "$@"
+`;
+/** docker $1…: reads only. */
+const dockerRead = `${fragments_path}
+docker "$@"
+`;
+/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
+const inspectLabelled = `${fragments_path}
+ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
+# A container may go between the two questions: what remains is still told.
+[ -z "$ids" ] || docker inspect $ids || true
+`;
+/** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
+const inspectImages = `${fragments_path}
+docker image inspect "$@" || true
+`;
+/** The same one by one, each under its reference, for where one answer cannot be told apart. */
+const inspectEachImage = `${fragments_path}
+for reference; do
+  if line=$(docker image inspect "$reference" 2>/dev/null); then
+    printf '%s\\n' "--- $reference"
+    printf '%s\\n' "$line"
+  fi
+done
+`;
+/** The platform of the daemon, then all images, as docker image inspect prints them. */
+const inspectAllImages = `${fragments_path}
+docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
+ids=$(docker images -q --no-trunc | sort -u)
+# One may go between the two questions.
+[ -z "$ids" ] || docker image inspect $ids || true
+`;
+/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
+const loadImage = `${fragments_path}
+said=$(docker load)
+id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
+if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
+docker image inspect "$id"
+`;
+/**
+ * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
+ * reference stand for its image: pairs $3 $4, … of id and reference.
+ */
+const putInPlace = `${fragments_path}
+from=$1 to=$2; shift 2
+if [ -f "$from" ]; then
+  mkdir -p "\${to%/*}"
+  cp "$from" "$to.part"
+  mv -f "$to.part" "$to"
+fi
+while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
+`;
+/** Makes each reference stand for its image: pairs $1 $2, $3 $4, … of id and reference. */
+const tagImages = `${fragments_path}
+while [ $# -gt 1 ]; do docker tag "$1" "$2"; shift 2; done
+`;
+/**
+ * Runs a hook file in the project directory under sh -eu, where \`docker compose\` means the release.
+ * $1 project, $2 kind, $3 release, $4 the hook's file.
+ */
+const runHook = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+${hooks}
+run_hook
+`;
+/** Memory that each of containers $1… uses, \`id used / limit\` in docker's words, then MemAvailable of the host. */
+const memory = `${fragments_path}
+docker stats --no-stream --no-trunc --format '{{.ID}} {{.MemUsage}}' "$@"
+grep '^MemAvailable:' /proc/meminfo
+`;
+/** Last $1 log lines of containers $2…, each under its own head. */
+const lastLogs = `${fragments_path}
+lines=$1; shift
+for id; do echo "--- $id"; docker logs --tail "$lines" "$id" 2>&1 || true; done
+`;
+/** The TCP tables of the network that process $1 lives in. 66: the process has gone or cannot be seen. */
+const tcpTables = `
+[ -r "/proc/$1/net/tcp" ] || exit 66
+cat "/proc/$1/net/tcp"
+cat "/proc/$1/net/tcp6" 2>/dev/null || true
+`;
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/memory.ts
 const memory_units = { B: 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 };
 /** Reads what the script `memory` prints: `<id> 61.3MiB / 7.6GiB` lines, then `MemAvailable: 123 kB`. Undefined where that is not there. Pure. */
@@ -70093,6 +69941,68 @@ function parseMemory(text) {
         used += Number(amount) * (memory_units[unit.toUpperCase()] ?? Number.NaN);
     return available > 0 && used > 0 ? { used: Math.round(used), available } : undefined;
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/proxy-scripts.ts
+
+/**
+ * \`pin\`: the hosts file of proxy $1, known by its address $2, says the lines $3, and no others of ours. Written
+ * in place, because Docker mounts it; a restart of the proxy undoes it. Says \`pinned\` where that is a change.
+ */
+const pin = `
+in_proxy='
+own=$1 now=$2 kept= had= tab=$(printf "\\t") end="
+"
+while IFS= read -r line || [ -n "$line" ]; do
+  case $line in
+    *" # lockkeeper") had=$had$line$end ;;
+    *) kept=$kept$line$end ;;
+  esac
+done </etc/hosts
+case $kept in *"$own$tab"*) ;; *) exit 1 ;; esac
+if [ "$had" = "$now" ]; then exit 0; fi
+printf "%s%s" "$kept" "$now" >/etc/hosts
+echo pinned
+'
+pin() {
+  command docker exec -u 0 "$1" sh -euc "$in_proxy" sh "$2" "$3" 2>/dev/null ||
+    echo "the hosts file of proxy $1 cannot be written: until the others have ended, it sends to them too" >&2
+}
+`;
+/**
+ * Proxies look again: hook $4, after each one's hosts file was made to say what it is to find: triples $5 $6 $7,
+ * … as \`pin\` takes them. $1 project, $2 kind, $3 release.
+ */
+const point = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+while [ $# -gt 0 ]; do pin "$1" "$2" "$3" >/dev/null; shift 3; done
+run_hook
+`;
+/**
+ * Containers stop, each in its own time (stop_signal, stop_grace_period), and go. First the proxies are made
+ * to find the others alone (triples $5 $6 $7, … up to \`--\`, as for \`point\`) and have a second to do so; the
+ * moment the containers have stopped, they go by Docker's DNS again: none of this may wait for a journey to
+ * the runner and back. Without a hook $4 the proxy sees to itself. What is gone already is no error.
+ */
+const retire = `${fragments_path}
+cd "$1"; kind=$2 release=$3 hook=$4
+shift 4
+${hooks}${pin}
+proxies= changed=
+while [ "$1" != -- ]; do
+  if [ "$(pin "$1" "$2" "$3")" = pinned ]; then changed=yes; fi
+  proxies="$proxies $1:$2"
+  shift 3
+done
+shift
+if [ -n "$changed" ]; then (run_hook); sleep 1; fi
+there=$(command docker inspect --format '{{.Id}}' "$@" 2>/dev/null || true)
+if [ -n "$there" ]; then command docker stop $there >/dev/null; fi
+for proxy in $proxies; do pin "\${proxy%%:*}" "\${proxy#*:}" '' >/dev/null; done
+if [ -n "$hook" ]; then (run_hook); fi
+if [ -n "$there" ]; then command docker rm $there >/dev/null; fi
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/steady-shell.ts
 
@@ -70202,7 +70112,7 @@ function unlessAborted(work, signal) {
 /**
  * Runs a command once, however often it is started, and writes down how it ended. $1 the record's directory, $2 the
  * token of the lock, $3 the step's directory, $4 seconds, $5 the command's script, $6… its arguments. Exit code
- * \`fenced\`: it was not run, the lock is another run's.
+ * \`fenced\`: it was not run, the lock is another run's, or it was stopped before it began.
  */
 const runner = `
 umask 077
@@ -70220,7 +70130,7 @@ ln "$step/run.$$" "$step/run" 2>/dev/null || exit 0
 LOCKKEEPER_STEP=\${step##*/}
 export LOCKKEEPER_STEP
 code=fenced
-if [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
+if ! [ -e "$step/stopped" ] && [ "$(head -n 1 "$state/lock" 2>/dev/null)" = "$token" ]; then
   sh -euc "$script" lockkeeper "$@" && code=0 || code=$?
 fi
 printf '%-8s\\n' "$code" 1<>"$step/exit.$$"
@@ -70237,7 +70147,7 @@ shift 5
 if ! [ -e "$step/run" ]; then
   # A run has one step after another: those before this one were read to their end.
   for old in "$state/steps/$token".*; do
-    if [ "$old" != "$step" ] && ! lives "$old"; then rm -rf "$old"; fi
+    if [ "$old" != "$step" ] && ! [ -e "$old/stopped" ] && ! lives "$old"; then rm -rf "$old"; fi
   done
   mkdir -p "$step"
   session=$(command -v setsid || command -v nohup)
@@ -70311,6 +70221,11 @@ while one_lives; do
   n=$((n + 1))
 done
 `;
+/** The same for the one step $2, which is not to begin any more either: its start may still be on its way. */
+const stopStep = `
+umask 077
+{ mkdir -p "$1/.lockkeeper/steps/$2" && : >"$1/.lockkeeper/steps/$2/stopped"; } 2>/dev/null || true
+${stopSteps}`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/step.ts
 
@@ -70452,7 +70367,7 @@ class Steps {
     async #stop(id) {
         const { directory, log } = this.#settings;
         try {
-            const { stdout } = await this.#shell.raw.run(stopSteps, {
+            const { stdout } = await this.#shell.raw.run(stopStep, {
                 args: [directory, id, String(grace)],
                 timeout: stopTimeout,
             });
@@ -70496,6 +70411,7 @@ class Output extends external_node_stream_.Writable {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/docker.ts
+
 
 
 
@@ -70787,6 +70703,44 @@ function pullHint(said) {
     return undefined;
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/host/preflight-scripts.ts
+
+/**
+ * Looks at the host before anything else. $1 is the project directory as the user gave it (`~/` allowed).
+ * Prints `docker …`, `daemon …`, `plugin <version>`, `standalone <version>` or `compose absent`, then
+ * `directory …` or what is wrong with it, then `free <kilobytes>`.
+ */
+const preflight = `${fragments_path}
+look() {
+  if ! command -v docker >/dev/null; then echo 'docker absent'; return; fi
+  echo 'docker present'
+  look_for_compose &
+  if out=$(docker version --format '{{json .}}' 2>&1); then echo 'daemon reached'
+  else echo 'daemon refused'; printf '%s\\n' "$out" | sed 's/^/said /'
+  fi
+  wait
+}
+look_for_compose() {
+  if out=$(docker compose version --short 2>/dev/null); then echo "plugin $out"
+  elif command -v docker-compose >/dev/null && out=$(docker-compose version --short 2>/dev/null); then echo "standalone $out"
+  else echo 'compose absent'
+  fi
+}
+look
+case $1 in
+  "~") dir=$HOME ;;
+  "~/"*) dir=$HOME/\${1#"~/"} ;;
+  *) dir=$1 ;;
+esac
+if [ ! -d "$dir" ]; then echo 'no directory'; exit 0; fi
+if [ -L "$dir" ]; then cd "$dir"; echo "link $(pwd -P)"; exit 0; fi
+if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then echo 'closed directory'; exit 0; fi
+# As written, not resolved: Compose labels containers with the path it was called by.
+cd "$dir"
+echo "directory $(pwd)"
+df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo "free $free"; }
+`;
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/preflight.ts
 
 
@@ -70880,7 +70834,6 @@ function leftBehind(memories, containers, except = []) {
         return (known !== undefined &&
             front.dependsOn.some((service) => {
                 const now = addressesOf(containers, service);
-                // A job that filled a volume and ended has none.
                 if (except.includes(service) || now.length === 0)
                     return false;
                 const before = known[service] ?? [];
@@ -71033,6 +70986,11 @@ async function readBody(response, signal) {
     const stream = decoder ? response.pipe(decoder) : response;
     if (decoder)
         response.once('error', (error) => decoder.destroy(error));
+    let packed = 0;
+    if (decoder)
+        response.on('data', ({ length }) => {
+            packed += length;
+        });
     const abort = () => stream.destroy(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const chunks = [];
@@ -71044,6 +71002,11 @@ async function readBody(response, signal) {
             if (size > bodyLimit)
                 break;
         }
+    }
+    catch (error) {
+        // HEAD and 204 may name a coding, too (RFC 9110, 8.4): a body that never began is not cut short.
+        if (packed > 0 || error.code !== 'Z_BUF_ERROR')
+            throw error;
     }
     finally {
         signal.removeEventListener('abort', abort);
@@ -71243,6 +71206,7 @@ const no_answer_words = {
     ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; is it http on this port?',
     ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the server asks for a client certificate, which a gate has not',
     ERR_TLS_CLOSED: 'the other side closed the connection during the TLS handshake',
+    HPE_HEADER_OVERFLOW: 'the headers of its answer are longer than 16 KiB',
     Z_DATA_ERROR: 'the body is not packed as its Content-Encoding says',
     Z_BUF_ERROR: 'the body is cut short',
 };
@@ -71299,12 +71263,14 @@ function sayCause(cause) {
         return 'the other side closed the connection without an answer';
     if (message === 'aborted')
         return 'the connection was reset in the middle of the answer';
-    if (code.startsWith('HPE_')) {
+    if (code === 'HPE_INVALID_CONSTANT') {
         // A TLS alert (RFC 8446, 5.1) is what a TLS server says to a plain request.
         if (cause.rawPacket?.[0] === 0x15)
             return 'TLS is spoken there; write https (or wss) in url';
         return `no HTTP is spoken there: ${message}`;
     }
+    if (code.startsWith('HPE_') && !no_answer_words[code])
+        return `its answer is not valid HTTP: ${message}`;
     // OpenSSL's own message is a line of its source.
     return (no_answer_words[code] ??
         (code.startsWith('ERR_SSL_') ? `the TLS handshake failed: ${cause.reason}` : message || code));
@@ -71408,7 +71374,7 @@ async function openPlain(target, seen, signal) {
     return connectToFirst(addresses, portOf(url), seen, signal);
 }
 const connection_pinnedFor = ({ url, resolve, turn = 0 }) => {
-    const pinned = resolve?.get(hostOf(url));
+    const pinned = resolve?.get(url.hostname);
     return pinned?.[turn % pinned.length];
 };
 /** The addresses to try, the one whose turn it is first. A name without any is an error of the lookup. */
@@ -71528,9 +71494,11 @@ function probe(target, outside) {
         }
     });
 }
-async function askOver(socket, target, seen, signal) {
+function askOver(socket, target, seen, signal) {
     const { url, method = 'GET', headers } = target;
-    const response = await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
+        // Not left to the request: one that answers by other events, such as CONNECT, ends without a word.
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         const request = (isSecure(url) ? external_node_https_.request : external_node_http_.request)(url, {
             method,
             signal,
@@ -71538,11 +71506,11 @@ async function askOver(socket, target, seen, signal) {
             agent: undefined,
             createConnection: () => socket,
             headers: { connection: 'close', 'accept-encoding': 'identity', ...askingHeaders(headers) },
-        }, resolve);
+        }, (response) => answerOf(response, seen, signal).then(resolve, reject));
+        request.on('upgrade', (response) => resolve({ status: 101, headers: headersOf(response), body: '', truncated: false }));
         request.on('error', reject);
         request.end();
     });
-    return answerOf(response, seen, signal);
 }
 /** Status, headers and as much of the body as is kept. */
 async function answerOf(response, seen, signal) {
@@ -73411,6 +73379,20 @@ async function upInGroups(site, record, changes) {
         await site.docker.compose(site.state.releasePath(record.id), ['up', '-d', '--no-build', '--pull', 'never', ...scaleArguments(replicas, seen), ...group], 'docker compose up');
     }
 }
+/**
+ * docker compose up for services alone: made together with what they depend on, which is part of the hash of Compose
+ * 2.26 (the next `up` would replace them once more), but started without, because that would run one-shot services
+ * once more. `scales` are theirs.
+ */
+async function upAlone(site, record, services, { recreate, scales }) {
+    const needs = [...new Set(services.flatMap((service) => record.needs[service] ?? []))];
+    const others = scaleArguments(site.replicasOf(record), needs);
+    for (const how of [
+        ['--no-start', recreate, ...others],
+        ['-d', '--no-deps', '--no-recreate'],
+    ])
+        await site.docker.compose(site.state.releasePath(record.id), ['up', ...how, '--no-build', '--pull', 'never', ...scales, ...services], 'docker compose up');
+}
 /** Services in groups, each after all that its members depend on. `needs` go all the way down. Pure. */
 function inGroups(services, needs) {
     const groups = [];
@@ -73553,7 +73535,6 @@ function idsByService(containers) {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/switch/blue-green.ts
-
 
 
 
@@ -73715,20 +73696,13 @@ class ServiceSwap {
             await docker.retire(this.#directory, '', { pins: [], ids });
     }
     async #start(scale, done) {
-        const { docker } = this.#site;
-        const needs = this.#record.needs[this.#service] ?? [];
         const before = this.#containers;
         await bringUpNeeds(this.#site, this.#record, before, { service: this.#service, done });
         this.#say('starting beside the old one, which the proxy goes on to use');
-        const args = ['--no-build', '--pull', 'never', '--no-recreate', '--scale', `${this.#service}=${scale}`];
-        const scales = scaleArguments(this.#site.replicasOf(this.#record), needs);
-        // Made together with what it depends on, which is part of the hash of Compose 2.26; started without,
-        // because Compose would run one-shot services once more.
-        for (const how of [
-            ['--no-start', ...scales],
-            ['-d', '--no-deps'],
-        ])
-            await docker.compose(this.#directory, ['up', ...how, ...args, this.#service], 'docker compose up');
+        await upAlone(this.#site, this.#record, [this.#service], {
+            recreate: '--no-recreate',
+            scales: ['--scale', `${this.#service}=${scale}`],
+        });
     }
     /** Waits for a good verdict on containers; throws UserError for a bad one. */
     async #judge(ids, { ask }) {
@@ -73839,21 +73813,28 @@ async function switch_runHook({ state, docker }, id, name, lines) {
     await state.write({ [file]: lines.replaceAll('\r\n', '\n') });
     await docker.hook(directory, file, name);
 }
-/** Runs the `pre-deploy` hook; the host's Compose already means the new release, and nothing is replaced yet. */
-async function preDeploy(site, id) {
-    if (!site.settings.preDeploy.trim())
-        return;
-    await place(site, id, 'placed');
-    await switch_runHook(site, id, 'pre-deploy', site.settings.preDeploy);
+/** Runs the `pre-deploy` hook. */
+function preDeploy(site, id) {
+    return hookBefore(site, id, 'pre-deploy', site.settings.preDeploy);
 }
 /** Replaces the containers. What ran before is written down on the host first. */
 async function switchTo(site, id) {
+    const { rollbackTo, preRollback } = site.settings;
+    if (rollbackTo)
+        await hookBefore(site, id, 'pre-rollback', preRollback);
     const placed = site.pending?.to === id && site.pending.token === site.context.lockToken;
     const before = placed ? undefined : await place(site, id, 'switched');
     if (placed)
         await setPhase(site, 'switched');
     const record = await site.state.release(id);
     await bringUp(site, record, before ?? (await site.docker.containersOf(site.name)));
+}
+/** The host's Compose means the release already, and nothing is replaced yet. */
+async function hookBefore(site, id, name, lines) {
+    if (!lines.trim())
+        return;
+    await place(site, id, 'placed');
+    await switch_runHook(site, id, name, lines);
 }
 /** Write-ahead, then files, env file and tags: from here on the host's Compose means the new release. Answers what ran before. */
 async function place(site, id, phase) {
@@ -73916,8 +73897,14 @@ async function bringUp(site, record, before, back) {
         return;
     const after = await docker.containersOf(site.name);
     const forced = mounting.filter((service) => sameContainers(before, after, service));
-    if (forced.length > 0)
-        await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...forced], 'docker compose up');
+    if (forced.length === 0)
+        return;
+    const scales = scaleArguments(replicas, forced);
+    if (!back)
+        await upAlone(site, record, forced, { recreate: '--force-recreate', scales });
+    // What they depend on may be as no release wants it, and is left so.
+    else
+        await docker.compose(directory, [...up, '--no-deps', '--force-recreate', ...scales, ...forced], 'docker compose up');
 }
 /**
  * Whether users of swapped services notice that another one is replaced: the proxy itself, or what a swapped
@@ -74041,7 +74028,12 @@ async function goBack(site, record, { left, pending, timeout, }) {
     await docker.putInPlace(state.releasePath(record.id), (await envFileToRestore(site, record, pending)) ?? '', tagsOf(record, pending));
     // Its Compose means the release that is gone back to only now.
     if (replaced)
-        await switch_runHook(site, record.id, 'pre-rollback', settings.preRollback);
+        await switch_runHook(site, record.id, 'pre-rollback', settings.preRollback).catch((error) => {
+            if (site.context.signal?.aborted)
+                throw error;
+            // Users are better served by the old release without what the hook does than by one that failed.
+            site.context.log.warning(`${error_messageOf(error)}; going back all the same`);
+        });
     const containers = await docker.containersOf(site.name);
     const foreign = strangers(containers, record, leftRecord, pending);
     if (foreign.length > 0)
@@ -74289,6 +74281,66 @@ function requireVariables({ requiredEnv, environment, envFilePath, }, env, host)
 function clearedNames(envFile) {
     return Object.keys(parseEnvFile(envFile ?? '')).filter((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(PATH|HOME|IFS|DOCKER_.*)$/.test(name));
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/release-scripts.ts
+
+/** Looks in directory $1 for Compose files $3… and reads the env file $2. Prints `file <name>` lines, then `env` and its text if there is one. */
+const lookForFiles = `
+cd "$1"; env=$2; shift 2
+for name; do if [ -f "$name" ]; then printf 'file %s\\n' "$name"; fi; done
+if [ -f "$env" ]; then echo env; cat "$env"; fi
+`;
+/**
+ * Prints the hash of each service of the project $json, as \`up\` labels its containers with it. Not that of
+ * \`config --hash\` for the Compose files themselves: that leaves out what \`env_file\` sets (Compose 2.26 to 2.40).
+ */
+const hashes = `
+rendered=$release/rendered.json
+trap 'rm -f "$rendered"' EXIT
+printf '%s\\n' "$json" >"$rendered"
+hash_services() {
+  set -- config --hash '*'
+  before=
+  while IFS= read -r line; do
+    if [ "$before" = --profile ]; then set -- --profile "$line" "$@"; fi
+    before=$line
+  done <"$release/args"
+  set -- -f "$rendered" --env-file /dev/null "$@"
+  if [ "$kind" = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
+}
+hash_services
+rm -f "$rendered"
+`;
+/**
+ * Writes files (pairs as above, then \`--\`), copies files $6… (relative to directory $1) into release directory
+ * $3, numbered in their order, and prints what Compose ($2: plugin or standalone) makes of them: hashes of
+ * the services, a line \`config\`, the JSON. The text $4, where there is any, becomes $5 in it.
+ */
+const layOut = `${fragments_path}${write}
+cd "$1"; kind=$2 release=$3 from=$4 to=$5; shift 5
+mkdir -p "$release/files"
+n=0
+for name; do
+  cp "$name" "$release/files/$n-\${name##*/}"
+  n=$((n + 1))
+done
+${compose}
+json=$(compose config --format json)
+if [ -n "$from" ]; then
+  json=$(printf '%s\\n' "$json" | from=$from to=$to awk 'BEGIN { from = ENVIRON["from"]; to = ENVIRON["to"] } {
+    line = ""
+    while (at = index($0, from)) { line = line substr($0, 1, at - 1) to; $0 = substr($0, at + length(from)) }
+    print line $0
+  }')
+fi
+${hashes}
+echo config
+printf '%s\\n' "$json"
+`;
+/** cksum of each file $1… that is a regular file: \`sum size path\`. */
+const checksums = `
+for file; do if [ -f "$file" ]; then cksum "$file"; fi; done
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/release-tree.ts
 
@@ -74791,6 +74843,30 @@ function ownContainers(all, { name, home, directory, host }) {
         throw new error_UserError(`the containers of ${home} on ${host} run under the project name ${other.project}, not ${name}: two stacks would run side by side`, { next: `give project-name: ${other.project}` });
     return containers;
 }
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/login-scripts.ts
+
+/**
+ * A throw-away Docker config for token $2; its config.json comes by stdin. Contexts and plugins of the
+ * user's own are kept. Prints its path.
+ */
+const makeDockerConfig = `${fragments_path}
+config=$1/.lockkeeper/docker-config.$2
+own=\${DOCKER_CONFIG:-$HOME/.docker}
+rm -rf "$config"
+mkdir -m 700 "$config"
+cat >"$config/config.json"
+for part in contexts cli-plugins; do
+  if [ -d "$own/$part" ]; then ln -s "$own/$part" "$config/$part"; fi
+done
+echo "$config"
+`;
+/** The user's own Docker config; {} where there is none. */
+const readDockerConfig = `cat "\${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null || echo '{}'`;
+/** Logs in to registry $3 as $4 with the password from stdin, into the config $2. */
+const registryLogin = `${fragments_path}
+DOCKER_CONFIG=$2 docker login --username "$4" --password-stdin "$3"
+`;
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/registry-login.ts
 
@@ -75720,6 +75796,9 @@ class HostProject {
     leaveAsItIs() {
         return setPhase(this.#site, 'left');
     }
+    holdSingletons() {
+        this.#site.singletons = 'runs';
+    }
     async runs(services) {
         const { docker, state, serving } = this.#site;
         this.#site.name ||= serving ? (await state.release(serving)).project : '';
@@ -75758,6 +75837,7 @@ class HostProject {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/recover-host.ts
+
 
 
 
@@ -75838,7 +75918,8 @@ async function recoverHost(context, budget, { what = 'deploy', singletons } = {}
     }
 }
 /** A command of main outlives it: it gets `grace` ms to end by itself, then it is ended. Whether it had to be. */
-async function endSteps({ shell, lockToken, clock, log }, project, grace) {
+async function endSteps({ shell: raw, lockToken, clock, log }, project, grace) {
+    const shell = new SteadyShell(raw, { within: 20_000, clock, log });
     const deadline = new Deadline(clock, grace);
     const args = [project.directory, lockToken];
     for (let told = false;; told = true) {
@@ -76273,7 +76354,7 @@ class Fleet {
         return new Map(verdicts);
     }
     /** The hosts as the roll works on them, for a release that is staged. */
-    hosts(release, { backTimeout } = {}) {
+    hosts(release, wayBack) {
         return (id) => {
             const machine = this.machine(id);
             const project = machine.ready;
@@ -76282,7 +76363,7 @@ class Fleet {
                 async goBack(reason) {
                     // Once settled the host's own record names the new release; what ran before must be named.
                     const to = machine.settled ? machine.before : undefined;
-                    await machine.named(fleet_goBack(project, reason, { to, timeout: backTimeout }));
+                    await machine.named(fleet_goBack(project, reason, { to, singletons: wayBack(id) }));
                     machine.settled = false;
                 },
                 connections: (port) => project.connections(port),
@@ -76293,6 +76374,25 @@ class Fleet {
                 },
             };
         };
+    }
+    /** Which of the singleton services run on a host; undefined where no deploy of ours was. */
+    async singletonsOn(id) {
+        const { ready } = this.machine(id);
+        if (ready.serving === undefined)
+            return undefined;
+        const found = [];
+        for (const service of this.#settings.release.singletonServices)
+            if (await ready.runs([service]))
+                found.push(service);
+        return found;
+    }
+    /** From now on this host runs the singleton services. */
+    holdSingletons(id) {
+        const machine = this.machine(id);
+        machine.ready.holdSingletons();
+        // What it has of this roll already is what it goes back to.
+        if (machine.settled)
+            machine.before = machine.ready.serving;
     }
     /** Writes the same record on every host; where that fails the roll must not begin. */
     async writeRecord(record) {
@@ -76378,8 +76478,8 @@ class Fleet {
     }
     #context() {
         const { release, releaseId, ...run } = this.#settings;
-        // singleton-services is refused by this action: every target runs what its file says.
-        return { ...run, settings: release, release: releaseId, runsSingletons: true };
+        // Who does is known once all are asked.
+        return { ...run, settings: release, release: releaseId, runsSingletons: false };
     }
 }
 /** What is connected to: the inputs' door at the host's own address, and the keys that its console showed. */
@@ -77066,16 +77166,20 @@ async function findNewcomers({ gate, scaling, clock, signal }, wanted) {
 const idleWindow = 5_000;
 /** Whether a host that is being drained may be touched. The API cannot tell: it shows `draining` for the whole delay. */
 function judgeDrain(settings, facts) {
-    const { delay, sinceDraining, idleFor, open } = facts;
+    const { delay, sinceDraining, idleFor, open, openLately } = facts;
     const settled = sinceDraining >= Math.min(settings.settle, delay);
     if (settings.kind === 'idle' && settled && idleFor !== undefined && idleFor >= idleWindow)
         return { done: true, why: 'idle' };
     const limit = drainLimit(settings, delay, idleFor !== undefined);
-    if (sinceDraining >= limit)
-        return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'delay-over' };
+    const cut = Math.max(open, openLately);
+    if (sinceDraining >= limit) {
+        // Before the delay is over nobody but us cuts.
+        const now = limit < delay ? open : cut;
+        return now > 0 ? { done: true, why: 'cut', open: now } : { done: true, why: 'delay-over' };
+    }
     // Shorter than the delay that was read: it was changed meanwhile, or the group has none.
     if (facts.gone && settled)
-        return open > 0 ? { done: true, why: 'cut', open } : { done: true, why: 'gone' };
+        return cut > 0 ? { done: true, why: 'cut', open: cut } : { done: true, why: 'gone' };
     return { done: false };
 }
 /** The longest that a drain can take. What cannot be counted gets the whole delay, whatever `drain-timeout` says. */
@@ -77270,6 +77374,62 @@ function refusal_refuse(problems, next = []) {
     throw new error_UserError([...new Set(problems), 'Nothing was changed.'].join('\n'), {
         next: [...new Set(next)].join('\n'),
     });
+}
+
+;// CONCATENATED MODULE: ./src/plan/singletons.ts
+
+/**
+ * Which host runs the singleton services: the one that runs most of them already, so that nothing moves without need;
+ * where nobody does, a healthy one, the same for every run. Of a fleet that is not `whole` (the input `targets` names
+ * some of it) another host may run them that is not asked, and then they are only kept, never begun. Pure.
+ */
+function holderOf(candidates, services, { whole }) {
+    if (services.length === 0)
+        return { holder: '' };
+    const running = ({ runs = [] }) => services.filter((service) => runs.includes(service));
+    const [best] = [...candidates].sort((a, b) => running(b).length - running(a).length ||
+        Number(b.healthy) - Number(a.healthy) ||
+        (a.id < b.id ? -1 : 1));
+    if (!best)
+        return { holder: '' };
+    const all = running(best).length === services.length;
+    if (whole || all)
+        return { holder: best.id };
+    const some = candidates.find((one) => running(one).length > 0);
+    const unknown = candidates.find(({ runs }) => runs === undefined);
+    if (!some && !unknown)
+        return { holder: '' };
+    const why = some
+        ? `${some.id} runs ${running(some).join(', ')}, and not all of ${services.join(', ')}`
+        : `nothing was deployed to ${unknown.id} by us yet, so it cannot be told whether it runs ${services.join(', ')}`;
+    return {
+        problem: `singleton-services: targets names a part of the fleet, and ${why}; deploy to the whole fleet first, without targets`,
+    };
+}
+/** What a host does with them when it goes back, by where the roll is now. Pure. */
+function wayBackOf(id, holder, hosts) {
+    const holds = hosts.find((host) => host.id === holder);
+    const stays = holds && !holds.left && holds.release === 'new' && holds.goal === 'new';
+    return roleOnWayBack(id === holder, stays);
+}
+/** Whether the host that was to run them is no longer there. Pure. */
+function hasLost(holder, hosts) {
+    return holder !== '' && !hosts.some(({ id, left }) => id === holder && !left);
+}
+/** The roll goes on with this host alone: it has the release already, and gets it once more, with them. Pure. */
+function takesOver(heir, hosts) {
+    const batch = Math.max(-1, ...hosts.map((host) => host.batch)) + 1;
+    return hosts.map((host) => host.id === heir
+        ? { ...host, release: 'old', goal: 'new', finished: false, skipped: false, batch }
+        : host);
+}
+/** For the plan; '' where there are none. Pure. */
+function singletonNote(services, holder) {
+    if (services.length === 0)
+        return '';
+    return holder
+        ? `${services.join(', ')} ${services.length === 1 ? 'runs' : 'run'} on ${holder} alone`
+        : `${services.join(', ')} ${services.length === 1 ? 'is' : 'are'} left to hosts that targets does not name`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/plan-lines.ts
@@ -77529,6 +77689,8 @@ class Draining {
     /** When no connection was first seen; Infinity while there are some; undefined where it cannot be told. */
     #quietSince = new Map();
     #open = new Map();
+    /** The last count that was not 0, and when. */
+    #busy = new Map();
     #countedAt = new Map();
     constructor(context, ledger, watch) {
         this.#context = context;
@@ -77551,6 +77713,7 @@ class Draining {
         for (const { id } of hosts) {
             this.#quietSince.delete(id);
             this.#open.delete(id);
+            this.#busy.delete(id);
         }
         log.info(`draining ${names(hosts)}: ${settings.drain.kind === 'full' ? `the whole delay, ${longest}` : `until no connection is open, at most ${longest}`}`);
         while (left.length > 0) {
@@ -77593,6 +77756,8 @@ class Draining {
         }
         const total = counts.reduce((sum, one) => sum + one, 0);
         this.#open.set(host.id, total);
+        if (total > 0)
+            this.#busy.set(host.id, { open: total, at: now });
         const before = this.#quietSince.get(host.id) ?? Number.POSITIVE_INFINITY;
         this.#quietSince.set(host.id, total > 0 ? Number.POSITIVE_INFINITY : Math.min(before, now));
         this.#watch.say(`${host.id} open`, `${host.id}: ${total === 0 ? 'no connection is open' : `${total} ${total === 1 ? 'connection is' : 'connections are'} open`}`, (line) => log.info(`${line}, ${this.#drainedFor(host)} after draining began`));
@@ -77610,6 +77775,7 @@ class Draining {
             sinceDraining: clock.now() - this.#drainingFrom(host),
             idleFor: quiet === undefined ? undefined : Math.max(0, clock.now() - quiet),
             open: this.#open.get(host.id) ?? 0,
+            openLately: this.#openLately(host),
             gone: look !== undefined && targets.every((target) => target?.state !== 'draining'),
         });
         if (!verdict.done)
@@ -77620,6 +77786,10 @@ class Draining {
             log.warning(`${host.id}: ${cut} ${cut === 1 ? 'connection was' : 'connections were'} still open when the time to drain was over and will be cut`);
         else
             log.info(`${host.id}: drained after ${this.#drainedFor(host)}${verdict.why === 'idle' ? ', no connection left' : ''}`);
+    }
+    #openLately({ id }) {
+        const busy = this.#busy.get(id);
+        return busy && this.#context.clock.now() - busy.at < idleWindow ? busy.open : 0;
     }
     /** The longest deregistration delay of its groups. */
     #delayOf({ memberships }) {
@@ -78638,6 +78808,8 @@ const rollState = object({
         fingerprints: optional(array(string())),
     })),
     previous: record(string(), string()),
+    /** Id of the host that runs the singleton services; '' when there are none, or it is not known yet. */
+    holder: string(),
     hosts: array(host),
     /** Minimum sizes of Auto Scaling groups that are lowered, or about to be, as they were. */
     minimums: array(minimum),
@@ -78665,6 +78837,7 @@ function firstState(inputs, run, members) {
         projectDirectory: inputs.release.projectDirectory,
         addresses: state_addressesOf(members),
         previous: {},
+        holder: '',
         hosts: [],
         minimums: [],
         ended: false,
@@ -78673,6 +78846,7 @@ function firstState(inputs, run, members) {
 const state_addressesOf = (members) => members.map(({ id, address }) => ({ id, ...address }));
 
 ;// CONCATENATED MODULE: ./src/deployment.ts
+
 
 
 
@@ -78790,7 +78964,13 @@ class Deployment {
     /** Stages the release on all hosts and makes the plan, told in lines. Throws a UserError when it cannot be. */
     async stage() {
         const { log } = this.#outside;
+        const named = new Set(this.#members.map(({ id }) => id));
+        const whole = wantedIds(this.#around.groups, { targets: [] }).every((id) => named.has(id));
+        await this.#holdSingletons(this.#members, { whole });
         const { plan, staged } = await this.#stageOn(this.#members, this.#around.groups);
+        const note = singletonNote(this.#inputs.release.singletonServices, this.#state.holder);
+        if (note)
+            plan.notes.push(note);
         const [first] = staged.values();
         // With rollback-to it is an old one.
         if (first)
@@ -78801,19 +78981,35 @@ class Deployment {
             log.warning(warning);
         return { plan, lines };
     }
+    /** Finds who of these runs the singleton services from now on; `whole`: nobody else can. */
+    async #holdSingletons(members, { whole }) {
+        const services = this.#inputs.release.singletonServices;
+        if (services.length === 0)
+            return;
+        const candidates = await Promise.all(members.map(async ({ id, healthy }) => ({ id, healthy, runs: await this.#fleet.singletonsOn(id) })));
+        const { holder, problem } = holderOf(candidates, services, { whole });
+        refusal_refuse(problem ? [problem] : []);
+        if (!holder)
+            return;
+        this.#save({ holder });
+        this.#fleet.holdSingletons(holder);
+    }
     async #stageOn(members, groups) {
         const { release } = this.#inputs;
         this.#outside.log.info(`staging ${release.rollbackTo ?? this.#state.release} on ${members.length} ${members.length === 1 ? 'host' : 'hosts'}`);
         const staged = await this.#fleet.stage(members.map(({ id }) => id));
         for (const [id, one] of staged)
             this.#staged.set(id, one);
-        const served = this.#fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []));
-        this.#save({ previous: Object.fromEntries(served) });
+        this.#savePrevious();
         const unchanged = release.dryRun ? new Map() : await this.#fleet.verifyUnchanged(staged);
         const facts = new Map(members.map(({ id }) => [id, { unchanged: unchanged.get(id) === true }]));
         const plan = planRoll(groups, members, facts, this.#inputs, this.#around.scaling);
         refusal_refuse(plan.problems);
         return { plan, staged };
+    }
+    #savePrevious() {
+        const served = this.#fleet.machines.flatMap(({ id, before }) => (before ? [[id, before]] : []));
+        this.#save({ previous: { ...this.#state.previous, ...Object.fromEntries(served) } });
     }
     /** The last moment before the first host drains: records on every host, and pre-deploy on the first. */
     async begin(plan) {
@@ -78829,7 +79025,7 @@ class Deployment {
         this.#save({ required: [...required].map(([group, { count, because }]) => ({ group, count, because })) });
     }
     /** Until every host is somewhere: on the new release, or back. */
-    async roll() {
+    async roll({ onFailure } = { onFailure: this.#inputs.onFailure }) {
         const { gate, scaling, clock, log, signal } = this.#outside;
         const groups = new Map(this.#around.groups.map(({ group }) => [group.arn, group]));
         const delay = Math.max(0, ...[...groups.values()].map(({ deregistrationDelay }) => deregistrationDelay));
@@ -78838,8 +79034,13 @@ class Deployment {
             gate,
             scaling,
             minimums: this.#state.minimums,
-            fleet: this.#fleet.hosts(this.#state.release),
-            settings: { ...this.#inputs, required: this.#required, standbyPatience: delay + standbyMargin },
+            fleet: this.#fleet.hosts(this.#state.release, (id) => wayBackOf(id, this.#state.holder, this.#state.hosts)),
+            settings: {
+                ...this.#inputs,
+                onFailure,
+                required: this.#required,
+                standbyPatience: delay + standbyMargin,
+            },
             clock,
             log,
             signal,
@@ -78914,6 +79115,8 @@ class Deployment {
             groups,
             scaling: new Map([...this.#around.scaling, ...around.scaling]),
         };
+        if (hasLost(this.#state.holder, this.#state.hosts))
+            await this.#holdSingletons(members, { whole: true });
         const { plan } = await this.#stageOn(members, groups);
         this.#members = [...this.#members, ...members];
         const known = new Set(this.#minimums.map(({ group }) => group));
@@ -78926,6 +79129,27 @@ class Deployment {
         }));
         await this.#fleet.writeRecord(this.#record(true));
         this.#save({ hosts: [...this.#state.hosts, ...joined] });
+    }
+    /** Where the host that was to run the singleton services has left, one that has the release already gets them. */
+    async replaceHolder() {
+        const services = this.#inputs.release.singletonServices.join(', ');
+        while (hasLost(this.#state.holder, this.#state.hosts)) {
+            const { hosts, holder: gone } = this.#state;
+            const why = `${gone}, which was to run ${services}, left meanwhile`;
+            const here = new Set(hosts.filter(({ left }) => !left).map(({ id }) => id));
+            if (!['deployed', 'unchanged'].includes(resultOf(hosts, this.#inputs.onFailure))) {
+                this.#unrolled = [this.#unrolled, `${why}; the next deploy starts it on another host`]
+                    .filter(Boolean)
+                    .join('. ');
+                return;
+            }
+            await this.#holdSingletons(this.#members.filter(({ id }) => here.has(id)), { whole: true });
+            const heir = this.#state.holder;
+            this.#outside.log.info(`${why}; ${heir} takes over`);
+            this.#savePrevious();
+            this.#save({ hosts: takesOver(heir, hosts) });
+            await this.roll({ onFailure: 'rollback-failed' });
+        }
     }
     /** Leaves every host's record as the roll left the host, and tells what became of them. */
     async end() {
@@ -79017,6 +79241,7 @@ async function deploy(inputs, outside, announce) {
         await deployment.begin(plan);
         await deployment.roll();
         await deployment.rollNewcomers();
+        await deployment.replaceHolder();
         return await deployment.end();
     }
     catch (error) {
@@ -79069,7 +79294,7 @@ function parseInputs(inputs, env) {
     const hostAddress = inputs.choice('host-address', ['public-ip', 'private-ip', 'public-dns', 'private-dns']);
     const hosts = readHosts(inputs);
     const hostKeys = inputs.choice('host-keys', ['inputs', 'ec2-console']);
-    for (const name of ['run', 'run-output', 'singleton-services'])
+    for (const name of ['run', 'run-output'])
         inputs.notYet(name);
     const batchSize = inputs.countOrPercent('batch-size', { min: 1 });
     const minHealthy = inputs.countOrPercent('min-healthy');
@@ -79214,18 +79439,19 @@ class Recovery {
         this.#addresses = addresses;
         this.#previous = previous;
     }
-    /** `records` are those that main left; `budget` is for one host. */
-    hosts(records, budget) {
+    /** `records` are those that main left; `budget` is for one host; `wayBack` is asked when it goes back. */
+    hosts(records, budget, wayBack) {
         return (id) => {
             const address = this.#addressOf(id);
             const verified = records.find((record) => record.id === id)?.release === 'new';
             return {
                 switchOver: () => Promise.reject(new error_UserError(`post deploys nothing on ${id}`)),
                 goBack: async (reason) => {
+                    const singletons = wayBack(id);
                     if (!verified)
-                        return this.#recover(address, budget);
+                        return this.#recover(address, budget, singletons);
                     const { ready } = (await this.#open(id)).machine(id);
-                    await fleet_goBack(ready, reason, { to: this.#previous.get(id), timeout: budget });
+                    await fleet_goBack(ready, reason, { to: this.#previous.get(id), timeout: budget, singletons });
                 },
                 connections: async (port) => (await this.#open(id)).machine(id).ready.connections(port),
                 settle: async () => { },
@@ -79261,7 +79487,7 @@ class Recovery {
         this.#opened.set(id, opened);
         return opened;
     }
-    async #recover(address, budget) {
+    async #recover(address, budget, singletons) {
         const { ssh, log, clock, signal, releaseId: release, release: settings } = this.#settings;
         const { commit, repository, owner, lockToken } = this.#settings;
         const shell = await connect(targetAt(ssh, address), { log, clock, signal });
@@ -79274,11 +79500,11 @@ class Recovery {
                 repository,
                 owner,
                 lockToken,
-                runsSingletons: true,
+                runsSingletons: false,
                 log,
                 clock,
                 signal,
-            }, budget);
+            }, budget, { singletons });
             if (!good)
                 throw new error_UserError(message);
             log.info(message);
@@ -79296,6 +79522,7 @@ class Recovery {
 }
 
 ;// CONCATENATED MODULE: ./src/interruption.ts
+
 
 
 
@@ -79323,7 +79550,9 @@ async function endInterrupted(state, inputs, outside) {
             gate,
             scaling,
             minimums,
-            fleet: recovery ? recovery.hosts(hosts, hostBudget) : unreachable(String(inputs)),
+            fleet: recovery
+                ? recovery.hosts(hosts, hostBudget, (id) => wayBackOf(id, state.holder, hosts))
+                : unreachable(String(inputs)),
             settings: {
                 drain: state.drain,
                 healthyTimeout: state.healthyTimeout,

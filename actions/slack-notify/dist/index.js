@@ -41545,6 +41545,10 @@ function printGroup(title, text) {
     endGroup();
 }
 
+;// CONCATENATED MODULE: ../../packages/action/src/loopback.ts
+/** Whether a URL's host leads nowhere but to this computer, so that plain http shows nothing to the network. */
+const isLoopback = (hostname) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+
 ;// CONCATENATED MODULE: ../../packages/action/src/summary.ts
 /** Text as it stands, in GitHub's Markdown: no HTML, no links, no table cells, no mentions. */
 function escapeMarkdown(text) {
@@ -41578,6 +41582,7 @@ function code(text) {
 }
 
 ;// CONCATENATED MODULE: ../../packages/action/src/index.ts
+
 
 
 
@@ -46964,6 +46969,7 @@ function endedJob(job, conclusions, now) {
 }
 
 ;// CONCATENATED MODULE: ./src/webhook-url.ts
+
 /** Judges the `webhook-url` input. The problem is said without a piece of the value. */
 function readWebhookUrl(text) {
     const url = /\s/.test(text) ? null : URL.parse(text);
@@ -46984,8 +46990,6 @@ function readWebhookUrl(text) {
         };
     return { url };
 }
-/** Addresses that lead nowhere but to this computer. */
-const isLoopback = (host) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
 const isSlack = (host) => /(^|\.)slack(-gov)?\.com$/.test(host);
 /**
  * Every form in which a server or an error may repeat the secret: the address, its path, the parts of the path
@@ -47272,9 +47276,9 @@ function nextStep(status, [first, ...more], { runUrl }) {
         return runLink(runUrl, 'open the run to start it again');
     if (status !== 'failure' || more.length > 0)
         return '';
-    if (!first)
-        return runLink(runUrl, 'open the run to see where');
-    return runLink(first.url ?? runUrl, `open the log of that ${first.step ? 'step' : 'job'}`);
+    if (!first?.url)
+        return runLink(runUrl, `open the run to see ${first ? 'why' : 'where'}`);
+    return runLink(first.url, `open the log of that ${first.step ? 'step' : 'job'}`);
 }
 /** A page of the run. Six of them, labels and all, fit into a section. */
 const runLink = (url, label) => mrkdwn_link(url, label, 250);
