@@ -99,6 +99,9 @@ export function defineAction<S = never>(definition: ActionDefinition<S>) {
       clock: systemClock,
     };
 
+    // When nothing is left that could answer what the phase waits for, Node ends without a word.
+    const onIdle = () => fail(new Error(`${phase} waited for something that can no longer come`));
+    process.once('beforeExit', onIdle);
     try {
       if (phase === 'main') {
         // Whatever STATE_ a step before us put into the environment, post now sees ours.
@@ -112,6 +115,7 @@ export function defineAction<S = never>(definition: ActionDefinition<S>) {
     } finally {
       log.flush();
       for (const signal of signals) process.off(signal, onSignal);
+      process.off('beforeExit', onIdle);
     }
   };
 }
