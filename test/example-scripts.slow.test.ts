@@ -120,7 +120,7 @@ describe('the script', () => {
     writeFileSync(join(directory, 'backup.sql.gz'), 'dump');
     play(
       'curl',
-      `case "$*" in *'bearer request-token'*'/token?x=1&audience=sts.amazonaws.com') echo '{"value":"identity"}';; esac`,
+      `case "$(cat) $*" in 'Authorization: bearer request-token '*'/token?x=1&audience=sts.amazonaws.com') echo '{"value":"identity"}';; esac`,
     );
     play('aws', 'echo "$* as $AWS_ROLE_ARN with $(cat "$AWS_WEB_IDENTITY_TOKEN_FILE")" > called');
     const { stdout, output } = await run('backup.yml', 'upload', {
