@@ -38,7 +38,7 @@ services:
   web:
     image: ${registry}/web:\${TAG:-v1}
     healthcheck:
-      test: ["CMD", "node", "check.cjs"]
+      test: ["CMD", "perl", "healthcheck.pl"]
       interval: 300ms
       timeout: 2s
       retries: 3

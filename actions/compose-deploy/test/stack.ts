@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
 import { type Recovered, type Repository, recoverHost, releaseId, releaseNonce } from '@lockkeeper/compose';
-import { generateKeyPair, type Host, openHost, openRegistry, type Registry } from '@lockkeeper/lab';
+import {
+  generateKeyPair,
+  type Host,
+  openHost,
+  openRegistry,
+  type Registry,
+  readSample,
+} from '@lockkeeper/lab';
 import { connect, type Shell } from '@lockkeeper/ssh';
 import { systemClock } from '@lockkeeper/wait';
 import { parse } from 'yaml';
@@ -27,11 +34,6 @@ http.createServer((request, response) => {
 }).listen(8000, HOST, () => console.log('listening ' + VERSION));
 process.on('SIGTERM', () => process.exit(0));
 `;
-const check = `
-fetch('http://' + process.env.HOST + ':8000/health/').then((response) => {
-  if (response.status !== 200) { console.log('GET /health/ answered ' + response.status); process.exit(1); }
-});
-`;
 const database = `setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0));`;
 
 const composeFile = (registry: string) => `
@@ -43,7 +45,7 @@ services:
     environment:
       GREETING: \${GREETING:-hello}
     healthcheck:
-      test: ["CMD", "node", "check.cjs"]
+      test: ["CMD", "perl", "healthcheck.pl"]
       interval: 300ms
       timeout: 2s
       retries: 3
@@ -175,7 +177,7 @@ export async function openStack(sibling?: Stack): Promise<Stack> {
         'web',
         tag,
         [`VERSION=${tag}`, ...(sick ? [`SICK=${sick}`] : [])],
-        { 'app/server.cjs': server, 'app/check.cjs': check },
+        { 'app/server.cjs': server, 'app/healthcheck.pl': readSample('healthcheck.pl') },
         'server.cjs',
       ),
     places,

@@ -5,5 +5,6 @@ export * from './host/index.ts';
 export { egress, type Lab, type LabHost, type LabSettings, openLab, type Place } from './lab.ts';
 export { type Observation, observeLab } from './observation.ts';
 export * from './registry.ts';
+export { readSample } from './sample-app/index.ts';
 export { openSampleRepository, type SampleRepository } from './sample-app/repository.ts';
 export * from './slack.ts';

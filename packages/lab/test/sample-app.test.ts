@@ -41,7 +41,7 @@ async function start(
 }
 
 async function check(env: Record<string, string>): Promise<number | null> {
-  const child = spawn(process.execPath, ['healthcheck.mjs'], { cwd: directory, env, stdio: 'ignore' });
+  const child = spawn('perl', ['healthcheck.pl'], { cwd: directory, env, stdio: 'ignore' });
   running.push(child);
   return new Promise((done) => child.once('exit', done));
 }

@@ -25,7 +25,7 @@ export function webImage(version: string, environment: Record<string, string> = 
     },
     files: {
       'app/server.mjs': readSample('server.mjs'),
-      'app/healthcheck.mjs': readSample('healthcheck.mjs'),
+      'app/healthcheck.pl': readSample('healthcheck.pl'),
       'app/VERSION': `${version}\n`,
     },
   };

@@ -24,7 +24,7 @@ export async function openSampleRepository(directory: string, version = 'v1'): P
     ),
     '.gitignore': '.env\n',
     'server.mjs': readSample('server.mjs'),
-    'healthcheck.mjs': readSample('healthcheck.mjs'),
+    'healthcheck.pl': readSample('healthcheck.pl'),
   };
   const write = (sick: string, revision: number) =>
     Promise.all(
@@ -52,7 +52,7 @@ ARG VERSION=${version}
 ENV VERSION=$VERSION
 ENV PORT=8000
 ${sick ? `ENV SICK=${sick}\n` : ''}WORKDIR /app
-COPY server.mjs healthcheck.mjs REVISION ./
+COPY server.mjs healthcheck.pl REVISION ./
 EXPOSE 8000
 CMD ["node", "server.mjs"]
 `;
