@@ -1,11 +1,11 @@
+// The slow tier, in place of the quick one: `pnpm test --slow` runs it after that.
+const slow = Boolean(process.env.LOCKKEEPER_SLOW);
+const kind = slow ? '.slow.test' : '.test';
+
 export default {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/{actions,packages}/*/test/**/*.test.ts', '<rootDir>/test/*.test.ts'],
-  // The slow tier: `pnpm test --slow` and CI run it too.
-  testPathIgnorePatterns: [
-    '/node_modules/',
-    ...(process.env.LOCKKEEPER_SLOW ? [] : ['\\.slow\\.test\\.ts$']),
-  ],
+  testMatch: [`<rootDir>/{actions,packages}/*/test/**/*${kind}.ts`, `<rootDir>/test/*${kind}.ts`],
+  testPathIgnorePatterns: ['/node_modules/', ...(slow ? [] : ['\\.slow\\.test\\.ts$'])],
   extensionsToTreatAsEsm: ['.ts'],
   randomize: true,
   testTimeout: 20_000,
