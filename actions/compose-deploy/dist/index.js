@@ -66438,6 +66438,9 @@ function defineAction(definition) {
             env: process.env,
             clock: systemClock,
         };
+        // When nothing is left that could answer what the phase waits for, Node ends without a word.
+        const onIdle = () => fail(new Error(`${phase} waited for something that can no longer come`));
+        process.once('beforeExit', onIdle);
         try {
             if (phase === 'main') {
                 // Whatever STATE_ a step before us put into the environment, post now sees ours.
@@ -66456,6 +66459,7 @@ function defineAction(definition) {
             log.flush();
             for (const signal of signals)
                 process.off(signal, onSignal);
+            process.off('beforeExit', onIdle);
         }
     };
 }
