@@ -83,7 +83,7 @@ describe('a host with the sample project', () => {
     });
     expect(seen.State.Health.Log.at(-1)).toMatchObject({
       ExitCode: 0,
-      Output: expect.stringContaining('"healthy"'),
+      Output: 'GET /health/ answered 200\n',
     });
     expect(existsSync(`/proc/${seen.State.Pid}`)).toBe(true);
     expect(seen.Image).toBe(registry.imageId('app', '1'));
