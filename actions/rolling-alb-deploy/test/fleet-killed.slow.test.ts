@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { startLoad } from '@lockkeeper/lab';
 import limited from 'p-limit';
 import { scenario, succeeded } from './fleet-stage.ts';
-import { autoScaling, killAt, membersPhases, phases } from './kill.ts';
+import { killAt, membersPhases, phases, putRight, scenesOf } from './kill.ts';
 
 // kill -9 in every phase of a roll under load, with the post step after it. Without it: fleet-lost.slow.test.ts.
 
@@ -10,15 +10,7 @@ const inputs = { 'bake-time': '3s' };
 /** Two cores play so many side by side. */
 const turns = limited(3);
 
-const scenes = [
-  ...phases.map(([phase, line]) => ({ what: 'an instance', phase, line, settings: {} })),
-  ...membersPhases.map(([phase, line]) => ({
-    what: 'a member of an Auto Scaling group',
-    phase,
-    line,
-    settings: { autoScaling },
-  })),
-].map((scene) => ({
+const scenes = scenesOf(phases, membersPhases).map((scene) => ({
   ...scene,
   play: scenario(
     async (stage) => {
@@ -73,14 +65,7 @@ describe('killed, with post', () => {
       expect(memberships.after).toEqual(memberships.before);
       expect(requests).toBeGreaterThan(500);
       expect(failures).toEqual([]);
-      expect(seen).toEqual({
-        versions: ['v2', 'v2'],
-        ended: [],
-        scaling:
-          'autoScaling' in settings
-            ? { minSize: 2, desired: 2, lifecycles: ['InService', 'InService'] }
-            : undefined,
-      });
+      expect(seen).toEqual(putRight(settings));
     },
     600_000,
   );

@@ -1,24 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import limited from 'p-limit';
 import { scenario, succeeded } from './fleet-stage.ts';
-import { autoScaling, killAt, membersPhases, phases } from './kill.ts';
+import { killAt, membersPhases, phases, putRight, scenesOf } from './kill.ts';
 
 // kill -9 in every phase of a roll, and the runner is gone with it: no post, and the next run puts it right.
 
 /** Two cores play so many side by side. */
 const turns = limited(3);
 
-const scenes = [
-  ...phases.map(([phase, line]) => ({ what: 'an instance', phase, line, settings: {} })),
-  ...[...phases.filter(([phase]) => /draining|switch/.test(phase)), ...membersPhases].map(
-    ([phase, line]) => ({
-      what: 'a member of an Auto Scaling group',
-      phase,
-      line,
-      settings: { autoScaling },
-    }),
-  ),
-].map((scene) => ({
+const ofMembers = [...phases.filter(([phase]) => /draining|switch/.test(phase)), ...membersPhases];
+
+const scenes = scenesOf(phases, ofMembers).map((scene) => ({
   ...scene,
   play: scenario(
     async (stage) => {
@@ -51,14 +43,7 @@ describe('lost with its runner', () => {
       expect(lost.code).toBe(null);
       succeeded(later);
       expect(memberships.after).toEqual(memberships.before);
-      expect(seen).toEqual({
-        versions: ['v2', 'v2'],
-        ended: [],
-        scaling:
-          'autoScaling' in settings
-            ? { minSize: 2, desired: 2, lifecycles: ['InService', 'InService'] }
-            : undefined,
-      });
+      expect(seen).toEqual(putRight(settings));
     },
     600_000,
   );

@@ -15,8 +15,33 @@ export const membersPhases: typeof phases = [
   ['the return from standby', /^returning /],
 ];
 
+/** Each of these phases, met by instances and by members of an Auto Scaling group. */
+export function scenesOf(instances: typeof phases, members: typeof phases) {
+  return [
+    ...instances.map(([phase, line]) => ({ what: 'an instance', phase, line, settings: {} })),
+    ...members.map(([phase, line]) => ({
+      what: 'a member of an Auto Scaling group',
+      phase,
+      line,
+      settings: { autoScaling },
+    })),
+  ];
+}
+
+/** What is there when all was put right: the new release, nobody ended, the Auto Scaling group as it was. */
+export function putRight(settings: object) {
+  return {
+    versions: ['v2', 'v2'],
+    ended: [],
+    scaling:
+      'autoScaling' in settings
+        ? { minSize: 2, desired: 2, lifecycles: ['InService', 'InService'] }
+        : undefined,
+  };
+}
+
 /** Members whose group is at its minimum, and ends at once whom it finds ill. */
-export const autoScaling = {
+const autoScaling = {
   minSize: 2,
   maxSize: 3,
   healthCheckType: 'ELB' as const,

@@ -1,21 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import type { FleetMember } from '../src/plan/members.ts';
-import { type PlanSettings, planRoll } from '../src/plan/plan.ts';
+import { planRoll } from '../src/plan/plan.ts';
 import { decide } from '../src/roll/roll.ts';
-import { arn, group, health } from './stand.ts';
+import { arn, group, health, planSettings } from './stand.ts';
 
-const settings: PlanSettings = {
-  targets: [],
-  hosts: new Map(),
-  hostAddress: 'public-ip',
-  batchSize: { count: 1 },
-  minHealthy: { count: 1 },
-  drain: { kind: 'idle', settle: 15_000 },
-  healthyTimeout: 300_000,
-  bakeTime: 0,
-  stabilityWindow: 10_000,
-  preDeploy: false,
-};
 const member = (id: string, change: Partial<FleetMember> = {}): FleetMember => ({
   id,
   address: { host: id },
@@ -65,7 +53,7 @@ describe('a member of an Auto Scaling group', () => {
       [{ group: group(), health: places }],
       [...others, one],
       new Map([['i-a', { unchanged }]]),
-      settings,
+      planSettings(),
     );
     const planned = hosts.find(({ id }) => id === 'i-a')!;
     expect(planned).toMatchObject({ scaling: 'web', standby: change.standby ?? false });
@@ -87,7 +75,7 @@ describe('a host in two target groups', () => {
       ],
       [member('i-a', both), member('i-b', both), member('i-c')],
       new Map(),
-      settings,
+      planSettings(),
     );
     expect([...required.values()].map(({ count }) => count)).toEqual([1, 2]);
     expect(problems).toHaveLength(2);
@@ -102,7 +90,7 @@ describe('a host in two target groups', () => {
       ],
       [member('i-a', both), member('i-b', both)],
       new Map(),
-      settings,
+      planSettings(),
     );
     expect(batches).toEqual([['i-a'], ['i-b']]);
     expect(hosts.map(({ memberships }) => memberships)).toEqual([both.memberships, both.memberships]);

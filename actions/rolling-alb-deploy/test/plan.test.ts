@@ -7,7 +7,7 @@ import { batchSizeOf, capacityWithout, requiredHealthy } from '../src/plan/capac
 import { groupProblems } from '../src/plan/groups.ts';
 import { type FleetMember, fleetMembers, type Lost } from '../src/plan/members.ts';
 import { type PlanSettings, planRoll } from '../src/plan/plan.ts';
-import { arn, group, health } from './stand.ts';
+import { arn, group, health, planSettings } from './stand.ts';
 
 const instance = (id: string, change: Partial<Instance> = {}): Instance => ({
   id,
@@ -20,19 +20,6 @@ const instance = (id: string, change: Partial<Instance> = {}): Instance => ({
   autoScalingGroup: '',
   ...change,
 });
-const settings = (change: Partial<PlanSettings> = {}): PlanSettings => ({
-  targets: [],
-  hosts: new Map(),
-  hostAddress: 'public-ip',
-  batchSize: { count: 1 },
-  minHealthy: { count: 1 },
-  drain: { kind: 'idle', settle: 15_000 },
-  healthyTimeout: 300_000,
-  bakeTime: 0,
-  stabilityWindow: 10_000,
-  preDeploy: false,
-  ...change,
-});
 const facts = (targets: TargetHealth[], change: Partial<TargetGroup> = {}) => [
   { group: group(change), health: targets },
 ];
@@ -42,7 +29,7 @@ const surveyed = (
   instances: ReadonlyMap<string, Instance> = instancesOf(...targets.map(({ id }) => instance(id))),
   change: Partial<PlanSettings> = {},
   lost?: Lost,
-) => fleetMembers({ groups: facts(targets), instances, scaling: new Map() }, settings(change), lost);
+) => fleetMembers({ groups: facts(targets), instances, scaling: new Map() }, planSettings(change), lost);
 const membersOf = (targets: TargetHealth[], change: Partial<PlanSettings> = {}): FleetMember[] =>
   surveyed(targets, undefined, change).members;
 const plan = (targets: TargetHealth[], change: Partial<PlanSettings> = {}, unchanged: string[] = []) =>
@@ -50,7 +37,7 @@ const plan = (targets: TargetHealth[], change: Partial<PlanSettings> = {}, uncha
     facts(targets),
     membersOf(targets, change),
     new Map(targets.map(({ id }) => [id, { unchanged: unchanged.includes(id) }])),
-    settings(change),
+    planSettings(change),
   );
 const refusal = (work: () => unknown): string => {
   try {
@@ -137,7 +124,7 @@ describe('the plan', () => {
       }),
       membersOf([health('i-a'), sick('i-b')]),
       new Map(),
-      settings(),
+      planSettings(),
     );
     expect(estimate.least).toBe(2 * (15_000 + 20_000));
     expect(estimate.most).toBe(2 * (60_000 + 20_000 + 50_000));
@@ -153,9 +140,9 @@ describe('the plan', () => {
     const targets = [health('10.0.0.5'), health('10.0.0.6')];
     const { members } = fleetMembers(
       { groups: facts(targets, ip), instances: new Map(), scaling: new Map() },
-      settings(),
+      planSettings(),
     );
-    const { estimate, notes } = planRoll(facts(targets, ip), members, new Map(), settings());
+    const { estimate, notes } = planRoll(facts(targets, ip), members, new Map(), planSettings());
     expect(members.map(({ address }) => address)).toEqual([{ host: '10.0.0.5' }, { host: '10.0.0.6' }]);
     expect(estimate.least).toBe(2 * 300_000);
     expect(notes.join('\n')).toContain(
@@ -169,12 +156,12 @@ describe('the plan', () => {
     const surveyOf = (count: number) =>
       fleetMembers(
         { groups: facts(fleet(count), { targetType: 'ip' }), instances: new Map(), scaling: new Map() },
-        settings(),
+        planSettings(),
       );
     expect(surveyOf(151).problems).toEqual([expect.stringMatching(/^151 hosts are more than/)]);
     const { members, problems } = surveyOf(150);
     expect(problems).toEqual([]);
-    const { hosts } = planRoll(facts(fleet(150), { targetType: 'ip' }), members, new Map(), settings());
+    const { hosts } = planRoll(facts(fleet(150), { targetType: 'ip' }), members, new Map(), planSettings());
     const failed = hosts.map((host) => ({ ...host, failure: 'x'.repeat(200) }));
     const previous = members.map(({ id }) => [id, '20261121-031200-a1b2c3d-k3f9']);
     expect(
@@ -189,7 +176,7 @@ describe('the plan', () => {
     ];
     const { problems } = fleetMembers(
       { groups, instances: instancesOf(instance('i-a')), scaling: new Map() },
-      settings(),
+      planSettings(),
     );
     expect(problems).toEqual([expect.stringMatching(/^i-a and 10\.0\.0\.5 are the same machine/)]);
   });
@@ -236,7 +223,7 @@ describe('the plan', () => {
         ids: new Set(['i-a', 'i-b']),
       },
     );
-    const { hosts, batches } = planRoll(facts(targets), members, new Map(), settings());
+    const { hosts, batches } = planRoll(facts(targets), members, new Map(), planSettings());
     expect(batches).toEqual([['i-b'], ['i-a']]);
     expect(hosts.find(({ id }) => id === 'i-b')).toMatchObject({ rotation: 'out', touched: true });
   });

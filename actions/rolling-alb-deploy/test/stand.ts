@@ -2,6 +2,7 @@ import { memoryLog } from '@lockkeeper/action';
 import { AwsCallError, type TargetGroup, type TargetHealth } from '@lockkeeper/aws';
 import { fakeClock } from '@lockkeeper/wait';
 import { keyOf, type Required } from '../src/plan/capacity.ts';
+import type { PlanSettings } from '../src/plan/plan.ts';
 import type { Minimum } from '../src/roll/minimums.ts';
 import type { HostRecord, OnFailure } from '../src/roll/roll.ts';
 import type { FleetHost, RollContext } from '../src/roll/roll-context.ts';
@@ -38,6 +39,23 @@ export function group(change: Partial<TargetGroup> = {}): TargetGroup {
 
 export function health(id: string, change: Partial<TargetHealth> = {}): TargetHealth {
   return { id, port: 8000, state: 'healthy', reason: '', description: '', shifted: false, ...change };
+}
+
+/** What the inputs say of a roll: one host after another. */
+export function planSettings(change: Partial<PlanSettings> = {}): PlanSettings {
+  return {
+    targets: [],
+    hosts: new Map(),
+    hostAddress: 'public-ip',
+    batchSize: { count: 1 },
+    minHealthy: { count: 1 },
+    drain: { kind: 'idle', settle: 15_000 },
+    healthyTimeout: 300_000,
+    bakeTime: 0,
+    stabilityWindow: 10_000,
+    preDeploy: false,
+    ...change,
+  };
 }
 
 export function record(id: string, change: Partial<HostRecord> = {}): HostRecord {
