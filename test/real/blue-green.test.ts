@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Load, startLoad } from '@lockkeeper/lab';
+import { type Load, type LoadReport, startLoad } from '@lockkeeper/lab';
 import { openShop, type Shop } from './shop.ts';
 
 const blueGreen = {
@@ -52,9 +52,12 @@ describe.each(['stable', 'newest'] as const)('blue-green behind a static nginx, 
   afterAll(() => shop?.close());
 
   it('loses no request over good releases, bad ones, and one that fails after the old one has gone', async () => {
+    // Tests run in any order: one that ended with another version came first now and then.
+    if ((await shop.version()) !== 'v1') await shop.deploy({ ...blueGreen, environment: 'TAG=v1' });
     const load = users(shop, 60);
     const before = untouched(await shop.containers());
     const told: string[] = [];
+    let report: LoadReport | undefined;
     const step = async (
       values: Record<string, string>,
       expected: { result: string; reason?: RegExp; serves: string },
@@ -107,7 +110,7 @@ describe.each(['stable', 'newest'] as const)('blue-green behind a static nginx, 
       await step({ 'rollback-to': 'previous' }, { result: 'deployed', serves: 'v2' });
       while (load.snapshot().requests < 5_000) await new Promise((resolve) => setTimeout(resolve, 200));
     } finally {
-      const report = await load.stop();
+      report = await load.stop();
       const { get, post, slow } = report.byKind;
       console.log(
         [
@@ -117,9 +120,9 @@ describe.each(['stable', 'newest'] as const)('blue-green behind a static nginx, 
           JSON.stringify(report.failures.slice(0, 5)),
         ].join('\n'),
       );
-      expect(report.failed).toBe(0);
-      expect(Object.keys(report.versions).sort()).toEqual(['v1', 'v2', 'v3']);
     }
+    expect(report.failed).toBe(0);
+    expect(Object.keys(report.versions).sort()).toEqual(['v1', 'v2', 'v3']);
   }, 900_000);
 
   describe('that is killed', () => {

@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { prepareMachine } from './network/prerequisites.ts';
-import { unsettled } from './unsettled.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const given = process.argv.slice(2);
@@ -14,10 +13,6 @@ if (unfit) {
   console.error(`the real tier ${required ? 'cannot run, and must' : 'is skipped'}: ${unfit}`);
   process.exitCode = required ? 1 : 0;
 } else {
-  if (process.env.CI && unsettled.length > 0)
-    console.error(
-      `left out in CI until they are settled (pnpm test:real runs them): ${unsettled.join(', ')}`,
-    );
   const jest = spawn(
     process.execPath,
     [

@@ -20,10 +20,14 @@ const nginx = (changes: Partial<Container> = {}) =>
 const frontend = container('frontend', '', { status: 'exited' });
 
 describe('a proxy that stayed while a service behind it was replaced', () => {
-  const after = (web: Container[], proxy = nginx(), { sure = true, except = [] as string[] } = {}) => {
+  const after = (
+    web: Container[],
+    proxy = nginx(),
+    { sure = true, except = [] as string[], behind = {} as Record<string, string[]> } = {},
+  ) => {
     const memories: Memories = new Map();
     meet(memories, [nginx(), container('web', '172.18.0.5'), frontend], sure);
-    return leftBehind(memories, [proxy, ...web, frontend], except).map(({ service }) => service);
+    return leftBehind(memories, [proxy, ...web, frontend], behind, except).map(({ service }) => service);
   };
 
   it.each<[string, string[], ReturnType<typeof after>]>([
@@ -48,6 +52,11 @@ describe('a proxy that stayed while a service behind it was replaced', () => {
     ],
     ['and which publishes no port', [], after([container('web', '172.18.0.6')], nginx({ ports: [] }))],
     [
+      'and which was started without its dependencies, though the file names them',
+      ['nginx'],
+      after([container('web', '172.18.0.6')], nginx({ dependsOn: [] }), { behind: { nginx: ['web'] } }),
+    ],
+    [
       'and which does not depend on it',
       [],
       after([container('web', '172.18.0.6')], nginx({ dependsOn: [] })),
@@ -61,7 +70,7 @@ describe('a proxy that stayed while a service behind it was replaced', () => {
     meet(memories, [nginx(), container('web', '172.18.0.5')], true);
     // A release that failed, at another address.
     meet(memories, [nginx(), container('web', '172.18.0.6')], true);
-    expect(leftBehind(memories, [nginx(), container('web', '172.18.0.5')])).toEqual([]);
-    expect(leftBehind(memories, [nginx(), container('web', '172.18.0.6')])).toHaveLength(1);
+    expect(leftBehind(memories, [nginx(), container('web', '172.18.0.5')], {})).toEqual([]);
+    expect(leftBehind(memories, [nginx(), container('web', '172.18.0.6')], {})).toHaveLength(1);
   });
 });

@@ -78,7 +78,10 @@ describe("Compose's answers", () => {
       services: {
         web: {
           image: 'web:v1',
-          depends_on: { db: { condition: 'service_healthy', required: true } },
+          depends_on: {
+            db: { condition: 'service_healthy', required: true },
+            mail: { condition: 'service_completed_successfully', required: true },
+          },
           deploy: { replicas: 2 },
           volumes: [
             { type: 'bind', source: '/srv/shop/nginx.conf', target: '/etc/nginx.conf' },
@@ -98,7 +101,8 @@ describe("Compose's answers", () => {
       image: 'web:v1',
       namesImage: true,
       build: undefined,
-      dependsOn: ['db'],
+      dependsOn: ['db', 'mail'],
+      behind: ['db'],
       replicas: 2,
       published: [],
       network: '',
@@ -112,7 +116,7 @@ describe("Compose's answers", () => {
       namesImage: false,
       build: { context: '.', dockerfile: 'Dockerfile' },
     });
-    expect(withDependencies(config, ['web'])).toEqual(['web', 'db']);
+    expect(withDependencies(config, ['web'])).toEqual(['web', 'db', 'mail']);
     expect(withDependencies(config, [])).toEqual(['web', 'db', 'mail']);
   });
 
@@ -148,6 +152,7 @@ describe('the releases on a host', () => {
     named: [],
     replicas: {},
     needs: {},
+    behind: {},
     beside: [],
     images: {},
     hashes: {},

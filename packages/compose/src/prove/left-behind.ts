@@ -13,7 +13,7 @@ export function meet(memories: Memories, containers: readonly Container[], sure:
       memories.set(
         keyOf(front),
         sure
-          ? Object.fromEntries(front.dependsOn.map((service) => [service, addressesOf(containers, service)]))
+          ? Object.fromEntries(containers.map(({ service }) => [service, addressesOf(containers, service)]))
           : {},
       );
 }
@@ -21,18 +21,21 @@ export function meet(memories: Memories, containers: readonly Container[], sure:
 /**
  * Containers that stayed while a service that they depend on moved to another address. nginx looks names up once,
  * when it starts: it would go on sending to where nobody is any more, or somebody else. Compose before 2.35
- * recreates them; later ones leave them alone. `except`: services that somebody else sees to. Pure.
+ * recreates them; later ones leave them alone. `behind`: service → those that it depends on to run, as the Compose
+ * file says; the container itself does not know when it was started with `--no-deps`, as on a way back.
+ * `except`: services that somebody else sees to. Pure.
  */
 export function leftBehind(
   memories: Memories,
   containers: readonly Container[],
+  behind: Readonly<Record<string, readonly string[]>>,
   except: readonly string[] = [],
 ): Container[] {
   return frontsOf(containers).filter((front) => {
     const known = memories.get(keyOf(front));
     return (
       known !== undefined &&
-      front.dependsOn.some((service) => {
+      [...front.dependsOn, ...(behind[front.service] ?? [])].some((service) => {
         const now = addressesOf(containers, service);
         if (except.includes(service) || now.length === 0) return false;
         const before = known[service] ?? [];

@@ -21,7 +21,7 @@ export async function verify(
     ask: true,
     timeout,
     window: settings.stabilityWindow,
-    ready: (containers) => lookAgain(site, containers),
+    ready: (containers) => lookAgain(site, record, containers),
     well(containers) {
       site.proven();
       for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
@@ -31,10 +31,14 @@ export async function verify(
 }
 
 /** Restarts what still sends users to where a service was before; whether there was any. */
-async function lookAgain(site: Site, containers: readonly Container[]): Promise<boolean> {
+async function lookAgain(
+  site: Site,
+  { behind }: Pick<ReleaseRecord, 'behind'>,
+  containers: readonly Container[],
+): Promise<boolean> {
   const { docker, host, context, settings, pending, memories } = site;
   const swapped = settings.strategy === 'blue-green' ? settings.blueGreenServices : [];
-  const stale = leftBehind(memories, containers, [
+  const stale = leftBehind(memories, containers, behind, [
     ...swapped,
     ...Object.keys(pending?.swaps?.services ?? {}),
   ]);

@@ -21,6 +21,8 @@ export const releaseRecord = v.object({
   replicas: v.record(v.string(), v.number()),
   /** Service → all that it depends on, however far. */
   needs: v.optional(v.record(v.string(), v.array(v.string())), {}),
+  /** Each service of the file, also of no release → those that it depends on to run: not what these depend on, no jobs that end. */
+  behind: v.optional(v.record(v.string(), v.array(v.string())), {}),
   /** Services of which a second container can run beside the first. */
   beside: v.optional(v.array(v.string()), []),
   images: v.record(v.string(), image),

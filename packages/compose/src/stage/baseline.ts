@@ -4,7 +4,7 @@ import type { ReleaseImage } from '../outcome.ts';
 import { judge } from '../prove/verdict.ts';
 import type { ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
-import { type ComposeConfig, needsOf } from './compose-config.ts';
+import { behindEach, type ComposeConfig, needsOf } from './compose-config.ts';
 import { keepTags } from './images.ts';
 import { mountedFiles } from './mounted-files.ts';
 import { layOut, lookForFiles, type Sources } from './release-tree.ts';
@@ -80,6 +80,7 @@ export async function recordWhatRuns(
       covered.map((service) => [service, own.filter((container) => container.service === service).length]),
     ),
     needs: needsOf(first, covered),
+    behind: behindEach(first),
     beside: besideThemselves(first, covered),
     images,
     hashes,

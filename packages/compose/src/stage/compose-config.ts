@@ -69,6 +69,8 @@ export interface ServiceConfig {
   namesImage: boolean;
   build?: BuildConfig;
   dependsOn: string[];
+  /** Those of them that are there for as long as it runs: no jobs that end. */
+  behind: string[];
   replicas: number;
   containerName?: string;
   /** Ports on the host as the file says (`8000`, a range, '' = any) → in the container. */
@@ -109,6 +111,9 @@ export function parseConfig(json: string): ComposeConfig {
               }
             : undefined,
           dependsOn: Object.keys(data.depends_on ?? {}),
+          behind: Object.entries(data.depends_on ?? {})
+            .filter(([, { condition }]) => condition !== 'service_completed_successfully')
+            .map(([other]) => other),
           replicas: data.deploy?.replicas ?? data.scale ?? 1,
           containerName: data.container_name,
           published: (data.ports ?? []).map(({ published, target }) => ({
@@ -161,6 +166,11 @@ export function needsOf(config: ComposeConfig, services: readonly string[]): Rec
       withDependencies(config, [service]).filter((other) => other !== service),
     ]),
   );
+}
+
+/** Each service of the file → those that are behind it while it runs. Pure. */
+export function behindEach({ services }: ComposeConfig): Record<string, string[]> {
+  return Object.fromEntries(Object.entries(services).map(([service, { behind }]) => [service, behind]));
 }
 
 /** Throws UserError when an input names a service that the file does not have. Pure. */

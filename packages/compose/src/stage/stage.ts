@@ -12,7 +12,13 @@ import { releaseIdPattern } from '../record/release-id.ts';
 import { contentHash, previousRelease, type ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
 import { recordWhatRuns } from './baseline.ts';
-import { type ComposeConfig, checkServices, needsOf, withDependencies } from './compose-config.ts';
+import {
+  behindEach,
+  type ComposeConfig,
+  checkServices,
+  needsOf,
+  withDependencies,
+} from './compose-config.ts';
 import { composeDirectory } from './compose-files.ts';
 import { requireVariables } from './env-file.ts';
 import { keepTag } from './images.ts';
@@ -103,6 +109,7 @@ async function stageFiles(
     named: settings.services,
     replicas: site.replicasOf({ services, replicas: replicasInFile(config) }),
     needs: needsOf(config, services),
+    behind: behindEach(config),
     beside: besideThemselves(config, services),
     images,
     hashes,
