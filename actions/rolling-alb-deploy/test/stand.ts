@@ -96,7 +96,7 @@ const awsCalls: readonly Effect[] = ['register', 'deregister', 'enter', 'exit', 
  */
 export function stand({
   ids = ['i-a', 'i-b'],
-  faults = {} as Record<number, Fault>,
+  faults: given = {} as Record<number, Fault>,
   faultsFrom = undefined as { effect: Effect; fault: 'denied' } | undefined,
   sick = new Set<string>(),
   minimum = 1,
@@ -122,6 +122,7 @@ export function stand({
   scaling?: { minSize: number; maxSize: number };
 } = {}) {
   const clock = fakeClock(1_000_000);
+  let faults = given;
   const log = memoryLog();
   const groups = new Map([target, ...more].map((one) => [one.arn, one]));
   const members = new Map<string, { since: number; drainingSince?: number }>();
@@ -388,7 +389,7 @@ export function stand({
     /** A new process: what struck main is over. */
     revive: () => {
       dead = false;
-      for (const key of Object.keys(faults)) delete faults[Number(key)];
+      faults = {};
     },
   };
 }

@@ -177,7 +177,8 @@ describe('whatever goes wrong with standby', () => {
             expect(new Set(Object.values(s.lifecycles()))).toEqual(new Set(['InService']));
             expect(s.asg).toMatchObject({ minSize, desired: size });
           }
-          expect(inStandby(s.saved())).toEqual([]);
+          // Who could not go back either serves neither release: it stays aside, and is named.
+          expect(inStandby(s.saved()).filter(({ release }) => release !== 'unfit')).toEqual([]);
         },
       ),
       { numRuns: 200 },
