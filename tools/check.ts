@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { failuresOf, type JestReport } from './jest-report.ts';
 import { root } from './manifest.ts';
 
 interface Check {
@@ -63,6 +64,8 @@ const rehearsals: Check[] = ['bad-image', 'no-database', 'drop-ssh', 'deny'].map
 
 let passed = 0;
 let failed = 0;
+/** What failed, told once more at the end: a log of half an hour is read from there. */
+const failures: string[] = [];
 
 function hold({ name, command: [program, ...args], live }: Check): Promise<boolean> {
   const began = performance.now();
@@ -88,23 +91,26 @@ function hold({ name, command: [program, ...args], live }: Check): Promise<boole
 async function count(checks: Check[]): Promise<void> {
   for (const check of checks) {
     if (await hold(check)) passed += 1;
-    else failed += 1;
+    else {
+      failed += 1;
+      failures.push(check.name);
+    }
   }
 }
 
 async function runTests(check: Check): Promise<void> {
   const ok = await hold(check);
   try {
-    const result = JSON.parse(readFileSync(join(results, `${check.name}.json`), 'utf8')) as Record<
-      string,
-      number
-    >;
-    passed += result.numPassedTests!;
-    failed += result.numFailedTests! + result.numRuntimeErrorTestSuites!;
-    if (!ok && result.numFailedTestSuites === 0) failed += 1;
-  } catch {
-    failed += 1;
+    const report = JSON.parse(readFileSync(join(results, `${check.name}.json`), 'utf8')) as JestReport;
+    passed += report.numPassedTests;
+    failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
+    failures.push(...failuresOf(report, root));
+    if (ok || report.numFailedTestSuites > 0) return;
+    failures.push(`${check.name}: every test passed, and yet it ended as failed`);
+  } catch (error) {
+    failures.push(`${check.name} left no report: ${String(error)}`);
   }
+  failed += 1;
 }
 
 try {
@@ -118,5 +124,6 @@ try {
 } finally {
   rmSync(results, { recursive: true, force: true });
 }
+for (const failure of failures) console.log(`✗ ${failure}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
