@@ -134,7 +134,8 @@ async function roleOf(
   const { singletonServices } = settings;
   const [first = ''] = hosts;
   if (singletonServices.length === 0 || host === first) return 'as-recorded';
-  return roleOnWayBack(false, stays && (await projects.get(first)?.runs(singletonServices)));
+  const held = stays ? await projects.get(first)?.running(singletonServices) : undefined;
+  return roleOnWayBack(false, held?.length === singletonServices.length);
 }
 
 /** The hosts that were finished go back with the one that failed, the last one first. */

@@ -70,8 +70,8 @@ export interface Project {
   leaveAsItIs(): Promise<void>;
   /** From now on this host is the one that runs the singleton services; to be said before `stage` or `switchTo`. */
   holdSingletons(): void;
-  /** Whether each of these services has a running container here. */
-  runs(services: readonly string[]): Promise<boolean>;
+  /** Those of these services that have a running container here. */
+  running(services: readonly string[]): Promise<string[]>;
   /** Established connections to the published port; undefined when that cannot be told. */
   connections(port: number): Promise<number | undefined>;
   /** A note for later runs, such as the fleet this host belongs to; undefined reads as none. */
@@ -215,12 +215,12 @@ class HostProject implements Project {
     this.#site.singletons = 'runs';
   }
 
-  async runs(services: readonly string[]): Promise<boolean> {
+  async running(services: readonly string[]): Promise<string[]> {
     const { docker, state, serving } = this.#site;
     this.#site.name ||= serving ? (await state.release(serving)).project : '';
-    if (!this.#site.name) return false;
+    if (!this.#site.name) return [];
     const containers = await docker.containersOf(this.#site.name);
-    return services.every((service) =>
+    return services.filter((service) =>
       containers.some(
         (container) => container.service === service && !container.oneOff && container.status === 'running',
       ),

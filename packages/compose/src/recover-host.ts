@@ -56,6 +56,7 @@ export async function recoverHost(
     // What changes containers is better ended than cut off; a pull is of no use any more.
     const ended = await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
     if (!begun) {
+      const { singletonServices } = settings;
       const story =
         what === 'run'
           ? `the run was interrupted${ended ? ', its command was ended' : ''}; what it had done stays`
@@ -66,7 +67,8 @@ export async function recoverHost(
         message: `${host}: ${story}. ${servesNow(project.serving)}`,
         next: '',
         keepsSingletons:
-          settings.singletonServices.length > 0 && (await project.runs(settings.singletonServices)),
+          singletonServices.length > 0 &&
+          (await project.running(singletonServices)).length === singletonServices.length,
       };
     }
     const story = interruptedWhile(project.underWay);

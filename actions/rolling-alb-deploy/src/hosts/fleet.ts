@@ -164,10 +164,7 @@ export class Fleet {
   async singletonsOn(id: string): Promise<string[] | undefined> {
     const { ready } = this.machine(id);
     if (ready.serving === undefined) return undefined;
-    const found: string[] = [];
-    for (const service of this.#settings.release.singletonServices)
-      if (await ready.runs([service])) found.push(service);
-    return found;
+    return ready.running(this.#settings.release.singletonServices);
   }
 
   /** From now on this host runs the singleton services. */
