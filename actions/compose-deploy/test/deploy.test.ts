@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Cancelled } from '@lockkeeper/action';
@@ -113,6 +113,21 @@ describe('on a host of its own', () => {
       change: 'recreate',
       why: 'configuration changed',
     });
+  });
+
+  promise('changes nothing where nobody can tell what an earlier run had begun', async (stack) => {
+    await stack.docker('compose', 'up', '-d');
+    await stack.push('v2');
+    await stack.deploy();
+    const record = join(stack.directory, '.lockkeeper/pending.json');
+    await writeFile(record, '{"version":1,');
+    const refused = await stack.deploy({ environment: 'TAG=v2' });
+    expect(refused.result).toBe('failed');
+    expect(refused.reason).toContain('pending.json cannot be read; nothing was changed');
+    expect(refused.next).toContain('rm .lockkeeper/pending.json');
+    expect(await stack.version()).toBe('v1');
+    await rm(record);
+    expect((await stack.deploy({ environment: 'TAG=v2' })).result).toBe('deployed');
   });
 
   promise(

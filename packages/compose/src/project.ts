@@ -1,7 +1,9 @@
 import type { Writable } from 'node:stream';
+import { UserError } from '@lockkeeper/action';
 import { connections } from './host/connections.ts';
 import { DockerHost } from './host/docker.ts';
 import { Lock } from './host/lock.ts';
+import { onHost } from './host/next-command.ts';
 import { preflight } from './host/preflight.ts';
 import { SteadyShell } from './host/steady-shell.ts';
 import type { RolledBack, StagedRelease, Verdict } from './outcome.ts';
@@ -119,7 +121,17 @@ export async function openProject(context: ProjectContext): Promise<Project> {
     signal,
   });
   const current = lock?.found ?? (await state.current());
-  const found = { directory, free, docker, state, lock, ...current };
+  if (current.unreadable) {
+    await lock?.release();
+    throw new UserError(
+      `${shell.name}: what an earlier run had begun is not known, ${state.path}/pending.json cannot be read; nothing was changed`,
+      {
+        next: `${onHost(shell, 'docker compose ps --all; rm .lockkeeper/pending.json', directory)}, if what runs there may stay`,
+      },
+    );
+  }
+  const { serving, pending } = current;
+  const found = { directory, free, docker, state, lock, serving, pending };
   return new HostProject(new Site({ ...context, shell }, found));
 }
 

@@ -53,7 +53,10 @@ tell() {
 }
 `;
 
-/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
+/**
+ * Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is
+ * 0600 and whole at once: where the lines end early, whoever sent them is gone, and the file stays what it was.
+ */
 export const write = `
 while [ $# -gt 0 ]; do
   if [ "$1" = -- ]; then shift; break; fi
@@ -61,6 +64,7 @@ while [ $# -gt 0 ]; do
   shift 2
   mkdir -p "\${file%/*}"
   while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
+  if [ "$count" -gt 0 ]; then rm -f "$file.part"; echo "$file did not come whole" >&2; exit 74; fi
   mv -f "$file.part" "$file"
 done
 `;

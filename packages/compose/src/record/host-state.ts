@@ -163,15 +163,19 @@ function auditLine(line: string): string {
 export interface Current {
   serving: string | undefined;
   pending: PendingRecord | undefined;
+  /** There is a pending record, but not one of ours: nobody can tell what was under way. */
+  unreadable: boolean;
 }
 
-/** Reads what `readRecord` prints; a pending record that cannot be read counts as none. */
-export function parseCurrent(text: string): Current {
-  const [serving = '', ...rest] = text.split('\n');
-  const pending = v.safeParse(pendingRecord, parseJson(rest.join('\n')));
+/** Reads what `readRecord` prints. Pure. */
+export function parseCurrent(told: string): Current {
+  const [serving = '', ...rest] = told.split('\n');
+  const text = rest.join('\n').trim();
+  const pending = v.safeParse(pendingRecord, parseJson(text));
   return {
     serving: releaseIdPattern.test(serving.trim()) ? serving.trim() : undefined,
     pending: pending.success ? pending.output : undefined,
+    unreadable: text !== '' && !pending.success,
   };
 }
 
