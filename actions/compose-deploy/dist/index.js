@@ -67861,7 +67861,10 @@ tell() {
   cat "$1/.lockkeeper/pending.json" 2>/dev/null || true
 }
 `;
-/** Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is 0600 and whole at once. */
+/**
+ * Takes pairs of path and number of lines from the arguments, up to \`--\`; their lines come by stdin, in order. Each is
+ * 0600 and whole at once: where the lines end early, whoever sent them is gone, and the file stays what it was.
+ */
 const write = `
 while [ $# -gt 0 ]; do
   if [ "$1" = -- ]; then shift; break; fi
@@ -67869,6 +67872,7 @@ while [ $# -gt 0 ]; do
   shift 2
   mkdir -p "\${file%/*}"
   while [ "$count" -gt 0 ] && IFS= read -r line; do printf '%s\\n' "$line"; count=$((count - 1)); done >"$file.part"
+  if [ "$count" -gt 0 ]; then rm -f "$file.part"; echo "$file did not come whole" >&2; exit 74; fi
   mv -f "$file.part" "$file"
 done
 `;
@@ -67993,6 +67997,8 @@ const releaseRecord = object({
     replicas: record(string(), number()),
     /** Service → all that it depends on, however far. */
     needs: optional(record(string(), array(string())), {}),
+    /** Each service of the file, also of no release → those that it depends on to run: not what these depend on, no jobs that end. */
+    behind: optional(record(string(), array(string())), {}),
     /** Services of which a second container can run beside the first. */
     beside: optional(array(string()), []),
     images: record(string(), release_record_image),
@@ -68209,13 +68215,15 @@ function filesToWrite(files) {
 function auditLine(line) {
     return `${new Date().toISOString()} ${line.replace(/[\r\n]+/g, ' ')}\n`;
 }
-/** Reads what `readRecord` prints; a pending record that cannot be read counts as none. */
-function parseCurrent(text) {
-    const [serving = '', ...rest] = text.split('\n');
-    const pending = safeParse(pendingRecord, host_state_parseJson(rest.join('\n')));
+/** Reads what `readRecord` prints. Pure. */
+function parseCurrent(told) {
+    const [serving = '', ...rest] = told.split('\n');
+    const text = rest.join('\n').trim();
+    const pending = safeParse(pendingRecord, host_state_parseJson(text));
     return {
         serving: releaseIdPattern.test(serving.trim()) ? serving.trim() : undefined,
         pending: pending.success ? pending.output : undefined,
+        unreadable: text !== '' && !pending.success,
     };
 }
 function host_state_parseJson(text) {
@@ -69872,19 +69880,21 @@ function meet(memories, containers, sure) {
     for (const front of frontsOf(containers))
         if (!memories.has(keyOf(front)))
             memories.set(keyOf(front), sure
-                ? Object.fromEntries(front.dependsOn.map((service) => [service, addressesOf(containers, service)]))
+                ? Object.fromEntries(containers.map(({ service }) => [service, addressesOf(containers, service)]))
                 : {});
 }
 /**
  * Containers that stayed while a service that they depend on moved to another address. nginx looks names up once,
  * when it starts: it would go on sending to where nobody is any more, or somebody else. Compose before 2.35
- * recreates them; later ones leave them alone. `except`: services that somebody else sees to. Pure.
+ * recreates them; later ones leave them alone. `behind`: service → those that it depends on to run, as the Compose
+ * file says; the container itself does not know when it was started with `--no-deps`, as on a way back.
+ * `except`: services that somebody else sees to. Pure.
  */
-function leftBehind(memories, containers, except = []) {
+function leftBehind(memories, containers, behind, except = []) {
     return frontsOf(containers).filter((front) => {
         const known = memories.get(keyOf(front));
         return (known !== undefined &&
-            front.dependsOn.some((service) => {
+            [...front.dependsOn, ...(behind[front.service] ?? [])].some((service) => {
                 const now = addressesOf(containers, service);
                 if (except.includes(service) || now.length === 0)
                     return false;
@@ -71164,7 +71174,7 @@ async function verify(site, id, timeout = site.settings.healthTimeout) {
         ask: true,
         timeout,
         window: settings.stabilityWindow,
-        ready: (containers) => lookAgain(site, containers),
+        ready: (containers) => lookAgain(site, record, containers),
         well(containers) {
             site.proven();
             for (const doubt of doubts(containers, record.services, settings.stabilityWindow))
@@ -71173,10 +71183,10 @@ async function verify(site, id, timeout = site.settings.healthTimeout) {
     });
 }
 /** Restarts what still sends users to where a service was before; whether there was any. */
-async function lookAgain(site, containers) {
+async function lookAgain(site, { behind }, containers) {
     const { docker, host, context, settings, pending, memories } = site;
     const swapped = settings.strategy === 'blue-green' ? settings.blueGreenServices : [];
-    const stale = leftBehind(memories, containers, [
+    const stale = leftBehind(memories, containers, behind, [
         ...swapped,
         ...Object.keys(pending?.swaps?.services ?? {}),
     ]);
@@ -73188,6 +73198,9 @@ function parseConfig(json) {
                     }
                     : undefined,
                 dependsOn: Object.keys(data.depends_on ?? {}),
+                behind: Object.entries(data.depends_on ?? {})
+                    .filter(([, { condition }]) => condition !== 'service_completed_successfully')
+                    .map(([other]) => other),
                 replicas: data.deploy?.replicas ?? data.scale ?? 1,
                 containerName: data.container_name,
                 published: (data.ports ?? []).map(({ published, target }) => ({
@@ -73231,6 +73244,10 @@ function needsOf(config, services) {
         service,
         withDependencies(config, [service]).filter((other) => other !== service),
     ]));
+}
+/** Each service of the file → those that are behind it while it runs. Pure. */
+function behindEach({ services }) {
+    return Object.fromEntries(Object.entries(services).map(([service, { behind }]) => [service, behind]));
 }
 /** Throws UserError when an input names a service that the file does not have. Pure. */
 function checkServices(config, named, host) {
@@ -73812,6 +73829,7 @@ async function recordWhatRuns(site, containers, known) {
         named: covered,
         replicas: Object.fromEntries(covered.map((service) => [service, own.filter((container) => container.service === service).length])),
         needs: needsOf(first, covered),
+        behind: behindEach(first),
         beside: besideThemselves(first, covered),
         images,
         hashes,
@@ -74532,6 +74550,7 @@ async function stageFiles(site, directory, { own, pins, deadline }) {
         named: settings.services,
         replicas: site.replicasOf({ services, replicas: replicasInFile(config) }),
         needs: needsOf(config, services),
+        behind: behindEach(config),
         beside: besideThemselves(config, services),
         images,
         hashes,
@@ -74748,6 +74767,8 @@ async function settle_settle(site, id) {
 
 
 
+
+
 /** Milliseconds: an instance on EC2 restarts in a minute or two. */
 const reconnectWithin = 5 * 60_000;
 /**
@@ -74783,7 +74804,14 @@ async function openProject(context) {
         signal,
     });
     const current = lock?.found ?? (await state.current());
-    const found = { directory, free, docker, state, lock, ...current };
+    if (current.unreadable) {
+        await lock?.release();
+        throw new UserError(`${shell.name}: what an earlier run had begun is not known, ${state.path}/pending.json cannot be read; nothing was changed`, {
+            next: `${onHost(shell, 'docker compose ps --all; rm .lockkeeper/pending.json', directory)}, if what runs there may stay`,
+        });
+    }
+    const { serving, pending } = current;
+    const found = { directory, free, docker, state, lock, serving, pending };
     return new HostProject(new Site({ ...context, shell }, found));
 }
 /** The verbs, each in the folder of its name; what they share is the site. */
@@ -74853,13 +74881,13 @@ class HostProject {
     holdSingletons() {
         this.#site.singletons = 'runs';
     }
-    async runs(services) {
+    async running(services) {
         const { docker, state, serving } = this.#site;
         this.#site.name ||= serving ? (await state.release(serving)).project : '';
         if (!this.#site.name)
-            return false;
+            return [];
         const containers = await docker.containersOf(this.#site.name);
-        return services.every((service) => containers.some((container) => container.service === service && !container.oneOff && container.status === 'running'));
+        return services.filter((service) => containers.some((container) => container.service === service && !container.oneOff && container.status === 'running'));
     }
     async connections(port) {
         const { docker, name } = this.#site;
@@ -74931,6 +74959,7 @@ async function recoverHost(context, budget, { what = 'deploy', singletons } = {}
         // What changes containers is better ended than cut off; a pull is of no use any more.
         const ended = await endSteps(context, project, begun ? Math.min(45_000, budget / 3) : 0);
         if (!begun) {
+            const { singletonServices } = settings;
             const story = what === 'run'
                 ? `the run was interrupted${ended ? ', its command was ended' : ''}; what it had done stays`
                 : 'nothing was under way, no container was changed';
@@ -74939,7 +74968,8 @@ async function recoverHost(context, budget, { what = 'deploy', singletons } = {}
                 good: true,
                 message: `${host}: ${story}. ${servesNow(project.serving)}`,
                 next: '',
-                keepsSingletons: settings.singletonServices.length > 0 && (await project.runs(settings.singletonServices)),
+                keepsSingletons: singletonServices.length > 0 &&
+                    (await project.running(singletonServices)).length === singletonServices.length,
             };
         }
         const story = interruptedWhile(project.underWay);
@@ -75348,7 +75378,8 @@ async function roleOf({ settings, hosts }, host, projects, stays) {
     const [first = ''] = hosts;
     if (singletonServices.length === 0 || host === first)
         return 'as-recorded';
-    return roleOnWayBack(false, stays && (await projects.get(first)?.runs(singletonServices)));
+    const held = stays ? await projects.get(first)?.running(singletonServices) : undefined;
+    return roleOnWayBack(false, held?.length === singletonServices.length);
 }
 /** The hosts that were finished go back with the one that failed, the last one first. */
 async function bringBack(run, projects, outcomes, failed) {
