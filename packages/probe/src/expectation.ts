@@ -1,6 +1,7 @@
 import { blockerOf, cacheOf } from './blocker.ts';
 import { bodyLimit } from './body.ts';
-import type { PassedOver, Sample } from './sample.ts';
+import { find, Runaway } from './pattern.ts';
+import type { Answer, PassedOver, Sample } from './sample.ts';
 
 export type VersionSource =
   | { kind: 'json'; path: string }
@@ -107,7 +108,19 @@ export function observe(sample: Sample, expectation: Expectation): Observation {
       ...(sample.kind === 'no-route' ? { unmeasured: true } : {}),
     };
   if (sample.status === 0) return { ...seen, outcome: 'good' };
+  try {
+    return observeAnswer(sample, seen, expectation);
+  } catch (error) {
+    if (!(error instanceof Runaway)) throw error;
+    return { ...seen, outcome: 'bad', problem: oneLine(error.message) };
+  }
+}
 
+function observeAnswer(
+  sample: Answer,
+  seen: Omit<Observation, 'outcome'>,
+  expectation: Expectation,
+): Observation {
   const parsed = lazily(() => {
     if (sample.truncated) throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
     return JSON.parse(sample.body) as unknown;
@@ -140,7 +153,7 @@ export function observe(sample: Sample, expectation: Expectation): Observation {
     return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
   }
   const named = blocker ? ` (${blocker.words})` : '';
-  if (expectation.body && !expectation.body.test(sample.body))
+  if (expectation.body && !find(expectation.body, sample.body))
     return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
   for (const [path, wanted] of expectation.json ?? []) {
     const document = parsed();
@@ -198,7 +211,7 @@ function versionIn(
 ): string | undefined {
   if (source.kind === 'header') return plain(headers[source.name] ?? '');
   if (source.kind === 'body') {
-    const match = source.pattern.exec(body);
+    const match = find(source.pattern, body);
     return match ? plain(match[1] ?? match[0]) : undefined;
   }
   const document = parsed();

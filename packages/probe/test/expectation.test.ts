@@ -101,6 +101,18 @@ describe('observe', () => {
       undefined,
     ],
     [
+      'an expression that would never end',
+      { body: `${'a'.repeat(40)}!` },
+      { body: /^(a+)+$/ },
+      '/^(a+)+$/ was given up after 500 ms: it tries ever more ways to match what was answered; write it without a repetition in a repetition',
+    ],
+    [
+      'an expression for the version that would never end',
+      { body: `${'a'.repeat(40)}!` },
+      { version: 'v2', versionFrom: { kind: 'body', pattern: /^(a+)+$/ } },
+      '/^(a+)+$/ was given up after 500 ms: it tries ever more ways to match what was answered; write it without a repetition in a repetition',
+    ],
+    [
       'a false database at 200',
       { body: '{"status":"healthy","database":false}' },
       { json: [['database', 'true']] },
