@@ -21,6 +21,8 @@ export function nextCommand(report: GateReport, inputs: GateInputs, show: (url: 
     ...['-m', seconds(inputs)],
     ...(inputs.method === 'GET' ? [] : inputs.method === 'HEAD' ? ['-I'] : ['-X', inputs.method]),
     ...(inputs.tls.verify ? [] : ['-k']),
+    // Whoever types it has the authority in a file of some name; this one says which input it is.
+    ...(inputs.tls.verify && inputs.tls.ca ? ['--cacert', 'ca-certificates.pem'] : []),
     ...(pinned ? ['--connect-to', `${url.hostname}:${port}:${bracketed(pinned)}:${port}`] : []),
     ...[...(isWebSocket(url) ? upgrade : []), ...headers].flatMap((header) => ['-H', header]),
     show(url).replace(/^ws/, 'http'),

@@ -156,6 +156,10 @@ it.each<[Record<string, string>, string]>([
     },
     "curl -sSi -m 5 -X POST -k --connect-to 'app.example:443:[2001:db8::1]:443' -H 'X-Forwarded-Proto: https' -H 'Authorization: ***' -H 'X-Note: it'\\''s' 'https://app.example/health?token=***'",
   ],
+  [
+    { url: 'https://app.example/', 'ca-certificates': '-----BEGIN CERTIFICATE-----\nMIIB' },
+    'curl -sSi -m 5 --cacert ca-certificates.pem https://app.example/',
+  ],
   [{ url: 'tcp://app.example:5432' }, 'nc -vz -w 5 app.example 5432'],
   [
     { url: 'wss://app.example/ws' },
