@@ -10,12 +10,14 @@ export interface RehearsalArguments {
   inputs: Record<string, string>;
   /** One line an event instead of a live picture. */
   plain: boolean;
+  /** A file for the report as a picture. */
+  picture?: string;
 }
 
 /** A mistake of who typed the command: one line and exit status 2. */
 export class UsageError extends Error {}
 
-export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--input NAME=VALUE] [--seed N] [--plain]
+export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--input NAME=VALUE] [--seed N] [--plain] [--picture FILE]
 
 Runs a workflow file on this computer, in a stand-in AWS account under load, and tells what users would have seen.
 The default is workflows-examples/rolling-alb.yml.
@@ -28,6 +30,7 @@ ${Object.entries(faults)
   --input N=V   start the workflow by hand (workflow_dispatch) with this input; may be given several times
   --seed N      the same seed gives the same ids and the same load (default 1)
   --plain       lines instead of the live picture
+  --picture F   write the report as a picture, too (SVG)
 
 Exit status: 0 when every guarantee held, also when the deploy was made to fail; 1 when one was broken; 2 for a mistake of yours.`;
 
@@ -52,6 +55,9 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
       if (!input || text === undefined)
         throw new UsageError(`--input: "${given}" is not NAME=VALUE, such as tag=v1.2.2`);
       result.inputs[input] = text;
+    } else if (name === '--picture') {
+      result.picture = value();
+      if (!result.picture) throw new UsageError('--picture: which file?');
     } else if (name === '--seed') {
       const seed = value();
       if (!/^\d{1,9}$/.test(seed)) throw new UsageError(`--seed: "${seed}" is not a whole number`);

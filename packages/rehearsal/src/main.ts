@@ -1,4 +1,6 @@
+import { writeFileSync } from 'node:fs';
 import { parseArguments, UsageError, usage } from './arguments.ts';
+import { pictureOf } from './picture.ts';
 import { rehearse } from './rehearsal.ts';
 import { renderReport } from './report.ts';
 import { lineView, liveView } from './view.ts';
@@ -27,7 +29,14 @@ async function main(argv: string[]): Promise<number> {
     const rehearsal = await rehearse({ ...given, signal: cancel.signal, onEvent: view.on }).finally(
       view.close,
     );
-    write(`\n${renderReport(rehearsal)}`);
+    const report = renderReport(rehearsal);
+    write(`\n${report}`);
+    if (given.picture) {
+      const typed = argv.filter(
+        (word, at) => !/^--(picture|plain)/.test(word) && argv[at - 1] !== '--picture',
+      );
+      writeFileSync(given.picture, pictureOf(report, ['pnpm rehearse', ...typed].join(' ')));
+    }
     return rehearsal.guarantees.every(({ held }) => held) ? 0 : 1;
   } catch (error) {
     // A mistake of the user's is one line; anything else is ours and shows its stack.

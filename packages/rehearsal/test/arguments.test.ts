@@ -15,6 +15,7 @@ it.each([
   [['--fail', 'kill', 'mine.yml'], { workflow: 'mine.yml', fail: 'kill' }],
   [['--fail=deny', '--real-time', '--seed=7'], { fail: 'deny', realTime: true, seed: 7 }],
   [['--', '--plain'], { plain: true }],
+  [['--picture', 'a.svg', 'mine.yml'], { picture: 'a.svg', workflow: 'mine.yml' }],
   [
     ['--input', 'tag=v1.2.2', '--input=note=a=b', 'mine.yml'],
     { workflow: 'mine.yml', inputs: { tag: 'v1.2.2', note: 'a=b' } },
@@ -31,6 +32,7 @@ it.each([
     '--fail: "" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny',
   ],
   [['--input', 'tag'], '--input: "tag" is not NAME=VALUE, such as tag=v1.2.2'],
+  [['--picture'], '--picture: which file?'],
   [['--fast'], '--fast is not an option; see pnpm rehearse --help'],
   [['a.yml', 'b.yml'], 'one workflow at a time: "a.yml" or "b.yml"'],
   [['--seed', 'x'], '--seed: "x" is not a whole number'],
