@@ -8,11 +8,13 @@ export {
   evaluateTemplate,
   evaluateValue,
 } from './expressions.ts';
-export type * from './job.ts';
-export { runJob } from './job.ts';
+export { type JobControl, runJob } from './job.ts';
+export type * from './job-result.ts';
+export type * from './job-spec.ts';
 export { loadManifest, type Manifest, ManifestError } from './manifest.ts';
 export { encodings, SecretMasker } from './mask.ts';
 export { nodePath } from './node-path.ts';
+export { checkRun, type PlanOptions } from './plan-run.ts';
 export {
   type JobReport,
   renderReport,
@@ -29,9 +31,7 @@ export {
   runAction,
 } from './run-action.ts';
 export {
-  checkRun,
   type IdTokenRequest,
-  type PlanOptions,
   type RunOptions,
   runWorkflow,
   type WorkflowEvent,

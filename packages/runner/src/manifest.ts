@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { checkTemplate, ExpressionError } from './expressions.ts';
-import type { Phase } from './job.ts';
+import type { Phase } from './job-spec.ts';
 
 /** An action.yml that the runner would refuse to load, or that this one cannot run. */
 export class ManifestError extends Error {

@@ -1,4 +1,5 @@
-import type { Annotation, Conclusion, JobEvent, JobResult, Phase, Survivor } from './job.ts';
+import type { Annotation, JobEvent, JobResult, Survivor } from './job-result.ts';
+import type { Conclusion, Phase } from './job-spec.ts';
 
 /** One step as it stands: what the live view and the API show while the job runs. */
 export interface StepReport {

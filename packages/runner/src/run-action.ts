@@ -2,18 +2,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Leak, leaksBelow, leaksIn } from './canary.ts';
-import {
-  type Annotation,
-  type Conclusion,
-  type JobEvent,
-  type JobResult,
-  type JobStatus,
-  type Phase,
-  type RunnerSettings,
-  runJob,
-  type StepResult,
-  type Survivor,
-} from './job.ts';
+import { runJob } from './job.ts';
+import type { Annotation, JobEvent, JobResult, StepResult, Survivor } from './job-result.ts';
+import type { Conclusion, JobStatus, Phase, RunnerSettings } from './job-spec.ts';
 import { nodePath } from './node-path.ts';
 import { trackedProcesses } from './survivors.ts';
 

@@ -1,15 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import {
-  checkTrigger,
-  defaultEvent,
-  eventPayload,
-  githubContext,
-  type RunFacts,
-  readInputs,
-} from './event.ts';
+import { githubContext } from './event.ts';
 import {
   type ExpressionStatus,
   evaluateCondition,
@@ -18,36 +10,15 @@ import {
   type Contexts as PlainContexts,
 } from './expressions.ts';
 import { type GithubApi, type LiveRun, openGithubApi } from './github-api.ts';
-import {
-  type Conclusion,
-  type Contexts,
-  type JobControl,
-  type JobEvent,
-  type JobSpec,
-  type RunnerSettings,
-  runJob,
-  type StepSpec,
-} from './job.ts';
-import { loadManifest, ManifestError } from './manifest.ts';
+import { type JobControl, runJob } from './job.ts';
+import type { JobEvent } from './job-result.ts';
+import type { Conclusion, Contexts, JobSpec, RunnerSettings, StepSpec } from './job-spec.ts';
 import { expandMatrix, type Leg, legLabel, matrixFrom, mostLegs } from './matrix.ts';
-import { type JobReport, recordEvent, recordResult, type StandInUse, type WorkflowResult } from './report.ts';
+import { checkLabel, type Plan, type PlannedStep, type PlanOptions, planRun } from './plan-run.ts';
+import { type JobReport, recordEvent, recordResult, type WorkflowResult } from './report.ts';
 import { located, type Place, type Text, WorkflowError } from './source.ts';
-import {
-  type ActionStandIn,
-  declaredFor,
-  performDeclared,
-  type StandIns,
-  shownStepName,
-} from './stand-in.ts';
-import {
-  permits,
-  type ScriptStep,
-  type TextMap,
-  type UsesStep,
-  type Workflow,
-  type WorkflowJob,
-  type WorkflowStep,
-} from './workflow.ts';
+import { shownStepName } from './stand-in.ts';
+import { permits, type TextMap, type Workflow, type WorkflowJob, type WorkflowStep } from './workflow.ts';
 
 /** Who asks for an identity token: what GitHub would put into its claims. */
 export interface IdTokenRequest {
@@ -58,22 +29,10 @@ export interface IdTokenRequest {
   claims: Record<string, string>;
 }
 
-export interface RunOptions {
-  /** What starts the workflow; its most usual trigger unless told. */
-  event?: string;
-  /** Laid over the payload that is made up for the event. */
-  eventPayload?: Record<string, unknown>;
-  /** For `on.<event>.paths`; without them such a filter is not judged, and the result says so. */
-  changedFiles?: readonly string[];
-  inputs?: Record<string, string | number | boolean>;
-  secrets: Record<string, string>;
+export interface RunOptions extends PlanOptions {
   vars: Record<string, string>;
   /** `workspace` and `temp` are parents: every job gets a directory of its own in each. */
   settings: RunnerSettings;
-  /** Where an action lies on this computer, or what stands in for it; undefined for one that is unknown. */
-  resolveAction: (uses: string) => { directory: string } | { standIn: ActionStandIn } | undefined;
-  standIns?: StandIns;
-  github?: Partial<RunFacts>;
   /** Asked for every job that has `id-token: write`. */
   idToken?: (request: IdTokenRequest) => Promise<{ requestUrl: string; requestToken: string }>;
   /** Further ACTIONS_* variables for every job. */
@@ -107,17 +66,6 @@ export type WorkflowEvent =
     }
   | { kind: 'run-finished'; conclusion: WorkflowResult['conclusion']; ms: number };
 
-/** What can be told of a run before anything is started. */
-export type PlanOptions = Pick<
-  RunOptions,
-  'event' | 'eventPayload' | 'changedFiles' | 'inputs' | 'secrets' | 'resolveAction' | 'standIns' | 'github'
->;
-
-/** Throws the WorkflowError that runWorkflow would begin with, if any: for callers who first have to open a lab. */
-export function checkRun(workflow: Workflow, options: PlanOptions): void {
-  planRun(workflow, options);
-}
-
 /**
  * Runs a workflow on this computer as GitHub would: jobs when what they need is done, each in its own
  * directories, steps through the runner. Throws WorkflowError, before anything is started, for whatever the
@@ -144,154 +92,6 @@ export async function runWorkflow(workflow: Workflow, options: RunOptions): Prom
   } finally {
     await api.close();
   }
-}
-
-/** How each step is to run, decided before the first one starts. */
-type PlannedStep =
-  | { kind: 'action'; step: UsesStep; directory: string }
-  | { kind: 'run'; step: ScriptStep }
-  | { kind: 'stand-in'; step: WorkflowStep; by: string; perform: ActionStandIn['perform'] };
-
-interface Plan {
-  event: string;
-  facts: RunFacts;
-  inputs: Record<string, unknown>;
-  payload: Record<string, unknown>;
-  steps: Map<WorkflowJob, PlannedStep[]>;
-  standIns: StandInUse[];
-  notes: string[];
-}
-
-function planRun(workflow: Workflow, options: PlanOptions): Plan {
-  const event = options.event ?? defaultEvent(workflow);
-  const facts: RunFacts = {
-    repository: 'lockkeeper/rehearsal',
-    sha: '0123456789abcdef0123456789abcdef01234567',
-    ref: 'refs/heads/main',
-    actor: 'keeper',
-    runId: '1000000001',
-    runNumber: '1',
-    runAttempt: '1',
-    serverUrl: 'https://github.com',
-    ...options.github,
-  };
-  const notes = checkTrigger(workflow, event, facts, options.changedFiles);
-  const inputs = readInputs(workflow, event, options.inputs ?? {});
-  const payload = eventPayload(event, facts, inputs, options.eventPayload ?? {});
-  const plan: Plan = { event, facts, inputs, payload, steps: new Map(), standIns: [], notes };
-  checkSecrets(workflow, options);
-  for (const job of workflow.jobs) planJob(workflow, job, options, plan);
-  return plan;
-}
-
-function checkSecrets(workflow: Workflow, { secrets }: PlanOptions): void {
-  const given = new Set(Object.keys(secrets).map((name) => name.toUpperCase()));
-  given.add('GITHUB_TOKEN');
-  const missing = workflow.secretsUsed.find((use) => !given.has(use.name.toUpperCase()));
-  if (!missing) return;
-  const mend = `give the run a value for ${missing.name} (an empty one where the workflow can do without)`;
-  throw new WorkflowError(workflow.file, missing, `the secret "${missing.name}" is missing`, mend);
-}
-
-function planJob(workflow: Workflow, job: WorkflowJob, options: PlanOptions, plan: Plan): void {
-  const declared = options.standIns?.jobs[job.id];
-  const file = options.standIns?.file ?? 'stand-ins.yml';
-  const where = (rest: string) =>
-    `declare a stand-in in ${file} under ${basename(workflow.file)}: ${job.id}: ${rest}`;
-  for (const label of job.runsOn) checkLabel(workflow.file, label, label.text);
-  if (job.container) {
-    if (!declared?.container) {
-      const reason = `the job "${job.id}" runs in a container (${job.container.image}), which is not started here`;
-      throw new WorkflowError(workflow.file, job.container, reason, where('container: <why>'));
-    }
-    const by = `this computer (${file}:${declared.container.line}: ${declared.container.because})`;
-    plan.standIns.push({ job: job.id, of: `container ${job.container.image}`, by });
-  }
-  for (const service of job.services) {
-    const standIn = declared?.services[service.id];
-    if (!standIn) {
-      const reason = `the service "${service.id}" (${service.image}) is a container, which is not started here`;
-      throw new WorkflowError(workflow.file, service, reason, where(`services: ${service.id}: <why>`));
-    }
-    const by = `nothing (${file}:${standIn.line}: ${standIn.because})`;
-    plan.standIns.push({ job: job.id, of: `service ${service.id}`, by });
-  }
-  plan.steps.set(
-    job,
-    job.steps.map((step) => {
-      const planned = planStep(workflow, job, step, options, where);
-      if (planned.kind === 'stand-in') {
-        plan.standIns.push({ job: job.id, of: shownStepName(step), by: planned.by });
-      }
-      return planned;
-    }),
-  );
-}
-
-function planStep(
-  workflow: Workflow,
-  job: WorkflowJob,
-  step: WorkflowStep,
-  options: PlanOptions,
-  where: (rest: string) => string,
-): PlannedStep {
-  const declared = declaredFor(options.standIns, job.id, step);
-  if (declared) {
-    const because = declared.because ? `: ${declared.because}` : '';
-    const by = `declared in ${options.standIns?.file}:${declared.line}${because}`;
-    return { kind: 'stand-in', step, by, perform: performDeclared(declared, options.standIns?.file ?? '') };
-  }
-  if (step.kind === 'run') {
-    const shell = step.shell ?? job.defaults.shell ?? workflow.defaults.shell;
-    if (shell) checkShell(workflow.file, shell);
-    return { kind: 'run', step };
-  }
-  const { uses } = step;
-  const found = options.resolveAction(uses.text);
-  if (found && 'directory' in found) {
-    checkAction(workflow.file, uses, found.directory);
-    return { kind: 'action', step, directory: found.directory };
-  }
-  if (found) return { kind: 'stand-in', step, by: found.standIn.what, perform: found.standIn.perform };
-  if (uses.kind === 'local') {
-    const mend = 'name a directory of this repository that holds an action.yml';
-    throw new WorkflowError(workflow.file, uses, `there is no action in "${uses.text}"`, mend);
-  }
-  const reason = `"${uses.text}" cannot run on this computer and nothing stands in for it`;
-  throw new WorkflowError(
-    workflow.file,
-    uses,
-    reason,
-    where(`steps: "${step.id ?? uses.name}": {outcome: success}`),
-  );
-}
-
-/** An action that cannot be loaded is told at its place in the workflow, not in the middle of the job. */
-function checkAction(file: string, uses: Text, directory: string): void {
-  try {
-    const { scripts } = loadManifest(directory);
-    const missing = Object.values(scripts).find((script) => script && !existsSync(join(directory, script)));
-    if (missing === undefined) return;
-    const reason = `the action "${uses.text}" lacks its script ${missing}`;
-    throw new WorkflowError(file, uses, reason, 'build it, and commit what was built');
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    const reason = `the action "${uses.text}" cannot be loaded: ${error.message}`;
-    throw new WorkflowError(file, uses, reason, 'name an action with a valid action.yml', error);
-  }
-}
-
-/** Shells that the runner can start here. */
-function checkShell(file: string, shell: Text): void {
-  if (['bash', 'sh', 'python'].includes(shell.text) || shell.text.includes('{0}')) return;
-  const reason = `the shell "${shell.text}" is not supported by this runner`;
-  throw new WorkflowError(file, shell, reason, 'use bash, sh, python or a command with {0}');
-}
-
-function checkLabel(file: string, place: Place, label: string): void {
-  if (!/^(windows|macos)/i.test(label)) return;
-  const reason = `"runs-on: ${label}" is not supported by this runner: it runs jobs as on Linux`;
-  throw new WorkflowError(file, place, reason, 'use ubuntu-latest');
 }
 
 type WithGithub = PlainContexts & { github: Record<string, unknown> };

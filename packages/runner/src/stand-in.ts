@@ -2,7 +2,7 @@ import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Node } from 'yaml';
 import { checkTemplate, ExpressionError, evaluateTemplate } from './expressions.ts';
-import type { StandInArguments, StandInResult } from './job.ts';
+import type { StandInArguments, StandInResult } from './job-spec.ts';
 import { located, type Place, Source, shownName, type Text, WorkflowError } from './source.ts';
 import type { TextMap, Workflow, WorkflowJob, WorkflowStep } from './workflow.ts';
 

@@ -1,5 +1,5 @@
 import { isAbsolute, relative } from 'node:path';
-import type { Annotation } from './job.ts';
+import type { Annotation } from './job-result.ts';
 
 export interface WorkflowCommand {
   /** As written; names are compared without regard to case. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ActionStep, JobSpec, RunnerSettings, RunStep } from '../src/job.ts';
+import type { ActionStep, JobSpec, RunnerSettings, RunStep } from '../src/job-spec.ts';
 import { nodePath } from '../src/node-path.ts';
 
 const made: string[] = [];

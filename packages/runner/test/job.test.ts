@@ -3,8 +3,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { nodePath } from '../src/index.ts';
-import type { JobControl, JobEvent, JobResult, JobSpec, RunnerSettings } from '../src/job.ts';
+import type { JobControl } from '../src/job.ts';
 import { runJob } from '../src/job.ts';
+import type { JobEvent, JobResult } from '../src/job-result.ts';
+import type { JobSpec, RunnerSettings } from '../src/job-spec.ts';
 import {
   actionStep,
   fakeAction,

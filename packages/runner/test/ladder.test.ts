@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { JobEvent, JobResult } from '../src/job.ts';
 import { runJob } from '../src/job.ts';
+import type { JobEvent, JobResult } from '../src/job-result.ts';
 import { actionStep, fakeAction, jobSpec, removeDirectories, settings } from './fake-action.ts';
 
 // The runner's own delays, in real time: three jobs side by side.

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Contexts } from '../src/job.ts';
+import type { Contexts } from '../src/job-spec.ts';
 import { declaredFor, loadStandIns, parseStandIns, performDeclared } from '../src/stand-in.ts';
 import { loadWorkflow } from '../src/workflow.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Annotation } from '../src/job.ts';
+import type { Annotation } from '../src/job-result.ts';
 import { parseCommand, WorkflowCommands } from '../src/workflow-command.ts';
 
 /** Feeds lines to the commands of one process and answers everything that came of it. */
