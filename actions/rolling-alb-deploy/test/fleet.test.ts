@@ -28,7 +28,7 @@ const byAddress = scenario(
     const reports = await Promise.all(users.map((one) => one.stop()));
     return { main, reports, before, after: stage.membership(), versions: await stage.versions() };
   },
-  { delay: 100, targetType: 'ip', morePorts: [8001] },
+  { delay: 160, targetType: 'ip', morePorts: [8001] },
 );
 
 const lostAndBack = scenario(async (stage) => {
@@ -74,7 +74,7 @@ const killedThenCancelled = scenario(
     const cancelled = await inTheSwitch('SIGINT');
     return { killed, afterKill, failures, cancelled, afterCancel: await ended() };
   },
-  { delay: 100 },
+  { delay: 160 },
 );
 
 it('changes nothing in a dry run and prints the plan, in the region that the ARN names', async () => {

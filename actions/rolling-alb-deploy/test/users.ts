@@ -15,8 +15,8 @@ function users({ lab: { balancer } }: Stage, webSocketHoldMs: number) {
   });
 }
 
-/** AWS's seconds pass forty times as fast; 12 s of ours are longer than the longest request. */
-export const quick = { scale: 40, delay: 480 };
+/** AWS's seconds pass forty times as fast; 14 s of ours are longer than the longest request that still gets in. */
+export const quick = { scale: 40, delay: 560 };
 
 /** Of what the load is made. */
 export const everyKind = ['get', 'post', 'slow', 'websocket'];
