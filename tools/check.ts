@@ -27,6 +27,7 @@ const still: Check[] = [
   { name: 'types', command: [node, 'node_modules/typescript/bin/tsc', '--project', 'tsconfig.json'] },
   { name: 'READMEs hold what action.yml and docs/ make', command: [node, 'tools/docs.ts', '--check'] },
   { name: 'dist/ is what the sources make', command: [node, 'tools/build.ts', '--check'] },
+  { name: 'bundles keep to budget.json', command: [node, 'tools/budget.ts', '--check'] },
 ];
 const jest = (name: string, workers: number, ...more: string[]): Check => ({
   name,
