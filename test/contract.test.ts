@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { InputError, type Inputs, inputsOf } from '@lockkeeper/action';
 import { actions, contractOf, root } from '../tools/manifest.ts';
@@ -8,7 +9,7 @@ import { actions, contractOf, root } from '../tools/manifest.ts';
 
 const all = actions();
 const parseInputsOf = async (name: string) =>
-  (await import(join(root, 'actions', name, 'src/inputs.ts'))).parseInputs as (
+  (await import(pathToFileURL(join(root, 'actions', name, 'src/inputs.ts')).href)).parseInputs as (
     inputs: Inputs,
     ...rest: unknown[]
   ) => unknown;
