@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { root } from '../tools/manifest.ts';
 
-const documents = globSync(['*.md', 'docs/*.md', 'actions/*/README.md', 'packages/*/README.md'], {
+const documents = globSync(['*.md', 'docs/**/*.md', 'actions/*/README.md', 'packages/*/README.md'], {
   cwd: root,
 });
 
@@ -30,4 +30,25 @@ it.each(documents)('%s links only to files and headings that there are', (docume
     return !existsSync(target) || (heading !== undefined && !anchorsOf(target).includes(heading));
   });
   expect(dead.map(([, link]) => link)).toEqual([]);
+});
+
+it('lists every decision in CONTRIBUTING.md, by its title', () => {
+  const contributing = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8');
+  const decisions = globSync('docs/decisions/*.md', { cwd: root });
+  expect(decisions.length).toBeGreaterThan(10);
+  const unlisted = decisions.filter((file) => {
+    const [, title] = /^# \d+\. (.+)$/m.exec(readFileSync(join(root, file), 'utf8')) ?? [];
+    return !contributing.includes(`[${title}](${file})`);
+  });
+  expect(unlisted).toEqual([]);
+});
+
+it.each(globSync('docs/decisions/*.md', { cwd: root }))('%s says why, and what it costs', (file) => {
+  const text = readFileSync(join(root, file), 'utf8');
+  expect([...text.matchAll(/^\*\*(.+?)\.\*\* \S/gm)].map(([, part]) => part)).toEqual([
+    'Context',
+    'Choice',
+    'Why',
+    'What it costs',
+  ]);
 });
