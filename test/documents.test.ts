@@ -52,3 +52,51 @@ it.each(globSync('docs/decisions/*.md', { cwd: root }))('%s says why, and what i
     'What it costs',
   ]);
 });
+
+it('names for each of the five guarantees the tests that try to break it', () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const [, section = ''] = readme.split('## Five guarantees\n');
+  const guarantees = section
+    .split('\n## ')[0]!
+    .split('\n')
+    .filter((line) => /^\d\. /.test(line));
+  expect(guarantees).toHaveLength(5);
+  for (const guarantee of guarantees) {
+    const tests = [...guarantee.matchAll(/\]\(([^)]+\.test\.ts)\)/g)].map(([, file]) => file!);
+    expect(tests.length).toBeGreaterThan(0);
+    for (const file of tests)
+      expect(readFileSync(join(root, file), 'utf8')).toMatch(/\b(it|describe|test\w+)(\.each)?\(/);
+  }
+});
+
+/** What a translation must have in common with its original, in the order in which it stands there. */
+function shapeOf(file: string) {
+  const text = readFileSync(join(root, file), 'utf8')
+    // Each names the other, and only the original says where its table comes from.
+    .replace(/^\[[^\]]+\]\(README(\.ko)?\.md\)$/m, '')
+    .replace(/^<!-- .* -->$/gm, '');
+  const code = [...text.matchAll(/^```.*\n[\s\S]*?^```$/gm)].map(([block]) => block);
+  const prose = text.replace(/^```.*\n[\s\S]*?^```$/gm, '');
+  const all = (pattern: RegExp) => [...prose.matchAll(pattern)].map(([found]) => found);
+  return {
+    headings: all(/^#+(?= )/gm),
+    code,
+    links: all(/\]\([^)]+\)/g).sort(),
+    inlineCode: all(/`[^`\n]+`/g).sort(),
+    rows: all(/^\| .*\|$/gm).map((row) => row.split(' | ').length),
+    items: all(/^(-|\d\.)(?= )/gm),
+    bold: all(/\*\*[^*]+\*\*/g).length,
+  };
+}
+
+it('says in Korean all that it says in English: the same headings, code, links, rows and points', () => {
+  const english = shapeOf('README.md');
+  expect(english.headings.length).toBeGreaterThan(6);
+  expect(english.links.length).toBeGreaterThan(40);
+  expect(shapeOf('README.ko.md')).toEqual(english);
+});
+
+it('leads from each language to the other', () => {
+  expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain('(README.ko.md)');
+  expect(readFileSync(join(root, 'README.ko.md'), 'utf8')).toContain('(README.md)');
+});
