@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { scenario, succeeded } from './fleet-stage.ts';
+import { scenario, shippedPolicy, succeeded } from './fleet-stage.ts';
 
 // Members of an Auto Scaling group whose health checks are the load balancer's, without mercy: whoever leaves the target
 // group in service, or is ill there, is ended. The group is at its minimum, as at night, and nobody knows host keys.
@@ -27,7 +27,9 @@ const rolled = scenario(async (stage) => {
   });
   const afterLater = { versions: await stage.versions(), states: stage.states(), scaling: stage.scaling() };
   const again = await stage.main(next);
-  return { lost, left, later, afterLater, again, ended: stage.endedMembers() };
+  const { calls, region, accountId } = lab.account;
+  const listed = shippedPolicy({ region, accountId, targetGroupArns: [] }).Statement;
+  return { lost, left, later, afterLater, again, ended: stage.endedMembers(), calls: [...calls], listed };
 }, settings);
 
 describe('a roll of Auto Scaling members that was lost', () => {
@@ -58,5 +60,14 @@ describe('a roll of Auto Scaling members that was lost', () => {
     const { again } = await rolled();
     expect(again).toMatchObject({ code: 0, outputs: { result: 'unchanged' } });
     expect(again.log).not.toContain('in standby in');
+  }, 120_000);
+
+  it('calls what the shipped policy lists, and no more', async () => {
+    const { calls, listed } = await rolled();
+    const called = calls.filter(({ service }) => service !== 'sts');
+    expect([...new Set(called.map(({ service, action }) => `${service}:${action}`))].sort()).toEqual(
+      listed.flatMap(({ Action }) => Action).sort(),
+    );
+    expect(called.filter(({ outcome }) => /Unauthorized|AccessDenied/.test(outcome))).toEqual([]);
   }, 120_000);
 });
