@@ -73,6 +73,13 @@ it('runs in its workflows only scripts that are there and may be run', () => {
   expect(named.map(([path]) => path!).filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
 
+it('has zizmor look at each workflow that others copy', () => {
+  const examples = globSync('workflows-examples/*.yml', { cwd: root, exclude: ['**/stand-ins.yml'] });
+  const security = read('.github/workflows/security.yml');
+  expect(examples.length).toBeGreaterThan(8);
+  expect(examples.filter((file) => !security.includes(`            ${file}\n`))).toEqual([]);
+});
+
 it('names one commit for each version of a foreign action, wherever it is used', () => {
   const files = globSync(['.github/workflows/*.yml', 'workflows-examples/*.yml'], { cwd: root });
   const commits = new Map<string, Set<string>>();

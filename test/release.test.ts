@@ -200,16 +200,17 @@ describe('publishing', () => {
   });
 
   const deeds = ['release list', 'release create', 'release upload', 'release publish'];
-  it.each(deeds.flatMap((deed) => [{ DIE_BEFORE: deed }, { DIE_AFTER: deed }]))(
-    'goes on where a run died: %p',
-    async (death) => {
-      expect((await publish(death)).code).not.toBe(0);
-      expect((await publish()).code).toBe(0);
-      expect(release()).toBe('published');
-      expect(release('.asset')).toContain('compose-deploy');
-      expect(await at('refs/tags/v1.0.0')).toBe(head);
-    },
-  );
+  const deaths = deeds.flatMap((deed): Record<string, string>[] => [
+    { DIE_BEFORE: deed },
+    { DIE_AFTER: deed },
+  ]);
+  it.each(deaths)('goes on where a run died: %p', async (death) => {
+    expect((await publish(death)).code).not.toBe(0);
+    expect((await publish()).code).toBe(0);
+    expect(release()).toBe('published');
+    expect(release('.asset')).toContain('compose-deploy');
+    expect(await at('refs/tags/v1.0.0')).toBe(head);
+  });
 
   it('gives a draft of a run that died to the commit of this one', async () => {
     await publish({ DIE_AFTER: 'release create' });
