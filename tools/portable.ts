@@ -23,14 +23,13 @@ function startsProcesses(file: string, seen: Set<string>): boolean {
 
 /**
  * The quick tests that need no more than Node, on whatever system: those of single files, and the contract between each
- * action.yml and its code. What the others in test/ judge is the same text on every system.
+ * action.yml and its code. What the others in test/ judge is the same text on every system. Named from the root, with `/`.
  */
 export function portableTests(): string[] {
   return globSync(['actions/*/test/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'test/contract.test.ts'], {
     cwd: root,
   })
-    .filter((name) => !name.endsWith('.slow.test.ts'))
-    .map((name) => join(root, name))
-    .filter((file) => !startsProcesses(file, new Set()))
+    .filter((name) => !name.endsWith('.slow.test.ts') && !startsProcesses(join(root, name), new Set()))
+    .map((name) => name.replaceAll(sep, '/'))
     .sort();
 }
