@@ -216,7 +216,7 @@ export function scenario<T>(
 
 /** Why a step that had to succeed did not. */
 export function succeeded({ code, log }: Outcome): void {
-  if (code !== 0) throw new Error(log);
+  if (code !== 0) throw new Error(log.split('\n').slice(-40).join('\n'));
 }
 
 /** The policy that the action ships, filled in for an account, without some of its actions. */

@@ -179,7 +179,11 @@ export class Host {
     const all = this.processes().filter(({ command }) => command.startsWith('sshd: '));
     await this.run('kill "$(cat /run/sshd.pid)"', { as: 'root' });
     if (sessions === 'ended') for (const { pid } of all) signal(pid, 'SIGTERM');
-    await this.run('until /usr/sbin/sshd -E /var/log/sshd.log; do sleep 0.1; done', { as: 'root' });
+    // sshd binds its port after it has said that it started: where the old one still listens, the new one would end unseen.
+    await this.run(
+      'until [ -z "$(ss -Hltn "sport = :22")" ]; do sleep 0.05; done; /usr/sbin/sshd -E /var/log/sshd.log',
+      { as: 'root' },
+    );
     await this.#untilReady();
   }
 
