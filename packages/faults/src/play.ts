@@ -209,7 +209,7 @@ async function observed(
     [
       ...(existsSync(scene.mark) ? ['text was executed'] : []),
       ...obeyed(result).map((place) => `a line of a host was obeyed as a command: ${place}`),
-      ...(/<!channel>|<http:\/\/evil/.test(JSON.stringify(slack))
+      ...(slack.some(({ payload }) => liveIn(payload).some((live) => /<!channel>|<http:\/\/evil/.test(live)))
         ? ['text became a mention or a link in Slack']
         : []),
     ],
@@ -257,4 +257,13 @@ function obeyed({ jobs }: WorkflowResult): string[] {
       Object.entries(outputs).flatMap(([name, value]) => (value === 'INJECTED' ? [`output ${name}`] : [])),
     ),
   ]);
+}
+
+/** Texts of a message in which Slack obeys markup; in plain_text it does not. */
+function liveIn(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(liveIn);
+  if (typeof value !== 'object' || value === null) return [];
+  const { type, text } = value as { type?: unknown; text?: unknown };
+  const own = typeof text === 'string' && (type === 'mrkdwn' || type === undefined) ? [text] : [];
+  return [...own, ...Object.values(value).flatMap(liveIn)];
 }

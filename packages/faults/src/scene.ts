@@ -18,8 +18,11 @@ import { type SceneKind, type WorkflowChanges, writeWorkflow } from './workflow.
 const repository = 'acme/app';
 const commit = 'a1b2c3d4e5f60718293a4b5c6d7e8f9001122334';
 
-/** AWS's seconds pass so many times as fast: the deregistration delay of 60 s is 3 s of ours. */
+/** AWS's seconds pass so many times as fast. */
 const scale = 20;
+/** Of ours: how long a balancer still sends requests to a target just deregistered, and the delay after which it cuts them. */
+const lingerSeconds = 4;
+const delaySeconds = 7;
 
 export interface SceneSettings {
   kind: SceneKind;
@@ -80,7 +83,8 @@ export async function openScene({ kind, seed, actions }: SceneSettings): Promise
       seed,
       hosts: kind === 'fleet' ? 2 : 1,
       balanced: kind === 'fleet',
-      deregistrationDelay: 60,
+      deregistrationDelay: delaySeconds * scale,
+      lingerMs: lingerSeconds * 1000 * scale,
       healthInterval: 10,
       repository,
       policy: shippedPolicy,

@@ -20,9 +20,14 @@ export const aws =
     };
   };
 
-/** Every call of an action goes wrong until the re-run. */
-export const awsAlways = (action: string, kind: 'denied' | 'expired'): Strike =>
-  aws({ kind, match: { action, times: endless } });
+/** Every call of an action is denied until the re-run. */
+export const denied = (action: string): Strike => aws({ kind: 'denied', match: { action, times: endless } });
+
+/** What AWS gave to the steps so far is worth nothing any more. */
+export const sessionsExpire: Strike = ({ scene: { lab } }) => {
+  lab.account.expireSessions();
+  return undefined;
+};
 
 /** The clock of AWS is that far ahead of the runner's. */
 export const skewed = (byMs: number): Strike => aws({ kind: 'skew', byMs, match: { times: endless } });

@@ -2,9 +2,9 @@ import { ends, type FaultCase } from './case.ts';
 import { killPoints } from './kill-points.ts';
 import {
   aws,
-  awsAlways,
   cancel,
   cutSsh,
+  denied,
   docker,
   fileCommandGone,
   kill,
@@ -12,6 +12,7 @@ import {
   lose,
   registry,
   ruleGone,
+  sessionsExpire,
   shutDown,
   shutOut,
   skewed,
@@ -377,9 +378,10 @@ export const table: readonly FaultCase[] = [
     what: 'credentials expire on the way',
     runs: [
       {
-        what: 'at closing',
+        what: 'of every session, between main and post',
         scene: 'server',
-        strike: aws({ kind: 'expired', match: { action: 'RevokeSecurityGroupIngress', dryRun: false } }),
+        at: proving,
+        strike: sessionsExpire,
       },
     ],
     heldBy: [
@@ -400,14 +402,14 @@ export const table: readonly FaultCase[] = [
       {
         what: 'opening',
         scene: 'server',
-        strike: awsAlways('AuthorizeSecurityGroupIngress', 'denied'),
+        strike: denied('AuthorizeSecurityGroupIngress'),
         ...refused,
         says: /ec2:AuthorizeSecurityGroupIngress/,
       },
       {
         what: 'deregistering',
         scene: 'fleet',
-        strike: awsAlways('DeregisterTargets', 'denied'),
+        strike: denied('DeregisterTargets'),
         ...refused,
         says: /elasticloadbalancing:DeregisterTargets/,
       },
