@@ -36,15 +36,21 @@ export function filesThatShow(directory: string, needles: readonly string[]): st
 }
 
 /**
- * Looks at the arguments of every process of this machine, over and over, as anybody logged in can: those of the
+ * Looks at the arguments of every new process of this machine, over and over, as anybody logged in can: those of the
  * runner's and of the hosts'. Answers the names of programs that showed a secret so far. Linux only.
  */
 export function watchArguments(needles: () => readonly string[]): { seen(): string[]; stop(): void } {
   const seen = new Set<string>();
+  // Between fork and exec a process still has its parent's arguments: each is read at its first two looks.
+  let looks = new Map<string, number>();
   const look = () => {
     const plain = needles();
+    const now = new Map<string, number>();
     for (const pid of existsSync('/proc/self/cmdline') ? readdirSync('/proc') : []) {
       if (!/^\d+$/.test(pid)) continue;
+      const count = looks.get(pid) ?? 0;
+      now.set(pid, count + 1);
+      if (count >= 2) continue;
       try {
         const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
         if (plain.some((needle) => line.includes(needle))) seen.add(line.split('\0')[0]!);
@@ -52,6 +58,7 @@ export function watchArguments(needles: () => readonly string[]): { seen(): stri
         // Gone in the meantime.
       }
     }
+    looks = now;
   };
   const timer = setInterval(look, 50);
   return { seen: () => [...seen], stop: () => clearInterval(timer) };
