@@ -13,6 +13,13 @@ import { table } from './table.ts';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const proofFile = join(root, 'docs/proof/faults.json');
 
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    console.error(`${signal}: the labs are taken down`);
+    stop.abort();
+  });
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: string[]): Promise<number> {
@@ -28,6 +35,7 @@ async function main(argv: string[]): Promise<number> {
         `no case that is played here is called "${given.pattern}"; see packages/faults/src/table.ts`,
       );
     const trials = await tryAll(turns, given);
+    if (stop.signal.aborted) return 1;
     console.log(renderEnd(table, trials, !given.pattern && !given.quick));
     const proof: Proof = {
       date: new Date().toISOString().slice(0, 10),
@@ -65,8 +73,10 @@ async function tryAll(
       const trials = await play(turn.id, turn.disturbance, turn.phase, {
         seed,
         actions: join(root, 'actions'),
+        signal: stop.signal,
         ...(onLine ? { onLine } : {}),
       });
+      if (stop.signal.aborted) return;
       done.set(turn, trials);
       for (const trial of trials) console.log(renderTrial(trial, seed));
     }

@@ -33,6 +33,8 @@ export interface PlaySettings {
   onLine?: (line: string) => void;
   /** `false`: the run with the fault alone. */
   reRun?: boolean;
+  /** Cancels the workflow, and what comes after it is left out; the lab is taken down as ever. */
+  signal?: AbortSignal;
 }
 
 /** Plays a disturbance in one phase, then the re-run after it, in a lab of their own. */
@@ -40,7 +42,7 @@ export async function play(
   id: string,
   disturbance: Disturbance,
   phase: PhaseOfFault,
-  { seed, actions, onLine = () => {}, reRun = true }: PlaySettings,
+  { seed, actions, onLine = () => {}, reRun = true, signal }: PlaySettings,
 ): Promise<Trial[]> {
   const { what, scene: kind, text, timeoutMinutes } = disturbance;
   const { inputs = {}, wrongInputs = {}, before } = disturbance;
@@ -51,7 +53,7 @@ export async function play(
   try {
     await scene.release(disturbance.sick);
     const lease: StepInputs = disturbance.loses ? { ingress: { ttl: `${shortLeaseMs / 1000}s` } } : {};
-    const fault = arm(scene, disturbance, phase);
+    const fault = arm(scene, disturbance, phase, signal);
     const { main = ends('success', 'new'), post = ends('failure', 'old') } = disturbance;
     const { says, mute } = disturbance;
     const first = await observed(
@@ -79,7 +81,7 @@ export async function play(
       ...(later ? { guarantees: [] } : {}),
       problems: [...first.problems, ...missed],
     };
-    if (!reRun) return [told];
+    if (!reRun || signal?.aborted) return [told];
     if (disturbance.loses) {
       await new Promise((resolve) => setTimeout(resolve, shortLeaseMs));
       scene.expireLocks();
@@ -88,6 +90,7 @@ export async function play(
       attempt: 2,
       changes: { inputs, timeoutMinutes },
       text,
+      cancel: signal,
       onEvent: show,
     });
     return [told, { ...named, run: 're-run', ...again }];
@@ -105,8 +108,9 @@ function merged(...layers: StepInputs[]): StepInputs {
 }
 
 /** Waits for the moment of a fault among the events of a run, and makes it so. */
-function arm(scene: Scene, { at, strike }: Disturbance, phase: PhaseOfFault) {
+function arm(scene: Scene, { at, strike }: Disturbance, phase: PhaseOfFault, signal?: AbortSignal) {
   const cancel = new AbortController();
+  signal?.addEventListener('abort', () => cancel.abort(), { once: true });
   const shutdown = new AbortController();
   const lost = new AbortController();
   let pid: number | undefined;
