@@ -34,7 +34,7 @@ export interface Disturbance {
   timeoutMinutes?: number;
   /** Text that outsiders wrote; `$MARK` in it is a file that nobody may make. */
   text?: { message?: string; ref?: string; actor?: string };
-  /** The runner is gone without a post: the re-run comes when the lease of what it left has ended. */
+  /** The runner is gone without a post: the re-run comes long after, when what it left has expired. */
   loses?: boolean;
   /** What the first run leaves is told, and judged after the re-run alone. */
   mendedByReRun?: boolean;

@@ -34,15 +34,13 @@ async function main(argv: string[]): Promise<number> {
       throw new UsageError(
         `no case that is played here is called "${given.pattern}"; see packages/faults/src/table.ts`,
       );
+    const commit = execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: root, encoding: 'utf8' });
     const trials = await tryAll(turns, given);
     if (stop.signal.aborted) return 1;
     console.log(renderEnd(table, trials, !given.pattern && !given.quick));
     const proof: Proof = {
       date: new Date().toISOString().slice(0, 10),
-      commit: execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], {
-        cwd: root,
-        encoding: 'utf8',
-      }).trim(),
+      commit: commit.trim(),
       machine: `${cpus().length} × ${cpus()[0]?.model.trim() || arch()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release().split('-')[0]}, Node ${process.version}`,
       seed: given.seed,
       guarantees: byGuarantee(trials),

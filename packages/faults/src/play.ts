@@ -14,9 +14,6 @@ const switching: Record<SceneKind, RegExp> = {
   fleet: /^switching i-/,
 };
 
-/** How long a lease lasts whose end is waited for. */
-const shortLeaseMs = 20_000;
-
 /** One run with a fault in it, or the re-run after it, and what was there at its end. */
 export interface Trial extends Verdict {
   id: string;
@@ -52,7 +49,6 @@ export async function play(
   const scene = await openScene({ kind, seed, actions });
   try {
     await scene.release(disturbance.sick);
-    const lease: StepInputs = disturbance.loses ? { ingress: { ttl: `${shortLeaseMs / 1000}s` } } : {};
     const fault = arm(scene, disturbance, phase, signal);
     const { main = ends('success', 'new'), post = ends('failure', 'old') } = disturbance;
     const { says, mute } = disturbance;
@@ -61,7 +57,7 @@ export async function play(
       { ...{ main, post }[phase], says, mute },
       {
         attempt: 1,
-        changes: { inputs: merged(lease, inputs, wrongInputs), before, timeoutMinutes },
+        changes: { inputs: merged(inputs, wrongInputs), before, timeoutMinutes },
         text,
         debug: disturbance.debug,
         ...fault.control,
@@ -82,10 +78,7 @@ export async function play(
       problems: [...first.problems, ...missed],
     };
     if (!reRun || signal?.aborted) return [told];
-    if (disturbance.loses) {
-      await new Promise((resolve) => setTimeout(resolve, shortLeaseMs));
-      scene.expireLocks();
-    }
+    if (disturbance.loses) scene.longAfter();
     const again = await observed(scene, disturbance.again ?? ends('success', 'new'), {
       attempt: 2,
       changes: { inputs, timeoutMinutes },

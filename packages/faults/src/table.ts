@@ -140,26 +140,19 @@ export const table: readonly FaultCase[] = [
     id: 'F05',
     what: 'the runner is lost, and no post runs',
     runs: [
+      ...killPoints
+        .filter(({ step }) => step === 'deploy')
+        .map(({ what, step, line }) => ({
+          what: what.replace('killed', 'lost'),
+          scene: 'server' as const,
+          at: { step, line },
+          strike: lose,
+          loses: true,
+          ...main,
+          main: ends('failure|cancelled', 'one'),
+        })),
       {
-        what: 'the machine is gone while staging',
-        scene: 'server',
-        at: staged,
-        strike: lose,
-        loses: true,
-        ...main,
-        main: ends('failure|cancelled', 'one'),
-      },
-      {
-        what: 'the machine is gone once switched',
-        scene: 'server',
-        at: switched,
-        strike: lose,
-        loses: true,
-        ...main,
-        main: ends('failure|cancelled', 'one'),
-      },
-      {
-        what: 'the runner is shut down while proving',
+        what: 'shut down while it is watched',
         scene: 'server',
         at: proving,
         strike: shutDown,
