@@ -75,18 +75,13 @@ export interface Struck {
   met?(): boolean;
 }
 
-/** A test of this repository that holds a case: a file, and a title in it as it is written there. */
-export interface HeldBy {
-  file: string;
-  test: string;
-}
-
 /** A case of the reference, by its name. It runs here, or a test holds it, or it says why it is not ours. */
 export interface FaultCase {
   id: string;
   what: string;
   runs?: readonly Disturbance[];
-  heldBy?: readonly HeldBy[];
+  /** Tests of this repository: a file, and in it a title as it is written there, `file › title`. */
+  heldBy?: readonly string[];
   because?: string;
 }
 

@@ -15,7 +15,7 @@ export const killPoints: ReadonlyArray<{ what: string; step: StepName; line: Reg
     line: /Container sample-web-1 {2}Recreate$/,
   },
   { what: 'killed once the container is started', step: 'deploy', line: /Container sample-web-1 {2}Started/ },
-  { what: 'killed while health is waited for', step: 'deploy', line: /web: starting/ },
+  { what: 'killed once all containers run', step: 'deploy', line: /Container sample-worker-1 {2}Running/ },
   { what: 'killed while it is watched', step: 'deploy', line: /: healthy; watching it for/ },
   { what: 'killed once it is proven', step: 'deploy', line: / serves .*, verified/ },
   { what: 'killed while the gate asks', step: 'gate', line: /asking every/, mute: true },

@@ -198,10 +198,8 @@ async function observed(
       ...failureOf(jobs),
       tellsSlack: tellsSlack(scene.workflow(), result),
       explanation: expected.mute ? failureOf(jobs).failedIn : explanationOf(withCancelled(jobs)),
-      survivors: [
-        ...jobs.flatMap(({ survivors }) => survivors.map(({ command }) => command)),
-        ...scene.leftOnHosts(),
-      ],
+      survivors: jobs.flatMap(({ survivors }) => survivors.map(({ command }) => command)),
+      left: scene.leftOnHosts(),
     },
     [
       ...(existsSync(scene.mark) ? ['text was executed'] : []),

@@ -41,7 +41,7 @@ export const byCase = (table: readonly FaultCase[], trials: readonly Trial[]): C
       what,
       tried: own.length,
       broken: own.filter((trial) => !held(trial)).length,
-      heldBy: heldBy.map(({ file, test }) => `${file} › ${test}`),
+      heldBy: [...heldBy],
       ...(because ? { because } : {}),
     };
   });
