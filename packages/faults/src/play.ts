@@ -6,6 +6,7 @@ import { type Disturbance, type Ending, ends, type Moment, type PhaseOfFault, ty
 import { judge, type Verdict } from './judgement.ts';
 import { openScene, type RunSettings, type Scene } from './scene.ts';
 import { needlesOf, shows } from './secrets.ts';
+import { killProcess } from './strike.ts';
 import type { SceneKind, StepInputs } from './workflow.ts';
 
 /** Where main is killed for its post to have something to do: the release is switched to, and not yet proven. */
@@ -139,18 +140,18 @@ function arm(scene: Scene, { at, strike }: Disturbance, phase: PhaseOfFault, sig
       if (event.kind !== 'line' || event.phase !== 'main') return;
       if (isAt && at?.line?.test(event.text)) now();
       if (phase === 'post' && !killed && event.name === 'deploy' && switching[scene.kind].test(event.text)) {
-        killed = true;
-        process.kill(pid!, 'SIGKILL');
+        killed = killProcess(pid);
       }
     },
     /** Ends the fault; answers why it proved nothing, if so. */
     end(): string[] {
+      const met = struck?.met?.();
       struck?.end?.();
       if (due)
         return [
           `its moment never came: ${at ? `${at.step} said nothing like ${at.line ?? 'a start'}` : 'no post'}`,
         ];
-      return struck?.met?.() === false ? ['nothing met the fault'] : [];
+      return met === false ? ['nothing met the fault'] : [];
     },
   };
 }

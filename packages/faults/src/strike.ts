@@ -55,7 +55,7 @@ export const slack =
     lab.slack.faults.push(...faults);
     return {
       met: () => lab.slack.faults.length === 0,
-      end: () => {},
+      end: () => void lab.slack.faults.splice(0),
     };
   };
 
@@ -92,18 +92,27 @@ export const ruleGone: Strike = ({ scene: { lab, rulesBefore } }) => {
   return { met: () => rules.length > rulesBefore.size };
 };
 
+/** Ends a process as the kernel does when memory is out; answers whether there was one. */
+export function killProcess(pid: number | undefined): boolean {
+  try {
+    return pid !== undefined && process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    return false;
+  }
+}
+
 /** The step's process is killed. */
 export const kill: Strike = ({ pid }) => {
-  process.kill(pid()!, 'SIGKILL');
-  return undefined;
+  const killed = killProcess(pid());
+  return { met: () => killed };
 };
 
 /** The process of the step that runs a second later is killed. */
 export const killSoon: Strike = ({ pid }) => {
   let killed = false;
   const timer = setTimeout(() => {
-    const now = pid();
-    killed = now !== undefined && process.kill(now, 'SIGKILL');
+    killed = killProcess(pid());
   }, 1000);
   return { met: () => killed, end: () => clearTimeout(timer) };
 };
