@@ -12,6 +12,8 @@ export interface Verdict {
   /** Requests that failed, where none may. */
   lost: number;
   leaked: string[];
+  /** In its own words, where it failed; '' where it did not, or says nothing. */
+  explanation: string;
   /** The five guarantees; empty where the run is not to be judged by itself. */
   guarantees: Guarantee[];
   /** Why this proves nothing, or not what it should. */
@@ -37,6 +39,7 @@ export function judge(facts: Facts, injected: readonly string[]): Omit<Verdict, 
     out: facts.registeredBefore.filter((id) => !registered.includes(id)),
     lost: facts.downtime ? facts.downtime.after : facts.failed,
     leaked: [...facts.leaks, ...injected],
+    explanation: facts.explanation,
     guarantees,
   };
 }

@@ -74,6 +74,7 @@ export function renderTrial(trial: Trial, seed: number): string {
   return [
     cells.join(' '),
     ...wrong.map((line) => `    ${line}`),
+    ...(wrong.length > 0 && trial.explanation ? [`    It said: ${trial.explanation}`] : []),
     ...(wrong.length > 0 ? [`    Again: ${reproduce(trial, seed)}`] : []),
   ].join('\n');
 }
