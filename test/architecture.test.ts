@@ -48,11 +48,12 @@ describe('imports', () => {
       crossing(({ from }) => !actionNames.some((name) => from === name || from.startsWith(`${name}/`))),
     ).toEqual([]));
 
-  it('of what ships never name the runner, the lab or the rehearsal', () => {
-    const stage = ['packages/runner', 'packages/lab', 'packages/rehearsal'];
+  it('of what ships never name the runner, the lab, the rehearsal or the faults', () => {
+    const stage = ['packages/runner', 'packages/lab', 'packages/rehearsal', 'packages/faults'];
     expect(
       crossing(
-        ({ room, from }) => stage.includes(room) || !/^@lockkeeper\/(runner|lab|rehearsal)\b/.test(from),
+        ({ room, from }) =>
+          stage.includes(room) || !/^@lockkeeper\/(runner|lab|rehearsal|faults)\b/.test(from),
       ),
     ).toEqual([]);
   });
@@ -88,7 +89,7 @@ it('gives each package at least two users, or is a program of its own', () => {
         .filter(({ room, from }) => room !== `packages/${name}` && from.startsWith(`@lockkeeper/${name}`))
         .map(({ room }) => room),
     );
-  const programs = ['runner', 'lab', 'rehearsal'];
+  const programs = ['runner', 'lab', 'rehearsal', 'faults'];
   const lonely = readdirSync(join(root, 'packages')).filter(
     (name) => !programs.includes(name) && users(name).size < 2,
   );

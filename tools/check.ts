@@ -1,6 +1,7 @@
 // Everything that must hold before a change lands: `pnpm test`. Ends with a line `N passed, N failed`.
-// With --slow it also runs *.slow.test.ts and rehearses the faults that the tests leave out; with --real also the
-// tests on real hosts (test/real), which need root on Debian. Other arguments go to jest.
+// With --slow it also runs *.slow.test.ts, rehearses the faults that the tests leave out, and plays the whole of
+// `pnpm faults`; with --real also the tests on real hosts (test/real), which need root on Debian. Other arguments go
+// to jest.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -63,6 +64,11 @@ const rehearsals: Check[] = ['bad-image', 'no-database', 'drop-ssh', 'deny'].map
   command: [node, 'packages/rehearsal/src/main.ts', '--plain', '--fail', fault],
 }));
 
+const faults: Check = {
+  name: 'every fault and threat that can be played',
+  command: [node, '--disable-warning=ExperimentalWarning', 'packages/faults/src/main.ts'],
+};
+
 let passed = 0;
 let failed = 0;
 /** What failed, told once more at the end: a log of half an hour is read from there. */
@@ -119,7 +125,7 @@ try {
   await runTests(tests);
   if (slow) {
     await runTests(slowTests);
-    await count(rehearsals);
+    await count([...rehearsals, faults]);
   }
   if (real) await runTests(realTests);
 } finally {

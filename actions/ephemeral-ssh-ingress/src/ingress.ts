@@ -191,6 +191,7 @@ async function openAll(
     expiresAt: lease.expiresAt,
     openings,
     held,
+    ended: false,
   });
   save(record());
   try {

@@ -14,9 +14,15 @@ export const run = defineAction<IngressRecord>({
   state: recordShape,
 
   async main(step) {
+    let saved: IngressRecord | undefined;
+    const save = (record: IngressRecord) => {
+      saved = record;
+      step.state.save(record);
+    };
     try {
       const inputs = parseInputs(step.inputs, step.env);
-      await withGroups(step, inputs, step.signal, async (outside) => {
+      await withGroups(step, inputs, step.signal, async (groups) => {
+        const outside = { ...groups, save };
         const done = await modes[inputs.mode](inputs, outside);
         step.output('cidr', done.cidrs.join(','));
         step.output('security-group-rule-ids', done.ruleIds.join(','));
@@ -34,6 +40,8 @@ export const run = defineAction<IngressRecord>({
       if (!(error instanceof InputError))
         await step.summary(failedSummary(reason, error instanceof UserError ? error.next : undefined));
       throw error;
+    } finally {
+      if (saved) save({ ...saved, ended: true });
     }
   },
 
@@ -52,9 +60,16 @@ export const run = defineAction<IngressRecord>({
       const { summary, failures } = await closeAfter(record, outside);
       for (const failure of failures) step.fail(failure);
       await step.summary(summary);
+      if (!record.ended && failures.length === 0)
+        step.log.warning(interrupted(step), 'ephemeral-ssh-ingress was interrupted');
     }).finally(() => clearTimeout(timer));
   },
 });
+
+/** A main that was killed could not say so itself. */
+function interrupted({ context }: Step<IngressRecord>): string {
+  return `The step was ended before it could say how it went: killed, or out of memory. What it had opened is closed.\nNext: gh run rerun ${context.runId} --repo ${context.repository}`;
+}
 
 /** One line for whoever reads the output, such as a Slack message. */
 function reasonOf(error: unknown): string {

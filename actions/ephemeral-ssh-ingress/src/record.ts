@@ -14,6 +14,8 @@ export const recordShape = v.object({
   held: v.array(
     v.object({ ...openingShape, ruleId: v.string(), how: v.picklist(['created', 'joined', 'foreign']) }),
   ),
+  /** Main came to its end, well or not, and has told what it did. */
+  ended: v.optional(v.boolean(), false),
 });
 
 /** Written before the first port is opened, and again after each; all that post acts on. */

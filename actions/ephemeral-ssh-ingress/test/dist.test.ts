@@ -91,6 +91,13 @@ it('closes in post what a kill -9 right after opening left', async () => {
   );
   expect({ signal: main!.signal, left, code: post!.code }).toEqual({ signal: 'SIGKILL', left: 1, code: 0 });
   expect(rules()).toEqual([]);
+  // Nobody else can say why the step is red.
+  expect(post!.annotations).toContainEqual(
+    expect.objectContaining({
+      level: 'warning',
+      message: expect.stringMatching(/^The step was ended .*\nNext: gh run rerun/),
+    }),
+  );
 });
 
 it('stops at once when the job is cancelled while it waits for the host, and closes in post', async () => {

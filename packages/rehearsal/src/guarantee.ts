@@ -29,6 +29,8 @@ export interface Facts {
   /** Words with which the failed job and Slack explain themselves; '' when they do not. */
   explanation: string;
   survivors: string[];
+  /** What else lies about that a run should have cleared away, in words. */
+  left?: string[];
 }
 
 export interface Guarantee {
@@ -57,6 +59,7 @@ export function judgeGuarantees(facts: Facts): Guarantee[] {
     ),
     ...(versions.length > 1 ? [`${versions.length} versions serve: ${versions.join(', ')}`] : []),
     ...facts.survivors.map((process) => `a process was left: ${process}`),
+    ...(facts.left ?? []).map((what) => `${what} was left`),
   ];
   const told = facts.conclusion === 'success' || facts.explanation !== '';
   const untold = [

@@ -1,4 +1,13 @@
 export { type FaultName, faults } from './fault.ts';
 export { type Facts, type Guarantee, judgeGuarantees } from './guarantee.ts';
-export { type Rehearsal, type RehearsalSettings, rehearse, shippedPolicy } from './rehearsal.ts';
+export {
+  downtimeOf,
+  explanationOf,
+  failureOf,
+  type Rehearsal,
+  type RehearsalSettings,
+  rehearse,
+  shippedPolicy,
+  tellsSlack,
+} from './rehearsal.ts';
 export { renderReport } from './report.ts';

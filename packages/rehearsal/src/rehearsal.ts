@@ -427,7 +427,7 @@ async function gather({
 }
 
 /** From the first failed request to the last, and how many came after the workflow had ended. */
-function downtimeOf(failures: LoadReport['failures'], endedAt: number): Facts['downtime'] {
+export function downtimeOf(failures: LoadReport['failures'], endedAt: number): Facts['downtime'] {
   const times = failures.map(({ at }) => at);
   const ms = times.length > 0 ? Math.max(...times) - Math.min(...times) : 0;
   return { ms, after: times.filter((at) => at > endedAt).length };
@@ -456,7 +456,7 @@ export function tellsSlack(
 }
 
 /** The job and the step that failed first, named as on GitHub's page, and what the job says of it. */
-function failureOf(jobs: readonly JobReport[]): Pick<Facts, 'failedIn' | 'failedBecause'> {
+export function failureOf(jobs: readonly JobReport[]): Pick<Facts, 'failedIn' | 'failedBecause'> {
   const job = jobs.find(({ conclusion }) => conclusion === 'failure');
   const step = job?.steps.find(({ conclusion }) => conclusion === 'failure');
   return {

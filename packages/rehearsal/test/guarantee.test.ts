@@ -62,6 +62,11 @@ describe('is broken by', () => {
       'Nothing left broken: a process was left: ssh host',
     ],
     [
+      'a lock left behind',
+      { left: ['the lock on host-1'] },
+      'Nothing left broken: the lock on host-1 was left',
+    ],
+    [
       'one lost request',
       { failed: 1, firstFailure: 'get after 3.0 s: 502' },
       'Nothing dropped: 1 of 1000 requests failed, the first: get after 3.0 s: 502',

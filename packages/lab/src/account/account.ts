@@ -477,6 +477,12 @@ export class Account {
     this.principals.set(session.accessKeyId, session);
     return session;
   }
+
+  /** Every session given out so far has expired, whatever its holder was told. */
+  expireSessions(): void {
+    for (const [key, principal] of this.principals)
+      if (principal.sessionToken) this.principals.set(key, { ...principal, expiresAt: this.clock.now() });
+  }
 }
 
 const upperCase = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';

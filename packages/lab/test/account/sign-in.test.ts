@@ -163,6 +163,14 @@ describe('signing in to the lab account', () => {
       expect(await refusal(rules({ credentials }))).toMatchObject({ name: 'RequestExpired', status: 400 });
       expect(await refusal(groups({ credentials }))).toMatchObject({ name: 'ExpiredToken', status: 403 });
     });
+
+    it('ends all sessions of before when it is told to, and none of after', async () => {
+      type Keys = { accessKeyId: string; secretAccessKey: string; sessionToken: string };
+      const before = (await assume(await token())) as Keys;
+      served.account.expireSessions();
+      expect(await refusal(rules({ credentials: before }))).toMatchObject({ name: 'RequestExpired' });
+      await rules({ credentials: (await assume(await token())) as Keys });
+    });
   });
 
   describe('with an access key', () => {

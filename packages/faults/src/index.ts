@@ -1,0 +1,1 @@
+export type { Proof } from './report.ts';

@@ -1,0 +1,22 @@
+import type { StepName } from './workflow.ts';
+
+/** What a deploy to one server logs, in this order: at each line its process is killed once. */
+export const killPoints: ReadonlyArray<{ what: string; step: StepName; line: RegExp; mute?: boolean }> = [
+  { what: 'killed once the port is open', step: 'ingress', line: /\(created\)/ },
+  { what: 'killed before it connects', step: 'deploy', line: /^Release / },
+  { what: 'killed when staging begins', step: 'deploy', line: /Stage on/ },
+  { what: 'killed once the old release is recorded', step: 'deploy', line: /recorded what runs now/ },
+  { what: 'killed while images are pulled', step: 'deploy', line: /: pulling/ },
+  { what: 'killed once the changes are known', step: 'deploy', line: /web: recreate, image/ },
+  { what: 'killed when the switch begins', step: 'deploy', line: /Deploy to / },
+  {
+    what: 'killed while the container is recreated',
+    step: 'deploy',
+    line: /Container sample-web-1 {2}Recreate$/,
+  },
+  { what: 'killed once the container is started', step: 'deploy', line: /Container sample-web-1 {2}Started/ },
+  { what: 'killed once all containers run', step: 'deploy', line: /Container sample-worker-1 {2}Running/ },
+  { what: 'killed while it is watched', step: 'deploy', line: /: healthy; watching it for/ },
+  { what: 'killed once it is proven', step: 'deploy', line: / serves .*, verified/ },
+  { what: 'killed while the gate asks', step: 'gate', line: /asking every/, mute: true },
+];
