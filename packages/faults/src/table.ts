@@ -358,10 +358,9 @@ export const table: readonly FaultCase[] = [
       }),
       onServer('while proving', {
         at: proving,
-        // It goes back, and takes a daemon that is away for containers that are gone.
         strike: docker({ command: 'inspect', message: noDaemon, times: 2 }),
-        ...inMain(ends('success|failure', 'one')),
-        says: /has no container|Docker daemon/,
+        ...main,
+        says: /docker does not answer; waiting until it does/,
       }),
     ],
     heldBy: [

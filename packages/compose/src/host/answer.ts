@@ -10,9 +10,16 @@ export async function must(
 ): Promise<CommandResult> {
   const result = await shell.run(script, options);
   if (result.code === 0) return result;
-  throw new UserError(`${shell.name}: ${what}: ${lastLine(result.stderr || result.stdout)}`, {
-    details: result.stderr || undefined,
-  });
+  throw refusal(shell, result, what);
+}
+
+/** What the host said of a script that did not succeed, as an error. Pure. */
+export function refusal(
+  { name }: Pick<Shell, 'name'>,
+  { stdout, stderr }: CommandResult,
+  what: string,
+): UserError {
+  return new UserError(`${name}: ${what}: ${lastLine(stderr || stdout)}`, { details: stderr || undefined });
 }
 
 /** The line that tells most of what a command said: its last. Pure. */

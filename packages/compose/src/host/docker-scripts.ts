@@ -30,11 +30,21 @@ export const dockerRead = `${path}
 docker "$@"
 `;
 
-/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
+/**
+ * All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. 75: Docker does
+ * not answer, so that nobody knows.
+ */
 export const inspectLabelled = `${path}
-ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
-# A container may go between the two questions: what remains is still told.
-[ -z "$ids" ] || docker inspect $ids || true
+ids=$( { for label; do { docker ps -aq --no-trunc --filter "label=$label" || echo away; } & done; wait; } | sort -u)
+case $ids in *away*) exit 75 ;; esac
+[ -n "$ids" ] || exit 0
+exec 3>&1
+said=$(docker inspect $ids 2>&1 >&3) && exit 0
+case $said in
+  # A container may go between the two questions: what remains is still told.
+  *[Nn]'o such '*) ;;
+  *) printf '%s\\n' "$said" >&2; exit 75 ;;
+esac
 `;
 
 /** The images of all references $1… that are here, in their order; those that are not are named on stderr. */

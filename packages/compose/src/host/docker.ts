@@ -3,7 +3,7 @@ import { type Log, UserError } from '@lockkeeper/action';
 import { CommandTimedOut, Tail } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
 import { type ImageFacts, parseImageFacts } from '../transfer/image-facts.ts';
-import { lastLine, must } from './answer.ts';
+import { lastLine, must, refusal } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
 import * as scripts from './docker-scripts.ts';
 import type { Lock } from './lock.ts';
@@ -62,15 +62,18 @@ export class DockerHost {
     return this.containers(`com.docker.compose.project=${project}`);
   }
 
-  /** All containers that have one of the labels. */
+  /** All containers that have one of the labels. A daemon that is away for a moment is waited for: it is no answer. */
   async containers(...labels: string[]): Promise<Container[]> {
-    const { stdout } = await must(
-      this.#shell,
-      scripts.inspectLabelled,
-      { args: labels, timeout: 60_000 },
-      'docker inspect failed',
-    );
-    return parseContainers(stdout);
+    const { clock, log, signal } = this.#settings;
+    const deadline = new Deadline(clock, dockerStarts);
+    for (let told = false; ; told = true) {
+      const answer = await this.#shell.run(scripts.inspectLabelled, { args: labels, timeout: 60_000 });
+      if (answer.code === 0) return parseContainers(answer.stdout);
+      if (answer.code !== dockerAway || deadline.passed())
+        throw refusal(this.#shell, answer, 'docker inspect failed');
+      if (!told) log.info(`${this.#shell.name}: docker does not answer; waiting until it does`);
+      await clock.sleep(1_000, signal);
+    }
   }
 
   /** Reference → image, for those that are here. */
@@ -304,8 +307,10 @@ export class DockerHost {
   }
 }
 
-/** Milliseconds that Docker may take to start after a restart of the host. */
+/** Milliseconds that Docker may take to start, after a restart of the host or of its own. */
 const dockerStarts = 120_000;
+/** Exit code of the scripts that found no daemon to ask. */
+const dockerAway = 75;
 
 /** Characters of a step's output that may be needed to explain its end. */
 const keptOutput = 8_000;
