@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { root } from '../../tools/manifest.ts';
+import { renderMarkdown, type Section } from './figures.ts';
+
+/** What `pnpm bench --record` keeps, and the README shows. */
+export interface BenchRecord {
+  /** Of the start, such as `2026-11-26`. */
+  date: string;
+  commit: string;
+  machine: string;
+  /** The command that makes it again. */
+  command: string;
+  sections: Section[];
+}
+
+export const recordPath = join(root, 'docs/proof/bench.json');
+
+/** Where and from what the figures come. A tree with changes is no commit, and says so. */
+export function circumstances(): Pick<BenchRecord, 'date' | 'commit' | 'machine'> {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+  const changed = git('status', '--porcelain') === '' ? '' : ' with changes';
+  const [first, ...others] = cpus();
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    commit: `${git('rev-parse', '--short=10', 'HEAD')}${changed}`,
+    machine: `${others.length + 1} cores (${first?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.versions.node}`,
+  };
+}
+
+/** The README's section, from what was recorded. */
+export function benchSection(path = recordPath): string {
+  if (!existsSync(path)) return 'Not recorded yet: `pnpm bench --record`.';
+  const { date, commit, machine, command, sections } = JSON.parse(readFileSync(path, 'utf8')) as BenchRecord;
+  return [
+    `Measured on ${date} at ${commit} by \`${command}\`: ${machine}.`,
+    '',
+    ...sections.map(renderMarkdown),
+  ]
+    .join('\n')
+    .trimEnd();
+}
