@@ -1,6 +1,6 @@
-import { group, stand } from '../../actions/rolling-alb-deploy/test/stand.ts';
 import { resultOf } from '../../actions/rolling-alb-deploy/src/roll/roll.ts';
 import { runRoll } from '../../actions/rolling-alb-deploy/src/roll/run-roll.ts';
+import { group, stand } from '../../actions/rolling-alb-deploy/test/stand.ts';
 import type { Section } from './figures.ts';
 
 /** Milliseconds of `docker compose up` and of the defaults' stability window. */

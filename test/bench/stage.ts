@@ -138,9 +138,7 @@ export function theirs(script: 'their-roll.sh' | 'their-server.sh'): Pipeline {
         stream.setEncoding('utf8').on('data', (text: string) => {
           said += text;
         });
-      child.stdin.end(
-        lab.hosts.map(({ instanceId, host }) => `${instanceId} ${host.address}\n`).join(''),
-      );
+      child.stdin.end(lab.hosts.map(({ instanceId, host }) => `${instanceId} ${host.address}\n`).join(''));
       child.once('error', reject);
       child.once('close', (code) =>
         code === 0 ? resolve() : reject(new Error(`${script} ended with ${code}: ${said.trim()}`)),

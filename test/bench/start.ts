@@ -64,7 +64,9 @@ export async function startSection(rounds = 11): Promise<Section> {
         mb: of(name, 'mb'),
         mbRatio: of(name, 'mb') / of(nothing, 'mb'),
       })),
-      notes: [`Until it has judged its inputs, which are empty, and ended. Median of ${rounds}, interleaved.`],
+      notes: [
+        `Until it has judged its inputs, which are empty, and ended. Median of ${rounds}, interleaved.`,
+      ],
     };
   } finally {
     rmSync(temp, { recursive: true, force: true });

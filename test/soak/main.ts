@@ -1,0 +1,23 @@
+import { parseArguments, type SoakArguments, UsageError, usage } from './arguments.ts';
+import { soak } from './soak.ts';
+
+try {
+  const given = parseArguments(process.argv.slice(2));
+  if (!given) process.stdout.write(`${usage}\n`);
+  else process.exitCode = (await run(given)) ? 0 : 1;
+} catch (error) {
+  // A mistake of the user's is one line; anything else is ours and shows its stack.
+  const mistake = error instanceof UsageError;
+  process.stderr.write(`${mistake ? error.message : error instanceof Error ? error.stack : error}\n`);
+  process.exitCode = mistake ? 2 : 1;
+}
+
+async function run({ deploys, seed }: SoakArguments): Promise<boolean> {
+  const { broken, table } = await soak(deploys, seed, (line) => void process.stdout.write(`${line}\n`));
+  process.stdout.write(`\n${table}\n`);
+  if (broken > 0)
+    process.stdout.write(
+      `${broken} deploys broke a guarantee. Again: pnpm soak --deploys ${deploys} --seed ${seed}\n`,
+    );
+  return broken === 0;
+}
