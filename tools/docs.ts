@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { benchSection } from '../test/bench/record.ts';
 import { type Action, actions, root } from './manifest.ts';
 
 const cell = (text: string) =>
@@ -73,8 +74,10 @@ export async function documents(): Promise<Array<{ path: string; content: string
       made.push({ path: join(action.directory, file), content });
   }
   const path = join(root, 'README.md');
-  if (existsSync(path))
-    made.push({ path, content: withTables(readFileSync(path, 'utf8'), { actions: actionTable(all) }, path) });
+  if (existsSync(path)) {
+    const parts = { actions: actionTable(all), bench: benchSection() };
+    made.push({ path, content: withTables(readFileSync(path, 'utf8'), parts, path) });
+  }
   return made;
 }
 

@@ -5,7 +5,7 @@ import type { Section } from './figures.ts';
 
 /** Milliseconds of `docker compose up` and of the defaults' stability window. */
 const switching = 15_000;
-/** Of TeamMoa's group. */
+/** Of the target group, in ms. */
 const deregistrationDelay = 60_000;
 
 export interface Cost {

@@ -75,10 +75,11 @@ function openSsh({ port, user, keyFile, knownHostsFile }: Sshd): Client {
   };
 }
 
-const megabytes = 200;
-
-/** Our SSH client beside OpenSSH's, on one real server. `mb`: how much output the longest of them reads. */
-export async function sshSection(mb = megabytes): Promise<Section> {
+/**
+ * Our SSH client beside OpenSSH's, on one real server: one command `rounds` times, `commands` of them in a row, and one
+ * with `mb` megabytes of output, less often.
+ */
+export async function sshSection({ rounds = 11, commands = 10, mb = 200 } = {}): Promise<Section> {
   const section: Section = {
     name: 'ssh',
     title: "Our SSH client beside OpenSSH's",
@@ -99,11 +100,16 @@ export async function sshSection(mb = megabytes): Promise<Section> {
   try {
     const sides = { theirs: openSsh(sshd), ours: ourClient(sshd) };
     const cases = [
-      { what: 'connect and run one command', rounds: 11, scripts: ['true'], bytes: 0 },
-      { what: 'ten commands', rounds: 5, scripts: Array.from({ length: 10 }, () => 'true'), bytes: 0 },
+      { what: 'connect and run one command', rounds, scripts: ['true'], bytes: 0 },
+      {
+        what: `${commands} commands`,
+        rounds: Math.ceil(rounds / 2),
+        scripts: Array.from({ length: commands }, () => 'true'),
+        bytes: 0,
+      },
       {
         what: `${mb} MB of output`,
-        rounds: 3,
+        rounds: Math.ceil(rounds / 4),
         scripts: [`head -c ${mb}000000 /dev/zero`],
         bytes: mb * 1_000_000,
       },

@@ -62,12 +62,10 @@ export function planSoak(deploys: number, seed: number): Turn[] {
         case 'lost':
         case 'drop-ssh':
           return { kind, atLine: upTo(lines[site]) };
-        default:
-          return {
-            kind,
-            action: pick(kind === 'denied' ? calls[site] : [...calls[site], ...closing]),
-            nth: upTo(3),
-          };
+        default: {
+          const action = pick(kind === 'denied' ? calls[site] : [...calls[site], ...closing]);
+          return { kind, action, nth: upTo(rollCalls.includes(action) ? 3 : 1) };
+        }
       }
     })();
     turns.push({ number, site, version, ...sick, mishap });
