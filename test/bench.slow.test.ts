@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { missing } from './bench/deploy.ts';
+import { missing } from './bench/missing.ts';
 import { measure, theirs } from './bench/stage.ts';
 
 // The scripts that ours are measured against have to work, else the comparison is none. measure() throws where they do

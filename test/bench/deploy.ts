@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
 import { median, type Section } from './figures.ts';
+import { missing } from './missing.ts';
 import { type Deploy, measure, ours, theirs } from './stage.ts';
 
 /** Users of the teams' load test: 40 requests a second. */
@@ -23,12 +23,6 @@ const out = (deploys: readonly Deploy[]) => median(deploys.flatMap((one) => one.
 const lost = (deploys: readonly Deploy[]) =>
   `${sum(deploys.map((one) => one.lost))} of ${sum(deploys.map(({ requests }) => requests))}`;
 
-/** Why `program` cannot be run here; undefined when it can. */
-export function missing(program: string, ...probe: string[]): string | undefined {
-  const { error, status } = spawnSync(program, probe, { stdio: 'ignore' });
-  return error || status !== 0 ? `${program} is not installed` : undefined;
-}
-
 /** The whole deploy of two hosts behind the load balancer. */
 export async function deploySection(runs: number, delays: readonly number[]): Promise<Section> {
   const section: Section = {
@@ -39,10 +33,10 @@ export async function deploySection(runs: number, delays: readonly number[]): Pr
       { key: 'theirs', heading: 'theirs (s)' },
       { key: 'ours', heading: 'ours (s)' },
       { key: 'ratio', heading: 'ours / theirs', digits: 2 },
-      { key: 'theirsOut', heading: 'a target out, theirs (s)' },
-      { key: 'oursOut', heading: 'ours (s)' },
-      { key: 'theirsLost', heading: 'requests lost, theirs' },
-      { key: 'oursLost', heading: 'ours' },
+      { key: 'theirsOut', heading: 'target out, theirs (s)' },
+      { key: 'oursOut', heading: 'target out, ours (s)' },
+      { key: 'theirsLost', heading: 'lost, theirs' },
+      { key: 'oursLost', heading: 'lost, ours' },
     ],
     rows: [],
     notes: [

@@ -16,6 +16,9 @@ const measured: Record<SectionName, (given: BenchArguments) => Promise<Section>>
   cost: () => costSection(),
 };
 
+// What the labs started ends with this process, however that ends.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const argv = process.argv.slice(2);
 try {
   const given = parseArguments(argv);

@@ -3,8 +3,8 @@ import { Writable } from 'node:stream';
 import { memoryLog } from '@lockkeeper/action';
 import { connect, parseHostTrust, type SshTarget } from '@lockkeeper/ssh';
 import { systemClock } from '@lockkeeper/wait';
-import { missing } from './deploy.ts';
 import { median, type Section } from './figures.ts';
+import { missing } from './missing.ts';
 import { openSshd, type Sshd } from './sshd.ts';
 
 /** Scripts that a side runs on the host one after another; answers how many bytes of output came. */

@@ -28,7 +28,9 @@ export async function openSshd(): Promise<Sshd | string> {
   const made = process.getuid?.() === 0 && !existsSync(prison);
   if (made) mkdirSync(prison, { mode: 0o755 });
   let child: ChildProcess | undefined;
+  const endWithUs = () => void child?.kill();
   const close = async () => {
+    process.removeListener('exit', endWithUs);
     if (child && child.exitCode === null && child.signalCode === null) {
       const ended = new Promise((resolve) => child!.once('exit', resolve));
       child.kill();
@@ -65,6 +67,8 @@ export async function openSshd(): Promise<Sshd | string> {
     );
     let said = '';
     child = spawn(program, ['-D', '-e', '-f', configuration], { stdio: ['ignore', 'ignore', 'pipe'] });
+    // Where this process is ended before its time, the server ends with it.
+    process.once('exit', endWithUs);
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });

@@ -1,6 +1,13 @@
 import { parseArguments, type SoakArguments, UsageError, usage } from './arguments.ts';
 import { soak } from './soak.ts';
 
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    process.stderr.write(`${signal}: this deploy is the last one; the labs are taken down after it\n`);
+    stop.abort();
+  });
+
 try {
   const given = parseArguments(process.argv.slice(2));
   if (!given) process.stdout.write(`${usage}\n`);
@@ -13,7 +20,8 @@ try {
 }
 
 async function run({ deploys, seed }: SoakArguments): Promise<boolean> {
-  const { broken, table } = await soak(deploys, seed, (line) => void process.stdout.write(`${line}\n`));
+  const tell = (line: string) => void process.stdout.write(`${line}\n`);
+  const { broken, table } = await soak(deploys, seed, tell, stop.signal);
   process.stdout.write(`\n${table}\n`);
   if (broken > 0)
     process.stdout.write(

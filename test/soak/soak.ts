@@ -14,13 +14,19 @@ interface Done {
   faults: string[];
 }
 
-/** So many deploys in a row; a line for each. The log of what broke a guarantee is told as it comes. */
-export async function soak(deploys: number, seed: number, tell: (line: string) => void): Promise<Soak> {
+/** So many deploys in a row; a line for each. The log of what broke a guarantee is told as it comes; `signal` ends it after a deploy. */
+export async function soak(
+  deploys: number,
+  seed: number,
+  tell: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<Soak> {
   const opened = new Map<Site, SoakSite>();
   try {
     for (const site of sites) opened.set(site, await openSite(site, seed));
     const done: Done[] = [];
     for (const turn of planSoak(deploys, seed)) {
+      if (signal?.aborted) break;
       const { log, seconds, ...outcome } = await opened.get(turn.site)!.take(turn);
       const faults = broken(turn, outcome);
       done.push({ turn, outcome, faults });

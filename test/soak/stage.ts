@@ -82,7 +82,7 @@ export async function openSite(site: Site, seed: number): Promise<SoakSite> {
           const { conclusion, struck, log, left } = await runTurn(lab, site, turn, digest, machine);
           const lost = turn.mishap.kind === 'lost' && struck;
           failures = conclusion === 'success' ? 0 : failures + 1;
-          if (lost) letTimePass(lab);
+          if (lost) await letTimePass(lab);
           const seen = await (lost ? lookAround() : settled());
           const served = await load?.stop();
           const first = served?.failures[0];
@@ -247,7 +247,9 @@ function asFault({ kind, action, nth }: Extract<Mishap, { action: string }>): Fa
 }
 
 /** The lease of a lost runner ends, and so does what it had locked: hours pass. */
-function letTimePass(lab: Lab): void {
+async function letTimePass(lab: Lab): Promise<void> {
+  // A call that was on its way when the runner went still takes effect: a rule may come into being now.
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
   const ended = new Date(lab.clock.now() - 3_600_000).toISOString().replace(/\.\d+Z$/, 'Z');
   const aged = ([name, value]: [string, string]): [string, string] => [
     name,
