@@ -1,7 +1,11 @@
-import { describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { parseArguments } from './bench/arguments.ts';
 import { costOf } from './bench/cost.ts';
 import { median, renderMarkdown, renderText, type Section } from './bench/figures.ts';
+import { type BenchRecord, benchDocument, benchSummary } from './bench/record.ts';
 import { sshSection } from './bench/ssh.ts';
 import { startSection } from './bench/start.ts';
 
@@ -68,6 +72,48 @@ describe('pnpm bench', () => {
         '',
       ].join('\n'),
     ));
+});
+
+describe('what was recorded', () => {
+  const temp = mkdtempSync(join(tmpdir(), 'lockkeeper-bench-'));
+  afterAll(() => rmSync(temp, { recursive: true, force: true }));
+  const section = (name: string, title: string): Section => ({
+    name,
+    title,
+    columns: [{ key: 'ours', heading: 'ours (s)' }],
+    rows: [{ ours: 41.6 }],
+    notes: [`How ${name} was measured.`],
+  });
+  const record: BenchRecord = {
+    date: '2026-11-26',
+    commit: '0a1b2c3d4e',
+    machine: '2 cores',
+    command: 'pnpm bench --record',
+    sections: [section('deploy', 'Two hosts'), section('ssh', 'SSH')],
+  };
+  const path = join(temp, 'bench.json');
+  writeFileSync(path, JSON.stringify(record));
+  const made = 'Measured on 2026-11-26 at 0a1b2c3d4e by `pnpm bench --record`: 2 cores.';
+
+  it('shows in the README whole deploys alone, with where they come from', () =>
+    expect(benchSummary(path)).toBe(`${made}\n\n**Two hosts**\n\n| ours (s) |\n| --- |\n| 42 |`));
+
+  it('shows in its own document everything, with how it was measured', () => {
+    const text = benchDocument(path);
+    for (const part of [
+      made,
+      '**Two hosts**',
+      'How deploy was measured.',
+      '**SSH**',
+      'How ssh was measured.',
+    ])
+      expect(text).toContain(part);
+  });
+
+  it('is said not to be there where nothing was', () => {
+    for (const show of [benchSummary, benchDocument])
+      expect(show(join(temp, 'none.json'))).toContain('Not recorded yet: `pnpm bench --record`.');
+  });
 });
 
 describe('what a roll costs', () => {

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { benchSection } from '../test/bench/record.ts';
+import { benchDocument, benchSummary } from '../test/bench/record.ts';
 import { type Action, actions, root } from './manifest.ts';
 
 const cell = (text: string) =>
@@ -75,8 +75,14 @@ export async function documents(): Promise<Array<{ path: string; content: string
   }
   const path = join(root, 'README.md');
   if (existsSync(path)) {
-    const parts = { actions: actionTable(all), bench: benchSection() };
+    const parts = { actions: actionTable(all), bench: benchSummary() };
     made.push({ path, content: withTables(readFileSync(path, 'utf8'), parts, path) });
+    const korean = join(root, 'README.ko.md');
+    made.push({
+      path: korean,
+      content: withTables(readFileSync(korean, 'utf8'), { bench: benchSummary() }, korean),
+    });
+    made.push({ path: join(root, 'docs/proof/bench.md'), content: benchDocument() });
   }
   return made;
 }

@@ -51,7 +51,7 @@ export function renderText(section: Section): string {
   ].join('\n');
 }
 
-/** For a README. */
+/** For a document. */
 export function renderMarkdown(section: Section): string {
   const { title, columns, notes } = section;
   const line = (texts: string[]) => `| ${texts.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;

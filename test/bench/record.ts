@@ -30,15 +30,37 @@ export function circumstances(): Pick<BenchRecord, 'date' | 'commit' | 'machine'
   };
 }
 
-/** The README's section, from what was recorded. */
-export function benchSection(path = recordPath): string {
-  if (!existsSync(path)) return 'Not recorded yet: `pnpm bench --record`.';
-  const { date, commit, machine, command, sections } = JSON.parse(readFileSync(path, 'utf8')) as BenchRecord;
-  return [
-    `Measured on ${date} at ${commit} by \`${command}\`: ${machine}.`,
-    '',
-    ...sections.map(renderMarkdown),
-  ]
+/** How the figures came about, in a line. */
+const madeBy = ({ date, commit, machine, command }: BenchRecord) =>
+  `Measured on ${date} at ${commit} by \`${command}\`: ${machine}.`;
+
+const notRecorded = 'Not recorded yet: `pnpm bench --record`.';
+
+function recorded(path: string): BenchRecord | undefined {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as BenchRecord) : undefined;
+}
+
+/** What the READMEs show of what was recorded: whole deploys, without the notes. */
+export function benchSummary(path = recordPath): string {
+  const record = recorded(path);
+  if (!record) return notRecorded;
+  const deploys = record.sections.filter(({ name }) => name === 'deploy' || name === 'server');
+  return [madeBy(record), '', ...deploys.map((section) => renderMarkdown({ ...section, notes: [] }))]
     .join('\n')
     .trimEnd();
+}
+
+/** All that was recorded, as a document of its own. */
+export function benchDocument(path = recordPath): string {
+  const record = recorded(path);
+  return [
+    '# Measured beside what it replaces',
+    '',
+    'Written by `pnpm run docs` from bench.json, which `pnpm bench --record` writes.',
+    '',
+    ...(record ? [madeBy(record), '', ...record.sections.map(renderMarkdown)] : [notRecorded]),
+  ]
+    .join('\n')
+    .trimEnd()
+    .concat('\n');
 }
