@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../../tools/manifest.ts';
 import { renderMarkdown, type Section } from './figures.ts';
@@ -26,7 +26,7 @@ export function circumstances(): Pick<BenchRecord, 'date' | 'commit' | 'machine'
   return {
     date: new Date().toISOString().slice(0, 10),
     commit: `${git('rev-parse', '--short=10', 'HEAD')}${changed}`,
-    machine: `${others.length + 1} cores (${first?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.versions.node}`,
+    machine: `${others.length + 1} cores (${first?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.versions.node}, load ${loadavg()[0]!.toFixed(1)} at the start`,
   };
 }
 
