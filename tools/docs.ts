@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Proof } from '@lockkeeper/faults';
+import { benchDocument, benchSummary } from '../test/bench/record.ts';
 import { type Action, actions, root } from './manifest.ts';
 
 const cell = (text: string) =>
@@ -121,14 +122,16 @@ export async function documents(): Promise<Array<{ path: string; content: string
       made.push({ path: join(action.directory, file), content });
   }
   const readmes: Array<[file: string, tables: () => Record<string, string>]> = [
-    ['README.md', () => ({ actions: actionTable(all), faults: faultTable(english) })],
-    ['README.ko.md', () => ({ faults: faultTable(korean) })],
+    ['README.md', () => ({ actions: actionTable(all), faults: faultTable(english), bench: benchSummary() })],
+    ['README.ko.md', () => ({ faults: faultTable(korean), bench: benchSummary() })],
   ];
   for (const [file, tables] of readmes) {
     const path = join(root, file);
-    if (existsSync(path))
-      made.push({ path, content: withTables(readFileSync(path, 'utf8'), tables(), path) });
+    if (!existsSync(path)) continue;
+    made.push({ path, content: withTables(readFileSync(path, 'utf8'), tables(), path) });
   }
+  if (existsSync(join(root, 'docs')))
+    made.push({ path: join(root, 'docs/proof/bench.md'), content: benchDocument() });
   return made;
 }
 

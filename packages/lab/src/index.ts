@@ -7,4 +7,5 @@ export { type Observation, observeLab } from './observation.ts';
 export * from './registry.ts';
 export { readSample } from './sample-app/index.ts';
 export { openSampleRepository, type SampleRepository } from './sample-app/repository.ts';
+export { seeded } from './seeded.ts';
 export * from './slack.ts';
