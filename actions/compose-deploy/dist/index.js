@@ -67785,9 +67785,11 @@ async function must(shell, script, options, what) {
     const result = await shell.run(script, options);
     if (result.code === 0)
         return result;
-    throw new UserError(`${shell.name}: ${what}: ${lastLine(result.stderr || result.stdout)}`, {
-        details: result.stderr || undefined,
-    });
+    throw refusal(shell, result, what);
+}
+/** What the host said of a script that did not succeed, as an error. Pure. */
+function refusal({ name }, { stdout, stderr }, what) {
+    return new UserError(`${name}: ${what}: ${lastLine(stderr || stdout)}`, { details: stderr || undefined });
 }
 /** The line that tells most of what a command said: its last. Pure. */
 function lastLine(text) {
@@ -68915,11 +68917,21 @@ exec docker "$@"
 const dockerRead = `${fragments_path}
 docker "$@"
 `;
-/** All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. */
+/**
+ * All containers with one of the labels $1…, as docker inspect prints them; nothing where there are none. 75: Docker does
+ * not answer, so that nobody knows.
+ */
 const inspectLabelled = `${fragments_path}
-ids=$( { for label; do docker ps -aq --no-trunc --filter "label=$label" & done; wait; } | sort -u)
-# A container may go between the two questions: what remains is still told.
-[ -z "$ids" ] || docker inspect $ids || true
+ids=$( { for label; do { docker ps -aq --no-trunc --filter "label=$label" || echo away; } & done; wait; } | sort -u)
+case $ids in *away*) exit 75 ;; esac
+[ -n "$ids" ] || exit 0
+exec 3>&1
+said=$(docker inspect $ids 2>&1 >&3) && exit 0
+case $said in
+  # A container may go between the two questions: what remains is still told.
+  *[Nn]'o such '*) ;;
+  *) printf '%s\\n' "$said" >&2; exit 75 ;;
+esac
 `;
 /** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
 const inspectImages = `${fragments_path}
@@ -69500,10 +69512,20 @@ class DockerHost {
     containersOf(project) {
         return this.containers(`com.docker.compose.project=${project}`);
     }
-    /** All containers that have one of the labels. */
+    /** All containers that have one of the labels. A daemon that is away for a moment is waited for: it is no answer. */
     async containers(...labels) {
-        const { stdout } = await must(this.#shell, inspectLabelled, { args: labels, timeout: 60_000 }, 'docker inspect failed');
-        return parseContainers(stdout);
+        const { clock, log, signal } = this.#settings;
+        const deadline = new Deadline(clock, dockerStarts);
+        for (let told = false;; told = true) {
+            const answer = await this.#shell.run(inspectLabelled, { args: labels, timeout: 60_000 });
+            if (answer.code === 0)
+                return parseContainers(answer.stdout);
+            if (answer.code !== dockerAway || deadline.passed())
+                throw refusal(this.#shell, answer, 'docker inspect failed');
+            if (!told)
+                log.info(`${this.#shell.name}: docker does not answer; waiting until it does`);
+            await clock.sleep(1_000, signal);
+        }
     }
     /** Reference → image, for those that are here. */
     async images(references) {
@@ -69683,8 +69705,10 @@ class DockerHost {
         }
     }
 }
-/** Milliseconds that Docker may take to start after a restart of the host. */
+/** Milliseconds that Docker may take to start, after a restart of the host or of its own. */
 const dockerStarts = 120_000;
+/** Exit code of the scripts that found no daemon to ask. */
+const dockerAway = 75;
 /** Characters of a step's output that may be needed to explain its end. */
 const docker_keptOutput = 8_000;
 /** What to tell of a step that did not end well. Pure. */
@@ -70079,7 +70103,34 @@ async function readBody(response, signal) {
     return { body: text, truncated: size > bodyLimit };
 }
 
+;// CONCATENATED MODULE: external "node:vm"
+const external_node_vm_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:vm");
+;// CONCATENATED MODULE: ../../packages/probe/src/pattern.ts
+
+/** Milliseconds. The most that is kept of a body takes an expression one, unless it backtracks without end. */
+const patience = 500;
+const scope = { pattern: /./, text: '' };
+const context = (0,external_node_vm_namespaceObject.createContext)(scope);
+const search = new external_node_vm_namespaceObject.Script('pattern.exec(text)');
+/** An expression that would hold up everything else for as long as it likes. */
+class Runaway extends Error {
+    name = 'Runaway';
+}
+/** What the expression finds first. Throws Runaway after half a second: nothing else can be done meanwhile. */
+function find(pattern, text) {
+    Object.assign(scope, { pattern, text });
+    try {
+        return search.runInContext(context, { timeout: patience });
+    }
+    catch (error) {
+        if (error.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+            throw error;
+        throw new Runaway(`${pattern} was given up after ${patience} ms: it tries ever more ways to match what was answered; write it without a repetition in a repetition`);
+    }
+}
+
 ;// CONCATENATED MODULE: ../../packages/probe/src/expectation.ts
+
 
 
 /** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
@@ -70152,6 +70203,16 @@ function observe(sample, expectation) {
         };
     if (sample.status === 0)
         return { ...seen, outcome: 'good' };
+    try {
+        return observeAnswer(sample, seen, expectation);
+    }
+    catch (error) {
+        if (!(error instanceof Runaway))
+            throw error;
+        return { ...seen, outcome: 'bad', problem: oneLine(error.message) };
+    }
+}
+function observeAnswer(sample, seen, expectation) {
     const parsed = lazily(() => {
         if (sample.truncated)
             throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
@@ -70181,7 +70242,7 @@ function observe(sample, expectation) {
         return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
     }
     const named = blocker ? ` (${blocker.words})` : '';
-    if (expectation.body && !expectation.body.test(sample.body))
+    if (expectation.body && !find(expectation.body, sample.body))
         return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
     for (const [path, wanted] of expectation.json ?? []) {
         const document = parsed();
@@ -70227,7 +70288,7 @@ function versionIn(body, headers, parsed, source) {
     if (source.kind === 'header')
         return plain(headers[source.name] ?? '');
     if (source.kind === 'body') {
-        const match = source.pattern.exec(body);
+        const match = find(source.pattern, body);
         return match ? plain(match[1] ?? match[0]) : undefined;
     }
     const document = parsed();

@@ -42958,7 +42958,34 @@ async function readBody(response, signal) {
     return { body: text, truncated: size > body_bodyLimit };
 }
 
+;// CONCATENATED MODULE: external "node:vm"
+const external_node_vm_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:vm");
+;// CONCATENATED MODULE: ../../packages/probe/src/pattern.ts
+
+/** Milliseconds. The most that is kept of a body takes an expression one, unless it backtracks without end. */
+const pattern_patience = 500;
+const scope = { pattern: /./, text: '' };
+const context = (0,external_node_vm_namespaceObject.createContext)(scope);
+const search = new external_node_vm_namespaceObject.Script('pattern.exec(text)');
+/** An expression that would hold up everything else for as long as it likes. */
+class pattern_Runaway extends (/* unused pure expression or super */ null && (Error)) {
+    name = 'Runaway';
+}
+/** What the expression finds first. Throws Runaway after half a second: nothing else can be done meanwhile. */
+function pattern_find(pattern, text) {
+    Object.assign(scope, { pattern, text });
+    try {
+        return search.runInContext(context, { timeout: pattern_patience });
+    }
+    catch (error) {
+        if (error.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+            throw error;
+        throw new pattern_Runaway(`${pattern} was given up after ${pattern_patience} ms: it tries ever more ways to match what was answered; write it without a repetition in a repetition`);
+    }
+}
+
 ;// CONCATENATED MODULE: ../../packages/probe/src/expectation.ts
+
 
 
 /** Reads `200`, `200-299` or `200,301` as ranges; undefined for anything else. */
@@ -43031,6 +43058,16 @@ function observe(sample, expectation) {
         };
     if (sample.status === 0)
         return { ...seen, outcome: 'good' };
+    try {
+        return observeAnswer(sample, seen, expectation);
+    }
+    catch (error) {
+        if (!(error instanceof Runaway))
+            throw error;
+        return { ...seen, outcome: 'bad', problem: oneLine(error.message) };
+    }
+}
+function observeAnswer(sample, seen, expectation) {
     const parsed = lazily(() => {
         if (sample.truncated)
             throw new Error(`it is longer than ${bodyLimit / 1024} KiB`);
@@ -43060,7 +43097,7 @@ function observe(sample, expectation) {
         return bad(`answered ${sample.status}, expected ${wanted}${blocker ? `: ${blocker.words}` : ''}`);
     }
     const named = blocker ? ` (${blocker.words})` : '';
-    if (expectation.body && !expectation.body.test(sample.body))
+    if (expectation.body && !find(expectation.body, sample.body))
         return bad(`the body does not match ${expectation.body}: ${excerpt(sample.body)}${named}`);
     for (const [path, wanted] of expectation.json ?? []) {
         const document = parsed();
@@ -43106,7 +43143,7 @@ function versionIn(body, headers, parsed, source) {
     if (source.kind === 'header')
         return plain(headers[source.name] ?? '');
     if (source.kind === 'body') {
-        const match = source.pattern.exec(body);
+        const match = find(source.pattern, body);
         return match ? plain(match[1] ?? match[0]) : undefined;
     }
     const document = parsed();
@@ -44098,6 +44135,7 @@ async function openAll({ region, roleToAssume }, openings, lease, outside) {
         expiresAt: lease.expiresAt,
         openings,
         held,
+        ended: false,
     });
     save(record());
     try {
@@ -44263,6 +44301,8 @@ const recordShape = object({
     expiresAt: number(),
     openings: array(object(openingShape)),
     held: array(object({ ...openingShape, ruleId: string(), how: picklist(['created', 'joined', 'foreign']) })),
+    /** Main came to its end, well or not, and has told what it did. */
+    ended: optional(dist_boolean(), false),
 });
 
 ;// CONCATENATED MODULE: ./src/main.ts
@@ -44278,9 +44318,15 @@ const modes = { open: ingress_open, close: ingress_close, sweep: sweepOnly };
 const run = defineAction({
     state: recordShape,
     async main(step) {
+        let saved;
+        const save = (record) => {
+            saved = record;
+            step.state.save(record);
+        };
         try {
             const inputs = parseInputs(step.inputs, step.env);
-            await withGroups(step, inputs, step.signal, async (outside) => {
+            await withGroups(step, inputs, step.signal, async (groups) => {
+                const outside = { ...groups, save };
                 const done = await modes[inputs.mode](inputs, outside);
                 step.output('cidr', done.cidrs.join(','));
                 step.output('security-group-rule-ids', done.ruleIds.join(','));
@@ -44303,6 +44349,10 @@ const run = defineAction({
                 await step.summary(failedSummary(reason, error instanceof UserError ? error.next : undefined));
             throw error;
         }
+        finally {
+            if (saved)
+                save({ ...saved, ended: true });
+        }
     },
     async post(step) {
         const record = step.state.read();
@@ -44320,9 +44370,15 @@ const run = defineAction({
             for (const failure of failures)
                 step.fail(failure);
             await step.summary(summary);
+            if (!record.ended && failures.length === 0)
+                step.log.warning(interrupted(step), 'ephemeral-ssh-ingress was interrupted');
         }).finally(() => clearTimeout(timer));
     },
 });
+/** A main that was killed could not say so itself. */
+function interrupted({ context }) {
+    return `The step was ended before it could say how it went: killed, or out of memory. What it had opened is closed.\nNext: gh run rerun ${context.runId} --repo ${context.repository}`;
+}
 /** One line for whoever reads the output, such as a Slack message. */
 function reasonOf(error) {
     const text = error instanceof InputError ? error.problems.join('; ') : causeOf(error);
