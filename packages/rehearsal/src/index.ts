@@ -1,13 +1,5 @@
+export { downtimeOf, explanationOf, failureOf, tellsSlack } from './facts.ts';
 export { type FaultName, faults } from './fault.ts';
 export { type Facts, type Guarantee, judgeGuarantees } from './guarantee.ts';
-export {
-  downtimeOf,
-  explanationOf,
-  failureOf,
-  type Rehearsal,
-  type RehearsalSettings,
-  rehearse,
-  shippedPolicy,
-  tellsSlack,
-} from './rehearsal.ts';
+export { type Rehearsal, type RehearsalSettings, rehearse, shippedPolicy } from './rehearsal.ts';
 export { renderReport } from './report.ts';

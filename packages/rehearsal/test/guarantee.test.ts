@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { explanationOf, tellsSlack } from '../src/facts.ts';
 import { type Facts, judgeGuarantees } from '../src/guarantee.ts';
-import { explanationOf, tellsSlack } from '../src/rehearsal.ts';
 
 const good: Facts = {
   conclusion: 'success',
