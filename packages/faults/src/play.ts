@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
-import { observeLab, renderMessage } from '@lockkeeper/lab';
-import { downtimeOf, explanationOf, failureOf, tellsSlack } from '@lockkeeper/rehearsal';
+import { explanationOf, seenAfter } from '@lockkeeper/rehearsal';
 import type { WorkflowEvent, WorkflowResult } from '@lockkeeper/runner';
 import { type Disturbance, type Ending, ends, type Moment, type PhaseOfFault, type Struck } from './case.ts';
 import { judge, type Verdict } from './judgement.ts';
@@ -171,35 +170,26 @@ async function observed(
   // A moment more, so that what breaks only after the end is seen too.
   await new Promise((resolve) => setTimeout(resolve, 1000));
   const served = await load.stop();
-  const { rules, openHosts, targets } = await observeLab(lab);
   const slack = lab.slack.messages.slice(toldBefore);
   const jobs = Object.values(result.jobs);
-  const failure = served.failures[0];
+  const seen = await seenAfter({
+    lab,
+    workflow: scene.workflow(),
+    result,
+    served,
+    slack,
+    workflowMs: ms,
+    registeredBefore: scene.registeredBefore,
+    rulesBefore: scene.rulesBefore,
+  });
   const verdict = judge(
     {
-      conclusion: result.conclusion,
+      ...seen,
       expectedConclusion:
         expected.conclusions.find((one) => one === result.conclusion) ?? expected.conclusions[0]!,
-      openRules: rules
-        .filter(({ id }) => !scene.rulesBefore.has(id))
-        .map(({ id, cidr }) => `${id} (${cidr})`),
-      openPorts: openHosts,
-      targets,
-      registeredBefore: scene.registeredBefore,
       expectedVersions: { old: ['v1'], new: ['v2'], one: ['v1', 'v2'] }[expected.serves],
-      requests: served.requests,
-      failed: served.failed,
-      ...(failure
-        ? { firstFailure: `${failure.kind} after ${(failure.at / 1000).toFixed(1)} s: ${failure.reason}` }
-        : {}),
-      ...(lab.balanced ? {} : { downtime: downtimeOf(served.failures, ms) }),
       leaks: leaksOf(scene, result),
-      slackMessages: slack.length,
-      slackText: slack.map(({ payload }) => renderMessage(payload)).join('\n'),
-      ...failureOf(jobs),
-      tellsSlack: tellsSlack(scene.workflow(), result),
-      explanation: expected.mute ? failureOf(jobs).failedIn : explanationOf(withCancelled(jobs)),
-      survivors: jobs.flatMap(({ survivors }) => survivors.map(({ command }) => command)),
+      explanation: expected.mute ? seen.failedIn : explanationOf(withCancelled(jobs)),
       left: scene.leftOnHosts(),
     },
     [
@@ -210,8 +200,7 @@ async function observed(
         : []),
     ],
   );
-  const messages = slack.map(({ payload }) => renderMessage(payload));
-  const said = [...jobs.flatMap(({ log, summary }) => [...log, summary]), ...messages].join('\n');
+  const said = [...jobs.flatMap(({ log, summary }) => [...log, summary]), seen.slackText].join('\n');
   return {
     ...verdict,
     problems: expected.says && !expected.says.test(said) ? [`nothing says ${expected.says}`] : [],

@@ -1,31 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
-import type { Facts } from '@lockkeeper/rehearsal';
+import { good } from '../../rehearsal/test/good-facts.ts';
 import { held, judge } from '../src/judgement.ts';
 import { filesThatShow, needlesOf, shows } from '../src/secrets.ts';
-
-const good: Facts = {
-  conclusion: 'success',
-  expectedConclusion: 'success',
-  openRules: [],
-  openPorts: [],
-  targets: [
-    { id: 'i-a', state: 'healthy', version: 'v2' },
-    { id: 'i-b', state: 'healthy', version: 'v2' },
-  ],
-  registeredBefore: ['i-a', 'i-b'],
-  expectedVersions: ['v2'],
-  requests: 100,
-  failed: 0,
-  leaks: [],
-  slackMessages: 1,
-  slackText: 'Deploy succeeded',
-  failedIn: '',
-  failedBecause: '',
-  tellsSlack: true,
-  explanation: '',
-  survivors: [],
-};
 
 describe('a trial', () => {
   it('holds when nothing is amiss', () => expect(held({ ...judge(good, []), problems: [] })).toBe(true));

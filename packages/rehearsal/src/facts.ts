@@ -12,59 +12,46 @@ export interface Absence {
   ms: number;
 }
 
-/** Looks from outside at what a rehearsal came to. `secrets` are all that the lab gave the workflow. */
-export async function gatherFacts({
+/** A run of a workflow in a lab, under load, when both have ended. */
+export interface EndedRun {
+  lab: Lab;
+  workflow: Workflow;
+  result: WorkflowResult;
+  served: LoadReport;
+  /** Messages since it began. */
+  slack: Lab['slack']['messages'];
+  /** From the begin of the load to the end of the workflow. */
+  workflowMs: number;
+  registeredBefore: string[];
+  rulesBefore: ReadonlySet<string>;
+}
+
+/** Looks from outside at what a run came to, whatever was expected of it. */
+export async function seenAfter({
   lab,
   workflow,
-  stage,
   result,
   served,
   slack,
-  fault,
-  version,
-  serving,
   workflowMs,
   registeredBefore,
   rulesBefore,
-  secrets,
-}: {
-  lab: Lab;
-  workflow: Workflow;
-  stage: Stage;
-  result: WorkflowResult;
-  served: LoadReport;
-  slack: Lab['slack']['messages'];
-  fault: Fault | undefined;
-  /** What this run calls what it built, if it built. */
-  version: string;
-  /** What served when the workflow began. */
-  serving: string;
-  workflowMs: number;
-  registeredBefore: string[];
-  rulesBefore: Set<string>;
-  secrets: Record<string, string>;
-}): Promise<Facts> {
+}: EndedRun): Promise<Omit<Facts, 'expectedConclusion' | 'expectedVersions' | 'leaks'>> {
   const { rules, openHosts, targets } = await observeLab(lab);
   const jobs = Object.values(result.jobs);
-  const built = stage.checkout || lab.registry.imageId('app', version) !== undefined;
-  const released = { previous: 'v1', current: serving, built: built ? version : serving }[stage.serves];
-  const serves = { old: [serving], new: [released], one: [serving, released] }[fault?.serves ?? 'new'];
   const first = served.failures[0];
   return {
     conclusion: result.conclusion,
-    expectedConclusion: fault?.conclusion ?? 'success',
     openRules: rules.filter(({ id }) => !rulesBefore.has(id)).map(({ id, cidr }) => `${id} (${cidr})`),
     openPorts: openHosts,
     targets,
     registeredBefore,
-    expectedVersions: serves,
     requests: served.requests,
     failed: served.failed,
     ...(first
       ? { firstFailure: `${first.kind} after ${(first.at / 1000).toFixed(1)} s: ${first.reason}` }
       : {}),
     ...(lab.balanced ? {} : { downtime: downtimeOf(served.failures, workflowMs) }),
-    leaks: leaksIn(result, lab, secrets),
     slackMessages: slack.length,
     slackText: slack.map(({ payload }) => renderMessage(payload)).join('\n'),
     ...failureOf(jobs),
@@ -74,8 +61,36 @@ export async function gatherFacts({
   };
 }
 
+/** The same with what a rehearsal expects. `secrets` are all that the lab gave the workflow. */
+export async function gatherFacts({
+  stage,
+  fault,
+  version,
+  serving,
+  secrets,
+  ...ended
+}: EndedRun & {
+  stage: Stage;
+  fault: Fault | undefined;
+  /** What this run calls what it built, if it built. */
+  version: string;
+  /** What served when the workflow began. */
+  serving: string;
+  secrets: Record<string, string>;
+}): Promise<Facts> {
+  const { lab, result } = ended;
+  const built = stage.checkout || lab.registry.imageId('app', version) !== undefined;
+  const released = { previous: 'v1', current: serving, built: built ? version : serving }[stage.serves];
+  return {
+    ...(await seenAfter(ended)),
+    expectedConclusion: fault?.conclusion ?? 'success',
+    expectedVersions: { old: [serving], new: [released], one: [serving, released] }[fault?.serves ?? 'new'],
+    leaks: leaksIn(result, lab, secrets),
+  };
+}
+
 /** From the first failed request to the last, and how many came after the workflow had ended. */
-export function downtimeOf(failures: LoadReport['failures'], endedAt: number): Facts['downtime'] {
+function downtimeOf(failures: LoadReport['failures'], endedAt: number): Facts['downtime'] {
   const times = failures.map(({ at }) => at);
   const ms = times.length > 0 ? Math.max(...times) - Math.min(...times) : 0;
   return { ms, after: times.filter((at) => at > endedAt).length };
@@ -104,7 +119,7 @@ export function tellsSlack(
 }
 
 /** The job and the step that failed first, named as on GitHub's page, and what the job says of it. */
-export function failureOf(jobs: readonly JobReport[]): Pick<Facts, 'failedIn' | 'failedBecause'> {
+function failureOf(jobs: readonly JobReport[]): Pick<Facts, 'failedIn' | 'failedBecause'> {
   const job = jobs.find(({ conclusion }) => conclusion === 'failure');
   const step = job?.steps.find(({ conclusion }) => conclusion === 'failure');
   return {

@@ -1,4 +1,4 @@
-export { downtimeOf, explanationOf, failureOf, tellsSlack } from './facts.ts';
+export { explanationOf, seenAfter } from './facts.ts';
 export { type FaultName, faults } from './fault.ts';
 export { type Facts, type Guarantee, judgeGuarantees } from './guarantee.ts';
 export { type Rehearsal, type RehearsalSettings, rehearse, shippedPolicy } from './rehearsal.ts';

@@ -1,29 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { explanationOf, tellsSlack } from '../src/facts.ts';
 import { type Facts, judgeGuarantees } from '../src/guarantee.ts';
+import { good } from './good-facts.ts';
 
-const good: Facts = {
-  conclusion: 'success',
-  expectedConclusion: 'success',
-  openRules: [],
-  openPorts: [],
-  targets: [
-    { id: 'i-a', state: 'healthy', version: 'v2' },
-    { id: 'i-b', state: 'healthy', version: 'v2' },
-  ],
-  registeredBefore: ['i-a', 'i-b'],
-  expectedVersions: ['v2'],
-  requests: 1000,
-  failed: 0,
-  leaks: [],
-  slackMessages: 1,
-  slackText: 'Deploy succeeded',
-  failedIn: '',
-  failedBecause: '',
-  tellsSlack: true,
-  explanation: '',
-  survivors: [],
-};
 const [a, b] = good.targets as [Facts['targets'][0], Facts['targets'][0]];
 const broken = (part: Partial<Facts>) =>
   judgeGuarantees({ ...good, ...part })
