@@ -64,6 +64,45 @@ describe('on a host of its own', () => {
   );
 
   promise(
+    'keeps the images of the releases that it keeps, and what somebody else brought, and no other',
+    async (stack) => {
+      const images = async () =>
+        (await stack.docker('images', '-q', '--no-trunc')).split('\n').filter(Boolean).sort();
+      const web = `${stack.registry.url}/web`;
+      const push = async (tag: string, sick?: string) => ({
+        image: `web=${web}@${await stack.push(tag, sick)}`,
+        'keep-releases': '1',
+      });
+      const idOf = (tag: string) => stack.registry.imageId('web', tag)!;
+      await push('theirs');
+      await stack.docker('pull', `${web}:theirs`);
+      await stack.deploy({ 'keep-releases': '1' });
+      const before = await images();
+      expect(before).toContain(idOf('v1'));
+
+      const cut = await push('v2');
+      await writeFile(join(stack.directory, 'compose.yaml'), stack.composeFile.replace('/db:15', '/db:none'));
+      expect((await stack.deploy(cut)).reason).toContain('cannot pull');
+      await writeFile(join(stack.directory, 'compose.yaml'), stack.composeFile);
+      expect(await images()).toEqual([...before, idOf('v2')].sort());
+
+      const good = ['v3', 'v4', 'v5'];
+      for (const tag of good) expect((await stack.deploy(await push(tag))).result).toBe('deployed');
+      const kept = [...before.filter((id) => id !== idOf('v1')), idOf('v4'), idOf('v5')].sort();
+      expect(await images()).toEqual(kept);
+
+      for (const tag of ['v6', 'v7']) {
+        const failed = await stack.deploy(await push(tag, '503'));
+        expect(failed).toMatchObject({ result: 'rolled-back', reason: expect.stringContaining('503') });
+      }
+      // The failed one is the newest; it, what serves and what served before it are kept.
+      expect(await images()).toEqual([...kept, idOf('v7')].sort());
+      expect(existsSync(join(stack.directory, '.lockkeeper/staging/'))).toBe(true);
+      expect(readdirSync(join(stack.directory, '.lockkeeper/staging'))).toEqual([]);
+    },
+  );
+
+  promise(
     'stops what a failed first release started, and shows the last log lines of what failed',
     async (stack) => {
       await stack.push('v1', 'crash');

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Container } from '../src/host/containers.ts';
 import { doubts } from '../src/prove/verify.ts';
-import { unusedImages } from '../src/record/prune.ts';
 import type { PendingRecord, ReleaseRecord } from '../src/record/release-record.ts';
 import { startedSince, strangers, tagsBefore, tagsOf, untouched } from '../src/roll-back/difference.ts';
 import { sameContainers } from '../src/switch/switch.ts';
@@ -114,17 +113,4 @@ it.each<[string, Partial<Container>, number, RegExp | undefined]>([
   const told = doubts([container('web', 'w1', changes)], ['web'], window);
   if (doubt) expect(told.join()).toMatch(doubt);
   else expect(told).toEqual([]);
-});
-
-it('removes the images of old releases that no kept release has', () => {
-  const [old, kept] = [record(['web', 'db'], 'sha256:old'), record(['web'], 'sha256:new')];
-  old.images.db = { reference: 'postgres:15', id: 'sha256:new' };
-  expect(unusedImages({ releases: [old, kept], bad: new Set() }, [old])).toEqual(
-    new Map([['web:v1', 'sha256:old']]),
-  );
-});
-
-it('leaves the images of what ran before our first deploy, which somebody else brought', () => {
-  const before = { ...record(['web'], 'sha256:old'), baseline: true };
-  expect(unusedImages({ releases: [before], bad: new Set() }, [before])).toEqual(new Map());
 });

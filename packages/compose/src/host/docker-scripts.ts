@@ -70,12 +70,32 @@ ids=$(docker images -q --no-trunc | sort -u)
 [ -z "$ids" ] || docker image inspect $ids || true
 `;
 
-/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
+/** Loads the image that stdin is, names it $1, and tells of it as docker image inspect does. */
 export const loadImage = `${path}
 said=$(docker load)
 id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
 if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
+docker tag "$id" "$1"
 docker image inspect "$id"
+`;
+
+/**
+ * Removes names $1…, then, behind \`--\`, those images that have no tag left: with their digests, which keep an image when
+ * its last tag goes. What a container uses Docker keeps.
+ */
+export const dropImages = `${path}
+drop() { docker image rm "$@" >/dev/null 2>&1; }
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; break; fi
+  drop "$1" || true
+  shift
+done
+for id; do
+  named=$(docker image inspect --format '{{json .RepoTags}} {{json .RepoDigests}}' "$id" 2>/dev/null) || continue
+  case $named in '[] '* | 'null '*) ;; *) continue ;; esac
+  digests=$(printf '%s\\n' "\${named#* }" | tr -d '[]"' | tr , ' ')
+  drop \${digests:-"$id"} || drop "$id" || true
+done
 `;
 
 /**

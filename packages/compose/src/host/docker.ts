@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { type Log, UserError } from '@lockkeeper/action';
 import { CommandTimedOut, Tail } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
+import type { NamedImage } from '../record/staging-note.ts';
 import { type ImageFacts, parseImageFacts } from '../transfer/image-facts.ts';
 import { lastLine, must, refusal } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
@@ -90,26 +91,28 @@ export class DockerHost {
 
   /** All images that are here, and the platform of the daemon (`linux/amd64`). */
   async imageFacts(): Promise<{ platform: string; images: ImageFacts[] }> {
-    const { stdout } = await must(
-      this.#shell,
-      scripts.inspectAllImages,
-      { timeout: 120_000 },
-      'docker image inspect failed',
-    );
-    const end = stdout.indexOf('\n');
-    return { platform: stdout.slice(0, end).trim(), images: parseImageFacts(stdout.slice(end)) };
+    const { platform, stdout } = await this.#inspectAll();
+    return { platform, images: parseImageFacts(stdout) };
   }
 
-  /** docker load of what `docker save` wrote. `cut`: the connection was lost under it, and is there again. */
+  async #inspectAll(): Promise<{ platform: string; stdout: string }> {
+    const options = { timeout: 120_000 };
+    const all = await must(this.#shell, scripts.inspectAllImages, options, 'docker image inspect failed');
+    const end = all.stdout.indexOf('\n');
+    return { platform: all.stdout.slice(0, end).trim(), stdout: all.stdout.slice(end) };
+  }
+
+  /** docker load of what `docker save` wrote, under a tag. `cut`: the connection was lost under it, and is there again. */
   async load(
     image: Readable,
-    { name, timeout }: { name: string; timeout: number },
+    { name, tag, timeout }: { name: string; tag: string; timeout: number },
   ): Promise<ImageFacts | 'cut'> {
     const { lock, signal } = this.#settings;
     lock?.check();
     const at = `docker load of ${name} on ${this.#shell.name}`;
     try {
       const { code, stdout, stderr } = await this.#shell.raw.run(scripts.loadImage, {
+        args: [tag],
         stdin: image,
         timeout: Math.max(1, timeout),
         signal,
@@ -143,10 +146,21 @@ export class DockerHost {
     );
   }
 
-  /** Removes tags, and images that have no other; Docker refuses while a container uses one, as it should. */
-  async untag(references: readonly string[]): Promise<void> {
-    if (references.length > 0)
-      await this.#shell.run(scripts.dockerRead, { args: ['image', 'rm', ...references] });
+  /** All images that are here, with their names. */
+  async namedImages(): Promise<NamedImage[]> {
+    const { stdout } = await this.#inspectAll();
+    return (JSON.parse(stdout.trim() || '[]') as InspectedImage[]).map(({ Id, RepoTags, RepoDigests }) => ({
+      id: Id,
+      tags: RepoTags ?? [],
+      digests: RepoDigests ?? [],
+    }));
+  }
+
+  /** Removes names, and those images that have no tag left; Docker refuses while a container uses one, as it should. */
+  async drop({ names, ids = [] }: { names: readonly string[]; ids?: readonly string[] }): Promise<void> {
+    if (names.length + ids.length === 0) return;
+    const args = [...new Set(names), '--', ...new Set(ids)];
+    await this.#shell.run(scripts.dropImages, { args, timeout: 120_000 });
   }
 
   /** docker …, shown as it runs. Throws UserError that begins with `what`. */
@@ -401,6 +415,7 @@ export function imagesByReference(
 
 interface InspectedImage {
   Id: string;
+  RepoTags?: string[] | null;
   RepoDigests?: string[] | null;
 }
 

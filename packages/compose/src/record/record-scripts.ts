@@ -16,12 +16,15 @@ export const removePaths = `rm -rf "$@"`;
 /** Appends stdin to the audit log. */
 export const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
 
-/** Prints each release's record under its id, and \`bad <id>\` heads. */
+/** Prints each release's record under its id, \`bad <id>\` heads, and \`staging <id>\` with the note of a run that left no record. */
 const list = `
 list() {
   cd "$1/.lockkeeper"
   for dir in releases/*/; do if [ -f "$dir/release.json" ]; then printf '%s\\n' "--- \${dir#releases/}"; cat "$dir/release.json"; echo; fi; done
   for mark in bad/*; do if [ -f "$mark" ]; then echo "--- bad \${mark#bad/}"; fi; done
+  for note in staging/*; do
+    if [ -f "$note" ] && [ ! -f "releases/\${note#staging/}/release.json" ]; then echo "--- staging \${note#staging/}"; cat "$note"; fi
+  done
 }
 `;
 
@@ -42,8 +45,26 @@ mv -f serving.part serving
 rm -f pending.json "bad/$id"
 # What a run that was killed had begun to stage.
 for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
+for note in staging/*; do if [ -f "releases/\${note#staging/}/release.json" ]; then rm -f "$note"; fi; done
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
+`;
+
+/**
+ * Writes down, for release $2, that $3… are wanted and which images are here, and prints it. Where Docker does not tell
+ * what is here it fails: what somebody else brought must not pass for ours.
+ */
+export const noteStaging = `${path}
+file=$1/.lockkeeper/staging/$2
+shift 2
+had=$(docker images --quiet --no-trunc)
+mkdir -p "\${file%/*}"
+{
+  for reference; do printf 'wants %s\\n' "$reference"; done
+  printf '%s\\n' "$had" | sort -u | sed -n 's/^sha256:/had &/p'
+} >"$file.part"
+mv -f "$file.part" "$file"
+cat "$file"
 `;
 
 /** Makes a directory outside the project, for a dry run. */

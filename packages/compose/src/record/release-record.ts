@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { releaseIdPattern } from './release-id.ts';
+import { parseStagingNote, type StagingNote } from './staging-note.ts';
 
 const id = v.pipe(v.string(), v.regex(releaseIdPattern));
 const image = v.object({ reference: v.string(), id: v.string(), digest: v.optional(v.string()) });
@@ -26,6 +27,8 @@ export const releaseRecord = v.object({
   /** Services of which a second container can run beside the first. */
   beside: v.optional(v.array(v.string()), []),
   images: v.record(v.string(), image),
+  /** Ids of those images that came with this release or one before it, not by somebody else's hand. */
+  brought: v.optional(v.array(v.string())),
   hashes: v.record(v.string(), v.string()),
   /** Service → mounted file → checksum. */
   mounts: v.record(v.string(), v.record(v.string(), v.string())),
@@ -82,15 +85,19 @@ export type PendingRecord = v.InferOutput<typeof pendingRecord>;
 export interface ReleaseList {
   releases: ReleaseRecord[];
   bad: Set<string>;
+  /** Of runs that ended before their release had a record. */
+  interrupted: StagingNote[];
 }
 
 /** Reads what `listReleases` prints; a record that is cut or foreign is left out. */
 export function parseReleases(text: string): ReleaseList {
-  const list: ReleaseList = { releases: [], bad: new Set() };
+  const list: ReleaseList = { releases: [], bad: new Set(), interrupted: [] };
   for (const part of text.split(/^--- /m).slice(1)) {
     const end = part.indexOf('\n');
     const head = part.slice(0, end).trim();
     if (head.startsWith('bad ')) list.bad.add(head.slice(4));
+    else if (head.startsWith('staging '))
+      list.interrupted.push(parseStagingNote(head.slice(8), part.slice(end)));
     else {
       const record = v.safeParse(releaseRecord, safeJson(part.slice(end)));
       if (record.success && `${record.output.id}/` === head) list.releases.push(record.output);

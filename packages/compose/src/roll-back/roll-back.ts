@@ -3,6 +3,7 @@ import { remountedBetween } from '../files/changed-files.ts';
 import { placeFiles } from '../files/place.ts';
 import type { RolledBack } from '../outcome.ts';
 import { verify } from '../prove/verify.ts';
+import { prune } from '../record/prune.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
 import type { SingletonRole } from '../singletons.ts';
 import type { Site } from '../site.ts';
@@ -38,12 +39,13 @@ export async function rollBack(
     const verdict = await verify(site, target, timeout);
     if (!verdict.good) return await notBack(site, reason, verdict.reason);
     if (left && left !== target) await site.state.markBad(left, reason);
-    await site.state.settle(
+    const releases = await site.state.settle(
       { ...record, verifiedAt: record.verifiedAt ?? site.now() },
       `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`,
     );
     site.pending = undefined;
     site.serving = target;
+    await prune(site, releases, target);
     return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
   } catch (error) {
     if (site.context.signal?.aborted) throw error;

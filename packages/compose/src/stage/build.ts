@@ -57,7 +57,7 @@ export async function buildImages(site: Site, build: Build): Promise<Map<string,
     }
   } catch (error) {
     // No record will know of what was built before one failed.
-    await docker.untag(services.map(tagOf)).catch(() => {});
+    await docker.drop({ names: services.map(tagOf) }).catch(() => {});
     throw error;
   } finally {
     await state.remove(file, copies);

@@ -2,6 +2,7 @@ import { UserError } from '@lockkeeper/action';
 import type { Container } from '../host/containers.ts';
 import type { PresentImage } from '../host/docker.ts';
 import type { ReleaseImage } from '../outcome.ts';
+import { repositoryOf } from '../record/staging-note.ts';
 import type { ComposeConfig } from './compose-config.ts';
 
 /** Whether `docker tag` can make the reference stand for another image: not for a digest or an id. */
@@ -140,8 +141,4 @@ export function movedByPull(
   return [...before].flatMap(([reference, { id }]) =>
     movable(reference) && now.get(reference) !== id ? [id, reference] : [],
   );
-}
-
-function repositoryOf(reference: string): string {
-  return reference.split('@')[0]!.replace(/:[^/:]*$/, '');
 }

@@ -12,6 +12,7 @@ import { whatToBuild } from './build-plan.ts';
 import type { ComposeConfig } from './compose-config.ts';
 import {
   type ImageQuestion,
+  keepTag,
   keepTags,
   movedByPull,
   releaseImages,
@@ -47,6 +48,7 @@ export async function bringImages(
       ? await transferImages(site, referencesToBring(question, here), {
           deadline,
           preferred: idsInUse(containers, before),
+          tagOf: (reference) => keepTag(site.name, context.release, serviceOf(config, services, reference)),
         })
       : await pullAndBuild(site, question, here, { directory, files, deadline });
   const wanted = wantedImages(question, made);
@@ -91,6 +93,11 @@ async function pullAndBuild(
   } finally {
     if (login) await site.state.remove(login);
   }
+}
+
+/** The first service that has the image. */
+function serviceOf(config: ComposeConfig, services: readonly string[], reference: string): string {
+  return services.find((service) => config.services[service]?.image === reference)!;
 }
 
 /** What runs, or is named here: of two copies of an image those that change nothing. */

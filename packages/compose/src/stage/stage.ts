@@ -8,6 +8,7 @@ import type { Container } from '../host/containers.ts';
 import { onHost } from '../host/next-command.ts';
 import { checkSpace } from '../host/preflight.ts';
 import type { ReleaseImage, ServiceChange, StagedRelease } from '../outcome.ts';
+import { broughtImages } from '../record/prune.ts';
 import { releaseIdPattern } from '../record/release-id.ts';
 import { contentHash, previousRelease, type ReleaseRecord } from '../record/release-record.ts';
 import type { Site } from '../site.ts';
@@ -80,11 +81,16 @@ async function stageFiles(
   const { laid, services } = await readProject(site, directory, sources, own);
   const { config, hashes, args } = laid;
   // Each question costs two journeys to the host and back: these do not depend on one another.
-  const [containers, present, mounts, serving] = await Promise.all([
+  const [containers, present, mounts, serving, note, list] = await Promise.all([
     containersOf(site, config, sources.files),
     site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
     mountedFiles(context.shell, config, services, own),
     site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
+    state.noteStaging(
+      context.release,
+      services.flatMap((service) => pins[service] ?? config.services[service]?.image ?? []),
+    ),
+    state.releases(),
   ]);
   await checkBlueGreen(site, { config, services, files: sources.files, containers });
   await recordWhatRuns(site, containers, own ? undefined : { ...sources, config });
@@ -112,6 +118,7 @@ async function stageFiles(
     behind: behindEach(config),
     beside: besideThemselves(config, services),
     images,
+    brought: broughtImages(images, note.had, list),
     hashes,
     mounts,
     content: '',
@@ -290,8 +297,10 @@ export async function discardRelease(site: Site, id: string): Promise<void> {
   const { state, docker, name } = site;
   const record = await state.release(id).catch(() => undefined);
   if (record) {
-    await docker.untag(Object.keys(record.images).map((service) => keepTag(name, id, service)));
+    await docker.drop({ names: Object.keys(record.images).map((service) => keepTag(name, id, service)) });
     await forgetCommits(site, [record]);
   }
-  await state.remove(state.releasePath(id));
+  // What it brought stays for the run that tries again; its note tells the run after that whose it is.
+  const note = record?.brought?.length === 0 ? [state.notePath(id)] : [];
+  await state.remove(state.releasePath(id), ...note);
 }

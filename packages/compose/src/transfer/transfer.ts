@@ -14,20 +14,24 @@ const tellEvery = 5_000;
 
 /**
  * Brings the images that references stand for in the runner's Docker to the host, as far as it lacks them, over
- * the SSH connection; answers by which ids they lie there. They come without a name: the host's own tags stay as
- * they are, and what came before a failure is found there by the next run.
+ * the SSH connection; answers by which ids they lie there. They come under a tag of ours: the host's own stay as they
+ * are, and what came before a failure is found there by the next run.
  */
 export async function transferImages(
   site: Site,
   references: readonly string[],
-  { deadline, preferred }: { deadline: Deadline; preferred: readonly string[] },
+  {
+    deadline,
+    preferred,
+    tagOf,
+  }: { deadline: Deadline; preferred: readonly string[]; tagOf: (reference: string) => string },
 ): Promise<Map<string, string>> {
   const { context, host } = site;
   const { here, send } = await compare(site, references, preferred);
   for (const [reference, id] of here)
     context.log.info(`${host}: ${reference}: already here (${shortId(id)})`);
   for (const { facts, references: names } of send) {
-    const id = await sendImage(site, facts, names.join(', '), deadline);
+    const id = await sendImage(site, facts, { name: names.join(', '), tag: tagOf(names[0]!), deadline });
     for (const reference of names) here.set(reference, id);
   }
   return here;
@@ -60,7 +64,11 @@ async function compare(
   return whatToSend(references, runner, { name: host, platform, images, preferred });
 }
 
-async function sendImage(site: Site, facts: ImageFacts, name: string, deadline: Deadline): Promise<string> {
+async function sendImage(
+  site: Site,
+  facts: ImageFacts,
+  { name, tag, deadline }: { name: string; tag: string; deadline: Deadline },
+): Promise<string> {
   const { context, docker, host } = site;
   context.log.info(`${host}: ${name}: sending ${megabytes(facts.size)} MB`);
   const saved = await context.runnerImages!.save(facts.id);
@@ -68,6 +76,7 @@ async function sendImage(site: Site, facts: ImageFacts, name: string, deadline: 
     for (let attempt = 1; ; attempt++) {
       const loaded = await docker.load(packed(site, saved, { name, size: facts.size }), {
         name,
+        tag,
         timeout: deadline.remaining(),
       });
       if (loaded !== 'cut') {

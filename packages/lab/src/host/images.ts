@@ -136,46 +136,38 @@ export class ImageStore {
     const short = image.id.slice(7, 19);
     const container = usedBy(image.id);
     if (byId) {
-      if (image.tags.size > 1 && !force) {
+      if (!force && !isSingleReference(image))
         throw new DaemonError(
           `conflict: unable to delete ${short} (must be forced) - image is referenced in multiple repositories`,
         );
-      }
-      if (container) {
+      if (container)
         throw new DaemonError(
           `conflict: unable to delete ${short} (cannot be forced) - image is being used by running container ${container.slice(0, 12)}`,
         );
-      }
-      return this.#delete(image, [...image.tags]);
+      return this.#delete(image, [...image.tags, ...image.digests]);
     }
+    if (container && !force && isSingleReference(image))
+      throw new DaemonError(
+        `conflict: unable to remove repository reference "${reference}" (must force) - container ${container.slice(0, 12)} is using its referenced image ${short}`,
+      );
     const { name, tag, digest } = parseReference(reference);
-    const label = digest ? `${name}@${digest}` : `${name}:${tag}`;
-    if (!digest && image.tags.size === 1 && container) {
-      if (!force) {
-        throw new DaemonError(
-          `conflict: unable to remove repository reference "${reference}" (must force) - container ${container.slice(0, 12)} is using its referenced image ${short}`,
-        );
-      }
+    const gone = [digest ? `${name}@${digest}` : `${name}:${tag}`];
+    // With the last tag of a repository its digests go; those of other repositories keep the image (moby, ImageDelete).
+    if (!digest && ![...image.tags].some((other) => other !== gone[0] && repositoryOf(other) === name))
+      gone.push(...[...image.digests].filter((other) => repositoryOf(other) === name));
+    for (const label of gone) {
       image.tags.delete(label);
-      return [`Untagged: ${label}`];
-    }
-    if (digest) {
       image.digests.delete(label);
-      if (image.tags.size || image.digests.size || container) return [`Untagged: ${label}`];
-      return this.#delete(image, [label]);
     }
-    if (image.tags.size > 1) {
-      image.tags.delete(label);
-      return [`Untagged: ${label}`];
-    }
-    return this.#delete(image, [label]);
+    if (image.tags.size + image.digests.size > 0 || container)
+      return gone.map((label) => `Untagged: ${label}`);
+    return this.#delete(image, gone);
   }
 
   async #delete(image: Image, labels: string[]): Promise<string[]> {
-    const digests = [...image.digests];
     this.#images.delete(image.id);
     await rm(dirname(image.root), { recursive: true, force: true });
-    return [...labels, ...digests].map((label) => `Untagged: ${label}`).concat(`Deleted: ${image.id}`);
+    return [...labels.map((label) => `Untagged: ${label}`), `Deleted: ${image.id}`];
   }
 
   #move(image: Image, label: string): void {
@@ -344,6 +336,16 @@ export class ImageStore {
     this.#images.set(id, image);
     return image;
   }
+}
+
+/** `registry/name` of `registry/name:tag` or `registry/name@digest`. */
+function repositoryOf(label: string): string {
+  return label.includes('@') ? label.slice(0, label.indexOf('@')) : label.slice(0, label.lastIndexOf(':'));
+}
+
+/** Whether an image has one tag at most, and no reference in a second repository (moby's isSingleReference). */
+function isSingleReference({ tags, digests }: Image): boolean {
+  return tags.size <= 1 && new Set([...tags, ...digests].map(repositoryOf)).size <= 1;
 }
 
 async function unpackLayer(tar: Buffer, root: string): Promise<void> {

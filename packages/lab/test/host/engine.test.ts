@@ -493,12 +493,31 @@ describe('pulling', () => {
     }
   });
 
+  it('keeps an image while it is known by a digest, which goes with the last tag of its repository alone', async () => {
+    const id = registry.imageId('app', '1')!;
+    const here = async () => (await user.run('docker images -q --no-trunc')).stdout.includes(id);
+    const app = `${registry.url}/app`;
+    await user.run(`docker pull ${app}:1`);
+    const [image] = JSON.parse((await user.run(`docker image inspect ${app}:1`)).stdout);
+    const [digest] = image.RepoDigests as [string];
+    await user.run(`docker image rm ${app}:1`);
+    expect(await here()).toBe(false);
+    await user.run(`docker pull ${digest}`);
+    await user.run(`docker tag ${digest} kept:1`);
+    const refused = await user.run(`docker image rm ${id}`);
+    expect(refused.stderr).toContain('image is referenced in multiple repositories');
+    expect((await user.run('docker image rm kept:1')).stdout).toBe('Untagged: kept:1\n');
+    expect(await here()).toBe(true);
+    expect((await user.run(`docker image rm ${id}`)).stdout).toContain(`Deleted: ${id}`);
+  });
+
   it('keeps an image while a tag or a container needs it', async () => {
     await compose('pull --quiet');
     await compose('up -d db');
     const image = `${registry.url}/database:15`;
     await user.run(`docker tag ${image} lockkeeper/sample/db:20261121-031200-a1b2c3d-k3f9`);
-    expect((await user.run(`docker image rm ${image}`)).stdout).toBe(`Untagged: ${image}\n`);
+    const untagged = await user.run(`docker image rm ${image}`);
+    expect(untagged.stdout).toMatch(/^Untagged: \S+\/database:15\nUntagged: \S+\/database@sha256:\w+\n$/);
     const last = await user.run('docker image rm lockkeeper/sample/db:20261121-031200-a1b2c3d-k3f9');
     expect(last).toMatchObject({ code: 1, stderr: expect.stringContaining('is using its referenced image') });
     const gone = registry.imageId('app', '1')!;
