@@ -129,7 +129,7 @@ describe('on a host is left over', () => {
     record: [],
     releases: [],
     images: ['sha256:1', 'sha256:2'],
-    tags: [],
+    named: [],
     containers: ['web running'],
     containerDirectories: 1,
     volumes: ['data'],
@@ -141,6 +141,9 @@ describe('on a host is left over', () => {
     files: [...before.files, '~/app/.lockkeeper'],
     record: ['.gitignore', 'audit.log', 'bad', 'releases', 'serving', 'steps'],
     releases: ['r1', 'r2'],
+    images: ['sha256:1', 'sha256:2', 'sha256:3', 'sha256:4'],
+    // One more than is named: of the deploy that failed.
+    named: ['sha256:2', 'sha256:3'],
   };
   const many = (count: number) => Array.from({ length: count }, (_, n) => `${n}`);
 
@@ -156,7 +159,12 @@ describe('on a host is left over', () => {
     ['a file', { files: [...after.files, '~/key'] }, ['the file ~/key']],
     ['a file too few', { files: ['~/app', '~/app/.lockkeeper'] }, ['~/app/compose.yaml is gone']],
     ['a release too many', { releases: many(7) }, ['7 releases, at most 6']],
-    ['an image too many', { images: many(9) }, ['9 images, at most 8']],
+    ['an image too many', { named: [] }, ['the image sha256:4, which no release names']],
+    [
+      'a note too many',
+      { record: [...after.record, 'staging/r3', 'staging/r4'] },
+      ['.lockkeeper/staging/r4'],
+    ],
     ['a container', { containers: ['web running', 'web-next exited'] }, ['the container web-next exited']],
     ['the directory of one', { containerDirectories: 2 }, ['2 directories of 1 containers']],
     ['no volume', { volumes: [] }, ['the volume data is gone']],

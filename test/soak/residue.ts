@@ -10,9 +10,10 @@ export interface Residue {
   record: string[];
   /** Ids of releases. */
   releases: string[];
-  /** Ids of images, and the names of all that refers to them. */
+  /** Ids of images. */
   images: string[];
-  tags: string[];
+  /** Of those, what the records of releases name. */
+  named: string[];
   /** Name and status of every container. */
   containers: string[];
   /** Directories of containers that the engine keeps. */
@@ -35,7 +36,7 @@ export function residueOf(host: Host): Residue {
       return [];
     }
   };
-  const images = host.engine.images.all();
+  const releases = below(join(record, 'releases')).filter((path) => !path.includes('/'));
   const engineDirectory = host.engine.settings.directory;
   return {
     files: [
@@ -43,9 +44,12 @@ export function residueOf(host: Host): Residue {
       ...readdirSync(project).map((name) => `~/app/${name}`),
     ].sort(),
     record: below(record).filter((path) => !path.startsWith('releases/')),
-    releases: below(join(record, 'releases')).filter((path) => !path.includes('/')),
-    images: images.map(({ id }) => id).sort(),
-    tags: images.flatMap(({ tags }) => [...tags]).sort(),
+    releases,
+    images: host.engine.images
+      .all()
+      .map(({ id }) => id)
+      .sort(),
+    named: releases.flatMap((id) => imagesNamed(join(record, 'releases', id, 'release.json'))),
     containers: host.engine
       .containers()
       .map(({ name, status }) => `${name} ${status}`)
@@ -56,6 +60,16 @@ export function residueOf(host: Host): Residue {
     processes: strays(host),
     sessions: host.sessions,
   };
+}
+
+/** None where a run was killed before it wrote the record. */
+function imagesNamed(file: string): string[] {
+  try {
+    const { images } = JSON.parse(readFileSync(file, 'utf8')) as { images: Record<string, { id: string }> };
+    return Object.values(images).map(({ id }) => id);
+  } catch {
+    return [];
+  }
 }
 
 /** Processes that carry a host's mark and that no container of it started. */
@@ -82,11 +96,12 @@ function strays({ engine }: Host): string[] {
 }
 
 /** What of a record's directory stays between deploys; the rest belongs to a run. */
-const staying = /^(\.gitignore|audit\.log|bad|bad\/[^/]+|releases|serving|steps|host-id|fleet[^/]*)$/;
+const staying = /^(\.gitignore|audit\.log|bad|bad\/[^/]+|releases|serving|staging|steps|host-id|fleet[^/]*)$/;
 
 /**
  * What is left over on a host that was `before` as it is now; nothing is an empty list. `keep` is keep-releases, and
- * `failures` how many deploys there were since one succeeded: only that one tidies up. Pure.
+ * `failures` how many deploys there were since one succeeded: what they brought, and a note of it, stays for
+ * the next. Pure.
  */
 export function leftOver(
   before: Residue,
@@ -97,16 +112,20 @@ export function leftOver(
   // Beside the newest, what serves and what served before it may be older.
   const mostReleases = keep + 2 + failures;
   const marks = now.record.filter((path) => path.startsWith('bad/')).map((path) => path.slice('bad/'.length));
-  const mostImages = before.images.length + mostReleases;
+  const notes = now.record.filter((path) => path.startsWith('staging/'));
+  const nobodys = now.images.filter((id) => !before.images.includes(id) && !now.named.includes(id));
   return [
     ...now.files.filter((file) => !known.has(file)).map((file) => `the file ${file}`),
     ...before.files.filter((file) => !now.files.includes(file)).map((file) => `${file} is gone`),
-    ...now.record.filter((path) => !staying.test(path)).map((path) => `.lockkeeper/${path}`),
+    ...[
+      ...now.record.filter((path) => !staying.test(path) && !notes.includes(path)),
+      ...notes.slice(failures),
+    ].map((path) => `.lockkeeper/${path}`),
     ...marks.filter((id) => !now.releases.includes(id)).map((id) => `the mark of ${id}, which is gone`),
     ...(now.releases.length > mostReleases
       ? [`${now.releases.length} releases, at most ${mostReleases}`]
       : []),
-    ...(now.images.length > mostImages ? [`${now.images.length} images, at most ${mostImages}`] : []),
+    ...nobodys.slice(failures).map((id) => `the image ${id}, which no release names`),
     ...difference('container', before.containers, now.containers),
     ...(now.containerDirectories > now.containers.length
       ? [`${now.containerDirectories} directories of ${now.containers.length} containers`]
