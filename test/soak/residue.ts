@@ -96,7 +96,8 @@ function strays({ engine }: Host): string[] {
 }
 
 /** What of a record's directory stays between deploys; the rest belongs to a run. */
-const staying = /^(\.gitignore|audit\.log|bad|bad\/[^/]+|releases|serving|staging|steps|host-id|fleet[^/]*)$/;
+const staying =
+  /^(\.gitignore|audit\.log|bad|bad\/[^/]+|releases|serving|staging|staging\/[^/]+|steps|host-id|fleet[^/]*)$/;
 
 /**
  * What is left over on a host that was `before` as it is now; nothing is an empty list. `keep` is keep-releases, and
@@ -117,10 +118,9 @@ export function leftOver(
   return [
     ...now.files.filter((file) => !known.has(file)).map((file) => `the file ${file}`),
     ...before.files.filter((file) => !now.files.includes(file)).map((file) => `${file} is gone`),
-    ...[
-      ...now.record.filter((path) => !staying.test(path) && !notes.includes(path)),
-      ...notes.slice(failures),
-    ].map((path) => `.lockkeeper/${path}`),
+    ...[...now.record.filter((path) => !staying.test(path)), ...notes.slice(failures)].map(
+      (path) => `.lockkeeper/${path}`,
+    ),
     ...marks.filter((id) => !now.releases.includes(id)).map((id) => `the mark of ${id}, which is gone`),
     ...(now.releases.length > mostReleases
       ? [`${now.releases.length} releases, at most ${mostReleases}`]

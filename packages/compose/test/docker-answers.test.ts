@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { memoryLog } from '@lockkeeper/action';
 import { fakeClock } from '@lockkeeper/wait';
@@ -19,19 +20,27 @@ const web = JSON.stringify([
 ]);
 
 /** A host whose docker does this for `ps` and for `inspect`; how often each was asked is in $n, from 1. */
-async function dockerHost(kind: (typeof shells)[number], does: { ps: string; inspect: string }) {
+async function dockerHost(
+  kind: (typeof shells)[number],
+  does: { ps?: string; inspect?: string; images?: string },
+) {
   const host = await localHost(kind);
   hosts.push(host);
   host.command(
     'docker',
     `n=$(($(cat "$HOME/$1" 2>/dev/null || echo 0) + 1)); echo "$n" >"$HOME/$1"
-case $1 in ps) ${does.ps} ;; inspect) ${does.inspect} ;; esac`,
+case $1 in ps) ${does.ps} ;; inspect) ${does.inspect} ;; images) ${does.images} ;; esac`,
   );
   const [log, clock] = [memoryLog(), fakeClock(0)];
   const shell = new SteadyShell(host, { within: 1_000, clock, log });
   const settings = { directory: host.directory, lockToken: host.token, commandTimeout: 1_000, log, clock };
   const docker = new DockerHost(shell, { kind: 'plugin', ...settings });
-  return { names: async () => (await docker.containers('a')).map(({ name }) => name), log, clock };
+  return {
+    names: async () => (await docker.containers('a')).map(({ name }) => name),
+    note: (...wanted: string[]) => docker.noteImages(`${host.directory}/note`, wanted),
+    noted: () => existsSync(`${host.directory}/note`),
+    ...{ log, clock },
+  };
 }
 
 describe.each(shells)('the containers of a host that has %s', (kind) => {
@@ -60,5 +69,23 @@ describe.each(shells)('the containers of a host that has %s', (kind) => {
   it('are not taken for gone when the daemon stays away', async () => {
     const { names } = await dockerHost(kind, { ps: away, inspect: 'exit 1' });
     await expect(names()).rejects.toThrow('docker inspect failed: Cannot connect to the Docker daemon');
+  });
+});
+
+describe.each(shells)('before images are brought to a host that has %s', (kind) => {
+  it.each([
+    ['are here', 'printf "sha256:b\\nsha256:a\\nsha256:b\\n"', ['sha256:a', 'sha256:b']],
+    ['are here once docker answers', `[ "$n" -gt 3 ] || { ${away}; }; echo sha256:a`, ['sha256:a']],
+    ['are none', ':', []],
+  ])('it is written down what is wanted and which %s', async (_what, images, had) => {
+    const { note, noted } = await dockerHost(kind, { images });
+    expect(await note('web:1', 'web:1', 'db:15')).toEqual({ wanted: ['web:1', 'db:15'], had });
+    expect(noted()).toBe(true);
+  });
+
+  it('nothing is written down while nobody knows', async () => {
+    const { note, noted } = await dockerHost(kind, { images: away });
+    await expect(note('web:1')).rejects.toThrow(/cannot list the images: Cannot connect/);
+    expect(noted()).toBe(false);
   });
 });

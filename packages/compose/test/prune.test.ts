@@ -94,29 +94,19 @@ describe.each(shells)('where the host has %s', (kind) => {
     const host = await localHost(kind);
     hosts.push(host);
     host.command('docker', docker);
-    return { host, state: new HostState(host, host.directory) };
+    return host;
   };
 
-  it('it is written down what is wanted and what was here, and an interrupted run is found by it', async () => {
-    const { state } = await hostWith('printf "sha256:b\\nsha256:a\\nsha256:b\\n"');
-    const note = { id: run, wanted: [pin('a'), 'postgres:15'], had: ['sha256:a', 'sha256:b'] };
-    expect(await state.noteStaging(run, [pin('a'), pin('a'), 'postgres:15'])).toEqual(note);
-    expect((await state.releases()).interrupted).toEqual([note]);
-  });
-
-  it('a host without any image has had none', async () => {
-    const { state } = await hostWith(':');
-    expect(await state.noteStaging(run, [])).toEqual({ id: run, wanted: [], had: [] });
-  });
-
-  it('nothing is brought while nobody knows what was here', async () => {
-    const { state } = await hostWith('echo "no daemon" >&2; exit 1');
-    await expect(state.noteStaging(run, [])).rejects.toThrow('host: cannot list the images: no daemon');
-    expect((await state.releases()).interrupted).toEqual([]);
+  it('an interrupted run is found by its note, and one whose release has a record is not', async () => {
+    const host = await hostWith(':');
+    const state = new HostState(host, host.directory);
+    for (const id of [run, other]) await state.write({ [state.notePath(id)]: 'wants web:1\nhad sha256:a' });
+    await state.write({ [`${state.releasePath(other)}/release.json`]: '{}' });
+    expect((await state.releases()).interrupted).toEqual([{ id: run, wanted: ['web:1'], had: ['sha256:a'] }]);
   });
 
   it('an image that somebody else named stays', async () => {
-    const { host } = await hostWith(`
+    const host = await hostWith(`
       case "$1 $2" in
         'image inspect') case $5 in named) echo '["theirs:1"] ["web@sha256:a"]' ;; free) echo '[] ["web@sha256:b","old@sha256:b"]' ;; built) echo '[] []' ;; *) exit 1 ;; esac ;;
         'image rm') shift 2; echo "$@" >>"$HOME/removed"; [ "$1" != refused ] ;;

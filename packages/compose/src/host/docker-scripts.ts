@@ -47,6 +47,23 @@ case $said in
 esac
 `;
 
+/**
+ * Writes to the file $1 that $2… are wanted and which images are here, and prints it. 75: Docker does not answer; what
+ * somebody else brought must not pass for ours.
+ */
+export const noteImages = `${path}
+file=$1
+shift
+had=$(docker images --quiet --no-trunc) || exit 75
+mkdir -p "\${file%/*}"
+{
+  for reference; do printf 'wants %s\\n' "$reference"; done
+  printf '%s\\n' "$had" | sort -u | sed -n 's/^sha256:/had &/p'
+} >"$file.part"
+mv -f "$file.part" "$file"
+cat "$file"
+`;
+
 /** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
 export const inspectImages = `${path}
 docker image inspect "$@" || true

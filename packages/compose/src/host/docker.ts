@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { type Log, UserError } from '@lockkeeper/action';
 import { CommandTimedOut, Tail } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
-import type { NamedImage } from '../record/staging-note.ts';
+import { type NamedImage, parseStagingNote, type StagingNote } from '../record/staging-note.ts';
 import { type ImageFacts, parseImageFacts } from '../transfer/image-facts.ts';
 import { lastLine, must, refusal } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
@@ -63,15 +63,25 @@ export class DockerHost {
     return this.containers(`com.docker.compose.project=${project}`);
   }
 
-  /** All containers that have one of the labels. A daemon that is away for a moment is waited for: it is no answer. */
+  /** All containers that have one of the labels. */
   async containers(...labels: string[]): Promise<Container[]> {
+    return parseContainers(await this.#answer(scripts.inspectLabelled, labels, 'docker inspect failed'));
+  }
+
+  /** Writes down what is wanted for a release and which images are here, before anything is brought. */
+  async noteImages(file: string, wanted: readonly string[]): Promise<Omit<StagingNote, 'id'>> {
+    const args = [file, ...new Set(wanted)];
+    return parseStagingNote(await this.#answer(scripts.noteImages, args, 'cannot list the images'));
+  }
+
+  /** What a script says that asks Docker. A daemon that is away for a moment is waited for: it is no answer. */
+  async #answer(script: string, args: readonly string[], what: string): Promise<string> {
     const { clock, log, signal } = this.#settings;
     const deadline = new Deadline(clock, dockerStarts);
     for (let told = false; ; told = true) {
-      const answer = await this.#shell.run(scripts.inspectLabelled, { args: labels, timeout: 60_000 });
-      if (answer.code === 0) return parseContainers(answer.stdout);
-      if (answer.code !== dockerAway || deadline.passed())
-        throw refusal(this.#shell, answer, 'docker inspect failed');
+      const answer = await this.#shell.run(script, { args, timeout: 60_000 });
+      if (answer.code === 0) return answer.stdout;
+      if (answer.code !== dockerAway || deadline.passed()) throw refusal(this.#shell, answer, what);
       if (!told) log.info(`${this.#shell.name}: docker does not answer; waiting until it does`);
       await clock.sleep(1_000, signal);
     }

@@ -13,7 +13,6 @@ import {
   type ReleaseRecord,
   releaseRecord,
 } from './release-record.ts';
-import { parseStagingNote, type StagingNote } from './staging-note.ts';
 
 /** The record in `<project directory>/.lockkeeper`: releases, what is under way, what is bad, what was done. */
 export class HostState {
@@ -91,20 +90,9 @@ export class HostState {
     return parseReleases(stdout);
   }
 
-  /** Where it is written down what a run is about to bring. */
+  /** Where it is written down what a run is about to bring: a `StagingNote`. */
   notePath(id: string): string {
     return `${this.path}/staging/${id}`;
-  }
-
-  /** Writes down what is wanted for a release and which images are here; to be said before anything is brought. */
-  async noteStaging(id: string, wanted: readonly string[]): Promise<StagingNote> {
-    const { stdout } = await must(
-      this.#shell,
-      scripts.noteStaging,
-      { args: [this.#directory, id, ...new Set(wanted)], timeout: 60_000 },
-      'cannot list the images',
-    );
-    return parseStagingNote(id, stdout);
   }
 
   async setServing(id: string): Promise<void> {

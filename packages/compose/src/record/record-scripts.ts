@@ -50,22 +50,5 @@ printf '%s\\n' "$line" >>audit.log
 list "$directory"
 `;
 
-/**
- * Writes down, for release $2, that $3… are wanted and which images are here, and prints it. Where Docker does not tell
- * what is here it fails: what somebody else brought must not pass for ours.
- */
-export const noteStaging = `${path}
-file=$1/.lockkeeper/staging/$2
-shift 2
-had=$(docker images --quiet --no-trunc)
-mkdir -p "\${file%/*}"
-{
-  for reference; do printf 'wants %s\\n' "$reference"; done
-  printf '%s\\n' "$had" | sort -u | sed -n 's/^sha256:/had &/p'
-} >"$file.part"
-mv -f "$file.part" "$file"
-cat "$file"
-`;
-
 /** Makes a directory outside the project, for a dry run. */
 export const temporary = 'umask 077; mktemp -d';

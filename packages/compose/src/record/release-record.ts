@@ -97,7 +97,7 @@ export function parseReleases(text: string): ReleaseList {
     const head = part.slice(0, end).trim();
     if (head.startsWith('bad ')) list.bad.add(head.slice(4));
     else if (head.startsWith('staging '))
-      list.interrupted.push(parseStagingNote(head.slice(8), part.slice(end)));
+      list.interrupted.push({ id: head.slice(8), ...parseStagingNote(part.slice(end)) });
     else {
       const record = v.safeParse(releaseRecord, safeJson(part.slice(end)));
       if (record.success && `${record.output.id}/` === head) list.releases.push(record.output);

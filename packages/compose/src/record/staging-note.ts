@@ -10,10 +10,10 @@ export interface StagingNote {
   had: readonly string[];
 }
 
-/** Reads what `noteStaging` wrote. Pure. */
-export function parseStagingNote(id: string, text: string): StagingNote {
+/** Reads what `noteImages` wrote. Pure. */
+export function parseStagingNote(text: string): Omit<StagingNote, 'id'> {
   const after = (word: string) => [...text.matchAll(new RegExp(`^${word} (.+)$`, 'gm'))].map(([, it]) => it!);
-  return { id, wanted: after('wants'), had: after('had') };
+  return { wanted: after('wants'), had: after('had') };
 }
 
 /** An image on a host, with its names. */

@@ -86,8 +86,8 @@ async function stageFiles(
     site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
     mountedFiles(context.shell, config, services, own),
     site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
-    state.noteStaging(
-      context.release,
+    site.docker.noteImages(
+      state.notePath(context.release),
       services.flatMap((service) => pins[service] ?? config.services[service]?.image ?? []),
     ),
     state.releases(),
