@@ -54,7 +54,8 @@ esac
 export const noteImages = `${path}
 file=$1
 shift
-had=$(docker images --quiet --no-trunc) || exit 75
+# Docker 29 keeps to itself, without --all, those that have no tag (docker/cli#6574).
+had=$(docker images --all --quiet --no-trunc) || exit 75
 mkdir -p "\${file%/*}"
 {
   for reference; do printf 'wants %s\\n' "$reference"; done
@@ -82,7 +83,7 @@ done
 /** The platform of the daemon, then all images, as docker image inspect prints them. */
 export const inspectAllImages = `${path}
 docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
-ids=$(docker images -q --no-trunc | sort -u)
+ids=$(docker images --all --quiet --no-trunc | sort -u)
 # One may go between the two questions.
 [ -z "$ids" ] || docker image inspect $ids || true
 `;
