@@ -4,6 +4,7 @@ import { memoryLog } from '@lockkeeper/action';
 import { fakeClock } from '@lockkeeper/wait';
 import { DockerHost } from '../src/host/docker.ts';
 import { SteadyShell } from '../src/host/steady-shell.ts';
+import { parseStagingNote } from '../src/record/staging-note.ts';
 import { type LocalHost, localHost, shells } from './local-host.ts';
 
 const hosts: LocalHost[] = [];
@@ -79,7 +80,10 @@ describe.each(shells)('before images are brought to a host that has %s', (kind) 
     ['are none', ':', []],
   ])('it is written down what is wanted and which %s', async (_what, images, had) => {
     const { note, noted } = await dockerHost(kind, { images });
-    expect(await note('web:1', 'web:1', 'db:15')).toEqual({ wanted: ['web:1', 'db:15'], had });
+    expect(parseStagingNote(await note('web:1', 'web:1', 'db:15'))).toEqual({
+      wanted: ['web:1', 'db:15'],
+      had,
+    });
     expect(noted()).toBe(true);
   });
 

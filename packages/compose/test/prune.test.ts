@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
+import type { NamedImage } from '../src/host/docker.ts';
 import { dropImages } from '../src/host/docker-scripts.ts';
 import { HostState } from '../src/record/host-state.ts';
-import { broughtImages, leftByInterrupted, unusedImages } from '../src/record/prune.ts';
 import type { ReleaseRecord } from '../src/record/release-record.ts';
-import { cameWith, type NamedImage } from '../src/record/staging-note.ts';
+import { cameWith } from '../src/record/staging-note.ts';
+import { broughtImages, leftByInterrupted, unusedImages } from '../src/stage/prune.ts';
 import { type LocalHost, localHost, shells } from './local-host.ts';
 
 const run = '20261121-031200-a1b2c3d-x7k2';

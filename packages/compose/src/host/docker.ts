@@ -2,7 +2,6 @@ import type { Readable, Writable } from 'node:stream';
 import { type Log, UserError } from '@lockkeeper/action';
 import { CommandTimedOut, Tail } from '@lockkeeper/ssh';
 import { type Clock, Deadline, formatDuration } from '@lockkeeper/wait';
-import { type NamedImage, parseStagingNote, type StagingNote } from '../record/staging-note.ts';
 import { type ImageFacts, parseImageFacts } from '../transfer/image-facts.ts';
 import { lastLine, must, refusal } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
@@ -21,6 +20,15 @@ export interface PresentImage {
   id: string;
   /** `repository@sha256:…`, one for each repository it came from. */
   digests: string[];
+}
+
+/** The same with all its names. */
+export interface NamedImage {
+  id: string;
+  /** `repository:tag` */
+  tags: readonly string[];
+  /** `repository@sha256:…` */
+  digests: readonly string[];
 }
 
 interface StepOptions {
@@ -68,10 +76,9 @@ export class DockerHost {
     return parseContainers(await this.#answer(scripts.inspectLabelled, labels, 'docker inspect failed'));
   }
 
-  /** Writes down what is wanted for a release and which images are here, before anything is brought. */
-  async noteImages(file: string, wanted: readonly string[]): Promise<Omit<StagingNote, 'id'>> {
-    const args = [file, ...new Set(wanted)];
-    return parseStagingNote(await this.#answer(scripts.noteImages, args, 'cannot list the images'));
+  /** Writes down what is wanted for a release and which images are here, before anything is brought; answers what it wrote. */
+  noteImages(file: string, wanted: readonly string[]): Promise<string> {
+    return this.#answer(scripts.noteImages, [file, ...new Set(wanted)], 'cannot list the images');
   }
 
   /** What a script says that asks Docker. A daemon that is away for a moment is waited for: it is no answer. */

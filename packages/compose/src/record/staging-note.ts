@@ -1,3 +1,5 @@
+import type { NamedImage } from '../host/docker.ts';
+
 /**
  * .lockkeeper/staging/<id>: what a run is about to bring and what was here before, written before it brings anything. The
  * release's record takes its place; where a run ends before that, it is all that knows whose the images are.
@@ -14,15 +16,6 @@ export interface StagingNote {
 export function parseStagingNote(text: string): Omit<StagingNote, 'id'> {
   const after = (word: string) => [...text.matchAll(new RegExp(`^${word} (.+)$`, 'gm'))].map(([, it]) => it!);
   return { wanted: after('wants'), had: after('had') };
-}
-
-/** An image on a host, with its names. */
-export interface NamedImage {
-  id: string;
-  /** `repository:tag` */
-  tags: readonly string[];
-  /** `repository@sha256:…` */
-  digests: readonly string[];
 }
 
 /** Whether a run that wrote the note brought the image: it came since, and is one of those that were wanted. Pure. */

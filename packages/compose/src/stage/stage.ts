@@ -8,9 +8,9 @@ import type { Container } from '../host/containers.ts';
 import { onHost } from '../host/next-command.ts';
 import { checkSpace } from '../host/preflight.ts';
 import type { ReleaseImage, ServiceChange, StagedRelease } from '../outcome.ts';
-import { broughtImages } from '../record/prune.ts';
 import { releaseIdPattern } from '../record/release-id.ts';
 import { contentHash, previousRelease, type ReleaseRecord } from '../record/release-record.ts';
+import { parseStagingNote } from '../record/staging-note.ts';
 import type { Site } from '../site.ts';
 import { recordWhatRuns } from './baseline.ts';
 import {
@@ -26,6 +26,7 @@ import { keepTag } from './images.ts';
 import { changedMounts, mountedFiles } from './mounted-files.ts';
 import { ownContainers } from './ownership.ts';
 import { planChanges } from './plan.ts';
+import { broughtImages } from './prune.ts';
 import { bringImages, imagesAtHand } from './pull.ts';
 import { type LaidOut, layOut, lookForFiles, type Sources } from './release-tree.ts';
 import {
@@ -118,7 +119,7 @@ async function stageFiles(
     behind: behindEach(config),
     beside: besideThemselves(config, services),
     images,
-    brought: broughtImages(images, note.had, list),
+    brought: broughtImages(images, parseStagingNote(note).had, list),
     hashes,
     mounts,
     content: '',

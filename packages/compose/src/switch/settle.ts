@@ -1,5 +1,5 @@
-import { prune } from '../record/prune.ts';
 import type { Site } from '../site.ts';
+import { prune } from '../stage/prune.ts';
 
 /** From now on the release serves: record, audit, prune. */
 export async function settle(site: Site, id: string): Promise<void> {

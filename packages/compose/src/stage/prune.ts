@@ -1,9 +1,10 @@
 import { messageOf } from '@lockkeeper/action';
 import { forgetCommits } from '../files/place.ts';
+import type { NamedImage } from '../host/docker.ts';
+import { obsoleteReleases, type ReleaseList, type ReleaseRecord } from '../record/release-record.ts';
+import { cameWith } from '../record/staging-note.ts';
 import type { Site } from '../site.ts';
-import { keepTag } from '../stage/images.ts';
-import { obsoleteReleases, type ReleaseList, type ReleaseRecord } from './release-record.ts';
-import { cameWith, type NamedImage } from './staging-note.ts';
+import { keepTag } from './images.ts';
 
 /**
  * Old releases go, with images that only they used; so does what runs that ended too early had brought. Never throws:
