@@ -4,7 +4,7 @@ import { type AwsSettings, readAwsInputs } from '@lockkeeper/aws';
 import { type ReleaseSettings, readReleaseInputs } from '@lockkeeper/compose';
 import { checkHostName, readSshInputs, type SshTarget } from '@lockkeeper/ssh';
 import type { NamedTarget, SshAddress } from './plan/members.ts';
-import type { PlanSettings } from './plan/plan.ts';
+import type { PlanSettings } from './plan/plan-settings.ts';
 import type { OnFailure } from './roll/roll.ts';
 
 export interface RollingInputs extends PlanSettings {

@@ -6,7 +6,8 @@ import { parseInputs } from '../src/inputs.ts';
 import { batchSizeOf, capacityWithout, requiredHealthy } from '../src/plan/capacity.ts';
 import { groupProblems } from '../src/plan/groups.ts';
 import { type FleetMember, fleetMembers, type Lost } from '../src/plan/members.ts';
-import { type PlanSettings, planRoll } from '../src/plan/plan.ts';
+import { planRoll } from '../src/plan/plan.ts';
+import type { PlanSettings } from '../src/plan/plan-settings.ts';
 import { arn, group, health, planSettings } from './stand.ts';
 
 const instance = (id: string, change: Partial<Instance> = {}): Instance => ({

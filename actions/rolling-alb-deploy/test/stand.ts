@@ -2,10 +2,9 @@ import { memoryLog } from '@lockkeeper/action';
 import { AwsCallError, type TargetGroup, type TargetHealth } from '@lockkeeper/aws';
 import { fakeClock } from '@lockkeeper/wait';
 import { keyOf, type Required } from '../src/plan/capacity.ts';
-import type { PlanSettings } from '../src/plan/plan.ts';
-import type { Minimum } from '../src/roll/minimums.ts';
+import type { PlanSettings } from '../src/plan/plan-settings.ts';
 import type { HostRecord, OnFailure } from '../src/roll/roll.ts';
-import type { FleetHost, RollContext } from '../src/roll/roll-context.ts';
+import type { FleetHost, Minimum, RollContext } from '../src/roll/roll-context.ts';
 import { runRoll } from '../src/roll/run-roll.ts';
 import { Timeline } from '../src/roll/timeline.ts';
 

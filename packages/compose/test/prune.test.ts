@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
-import type { NamedImage } from '../src/host/docker.ts';
 import { dropImages } from '../src/host/docker-scripts.ts';
+import type { NamedImage } from '../src/host/images.ts';
 import { HostState } from '../src/record/host-state.ts';
 import type { ReleaseRecord } from '../src/record/release-record.ts';
 import { cameWith } from '../src/record/staging-note.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Container } from '../src/host/containers.ts';
-import { imagesByReference, parseImages } from '../src/host/docker.ts';
+import { imagesByReference, parseImages } from '../src/host/images.ts';
 import { checkSpace } from '../src/host/preflight.ts';
 import { contentHash, type ReleaseRecord } from '../src/record/release-record.ts';
 import { baselineId, environmentAsStarted, imagesAsStarted, runsAsRecorded } from '../src/stage/baseline.ts';

@@ -5,7 +5,7 @@ export * from './host/index.ts';
 export { egress, type Lab, type LabHost, type LabSettings, openLab, type Place } from './lab.ts';
 export { type Observation, observeLab } from './observation.ts';
 export * from './registry.ts';
-export { readSample } from './sample-app/index.ts';
 export { openSampleRepository, type SampleRepository } from './sample-app/repository.ts';
+export { readSample } from './sample-app/sample-file.ts';
 export { seeded } from './seeded.ts';
 export * from './slack.ts';

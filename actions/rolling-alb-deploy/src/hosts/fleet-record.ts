@@ -3,8 +3,8 @@ import type { Log } from '@lockkeeper/action';
 import * as v from 'valibot';
 import type { GroupFacts } from '../plan/groups.ts';
 import type { Lost } from '../plan/members.ts';
-import type { Minimum } from '../roll/minimums.ts';
 import type { Membership } from '../roll/roll.ts';
+import type { Minimum } from '../roll/roll-context.ts';
 import type { Fleet } from './fleet.ts';
 
 /** The id of a target: of an instance, or an address. */

@@ -1,24 +1,12 @@
-import type { CountOrPercent } from '@lockkeeper/action';
 import type { TargetHealth } from '@lockkeeper/aws';
-import type { DrainSettings } from '../roll/drain.ts';
 import type { HostRecord } from '../roll/roll.ts';
 import { batchSizeOf, capacityWithout, keyOf, type Required, requiredHealthy } from './capacity.ts';
 import { type Estimate, estimate } from './estimate.ts';
 import type { GroupFacts } from './groups.ts';
-import type { FleetMember, MemberSettings } from './members.ts';
+import type { FleetMember } from './members.ts';
+import type { PlanSettings } from './plan-settings.ts';
 import { remarks } from './remarks.ts';
 import { type ScalingFacts, scalingRemarks } from './scaling.ts';
-
-export interface PlanSettings extends MemberSettings {
-  batchSize: CountOrPercent;
-  minHealthy: CountOrPercent;
-  drain: DrainSettings;
-  healthyTimeout: number;
-  bakeTime: number;
-  stabilityWindow: number;
-  /** Whether something is done once, before the first host drains. */
-  preDeploy: boolean;
-}
 
 /** What a staged host said of itself. */
 export interface StagedFacts {

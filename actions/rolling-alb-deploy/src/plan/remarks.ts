@@ -5,7 +5,7 @@ import { keyOf } from './capacity.ts';
 import { returnsLate } from './estimate.ts';
 import type { GroupFacts } from './groups.ts';
 import type { FleetMember } from './members.ts';
-import type { PlanSettings } from './plan.ts';
+import type { PlanSettings } from './plan-settings.ts';
 
 /** What to look out for: `warnings` may spoil the roll, `notes` only explain it. */
 export function remarks(

@@ -1,6 +1,6 @@
-import type { Minimum } from '../roll/minimums.ts';
 import { names } from '../roll/place.ts';
 import { type HostRecord, inStandby, leftOut } from '../roll/roll.ts';
+import type { Minimum } from '../roll/roll-context.ts';
 import type { RollState } from '../state.ts';
 import { leftovers } from './result-line.ts';
 import { type ReleaseNames, servingReleases } from './target-report.ts';

@@ -1,8 +1,8 @@
 import { Cancelled, codeBlock, type Log, messageOf, UserError } from '@lockkeeper/action';
 import { Locked } from '@lockkeeper/compose';
-import type { Minimum } from '../roll/minimums.ts';
 import { describeCommand, exitStandbyCommands, registerCommands } from '../roll/place.ts';
 import { type HostRecord, inStandby, leftOut, type OnFailure, resultOf } from '../roll/roll.ts';
+import type { Minimum } from '../roll/roll-context.ts';
 import type { Timeline } from '../roll/timeline.ts';
 import { type Ended, interruptionLine, isRight } from './interruption-line.ts';
 import { failureLine, firstFailure, leftovers, resultLine } from './result-line.ts';

@@ -1,7 +1,7 @@
 import { formatDuration } from '@lockkeeper/wait';
-import type { Minimum } from '../roll/minimums.ts';
 import { names, ofHost } from '../roll/place.ts';
 import { type HostRecord, inStandby, leftOut, type RollResult } from '../roll/roll.ts';
+import type { Minimum } from '../roll/roll-context.ts';
 import { type ReleaseNames, servingReleases } from './target-report.ts';
 
 /** One line for people who were not there. */

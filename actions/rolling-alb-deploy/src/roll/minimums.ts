@@ -1,12 +1,6 @@
 import type { ScalingGroup } from '@lockkeeper/aws';
-import type { RollContext } from './roll-context.ts';
+import type { Minimum, RollContext } from './roll-context.ts';
 import type { Watch } from './watch.ts';
-
-/** The minimum size of an Auto Scaling group as it was before a roll lowered it. */
-export interface Minimum {
-  group: string;
-  minSize: number;
-}
 
 /**
  * Minimum sizes of Auto Scaling groups. A group at its minimum lets nobody into standby, so its minimum makes room

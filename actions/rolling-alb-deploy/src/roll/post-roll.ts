@@ -1,8 +1,7 @@
 import { UserError } from '@lockkeeper/action';
 import { drainLimit } from './drain.ts';
-import type { Minimum } from './minimums.ts';
 import { afterInterruption, type HostRecord, inStandby, leftOut, registerOnly } from './roll.ts';
-import type { RollContext } from './roll-context.ts';
+import type { Minimum, RollContext } from './roll-context.ts';
 import { runRoll } from './run-roll.ts';
 
 /** Milliseconds of post's 120 s for work on hosts, and then for registering and a look at the result. */

@@ -3,7 +3,6 @@ import type { ScalingGroups, TargetGroup, TargetGroups } from '@lockkeeper/aws';
 import type { Clock } from '@lockkeeper/wait';
 import type { Required } from '../plan/capacity.ts';
 import type { DrainSettings } from './drain.ts';
-import type { Minimum } from './minimums.ts';
 import type { HostRecord, OnFailure } from './roll.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -30,6 +29,12 @@ export interface RollSettings {
   onFailure: OnFailure;
   /** By ARN of the target group. */
   required: ReadonlyMap<string, Required>;
+}
+
+/** The minimum size of an Auto Scaling group as it was before a roll lowered it. */
+export interface Minimum {
+  group: string;
+  minSize: number;
 }
 
 /** All that a roll works with. */

@@ -6,6 +6,13 @@ import { type ImageFacts, parseImageFacts } from '../transfer/image-facts.ts';
 import { lastLine, must, refusal } from './answer.ts';
 import { type Container, parseContainers } from './containers.ts';
 import * as scripts from './docker-scripts.ts';
+import {
+  imagesByReference,
+  type NamedImage,
+  type PresentImage,
+  parseImages,
+  parseNamedImages,
+} from './images.ts';
 import type { Lock } from './lock.ts';
 import { type Memory, parseMemory } from './memory.ts';
 import { type HostName, onHost } from './next-command.ts';
@@ -14,22 +21,6 @@ import type { ComposeKind } from './preflight.ts';
 import * as proxyScripts from './proxy-scripts.ts';
 import { isOutage, type SteadyShell } from './steady-shell.ts';
 import { type StepEnd, Steps } from './step.ts';
-
-/** An image that is on the host. */
-export interface PresentImage {
-  id: string;
-  /** `repository@sha256:…`, one for each repository it came from. */
-  digests: string[];
-}
-
-/** The same with all its names. */
-export interface NamedImage {
-  id: string;
-  /** `repository:tag` */
-  tags: readonly string[];
-  /** `repository@sha256:…` */
-  digests: readonly string[];
-}
 
 interface StepOptions {
   /** A Docker config that is logged in to the registry; '' is the user's own. */
@@ -165,12 +156,7 @@ export class DockerHost {
 
   /** All images that are here, with their names. */
   async namedImages(): Promise<NamedImage[]> {
-    const { stdout } = await this.#inspectAll();
-    return (JSON.parse(stdout.trim() || '[]') as InspectedImage[]).map(({ Id, RepoTags, RepoDigests }) => ({
-      id: Id,
-      tags: RepoTags ?? [],
-      digests: RepoDigests ?? [],
-    }));
+    return parseNamedImages((await this.#inspectAll()).stdout);
   }
 
   /** Removes names, and those images that have no tag left; Docker refuses while a container uses one, as it should. */
@@ -410,45 +396,6 @@ function pinArguments(pins: readonly Pins[]): string[] {
     address,
     lines.map((line) => `${line} # lockkeeper\n`).join(''),
   ]);
-}
-
-/**
- * Which image belongs to which reference: docker prints those that are here in the order they were asked
- * for, and names the others on stderr. Undefined where that does not add up. Pure.
- */
-export function imagesByReference(
-  references: readonly string[],
-  stdout: string,
-  stderr: string,
-): Map<string, PresentImage> | undefined {
-  const images = JSON.parse(stdout.trim() || '[]') as InspectedImage[];
-  const lines = stderr.split('\n').map((line) => line.trim());
-  const isMissing = (reference: string) =>
-    lines.some((line) => line.endsWith(`: ${reference}`) || line.endsWith(`: ${reference}:latest`));
-  const present = references.filter((reference) => !isMissing(reference));
-  if (present.length !== images.length) return undefined;
-  return new Map(present.map((reference, index) => [reference, presentImage(images[index]!)]));
-}
-
-interface InspectedImage {
-  Id: string;
-  RepoTags?: string[] | null;
-  RepoDigests?: string[] | null;
-}
-
-function presentImage({ Id, RepoDigests }: InspectedImage): PresentImage {
-  return { id: Id, digests: RepoDigests ?? [] };
-}
-
-/** Reads what `inspectEachImage` prints. Pure. */
-export function parseImages(text: string): Map<string, PresentImage> {
-  const found = new Map<string, PresentImage>();
-  for (const part of text.split(/^--- /m).slice(1)) {
-    const end = part.indexOf('\n');
-    const [image] = JSON.parse(part.slice(end)) as InspectedImage[];
-    if (image) found.set(part.slice(0, end).trim(), presentImage(image));
-  }
-  return found;
 }
 
 function pullHint(said: string): string | undefined {

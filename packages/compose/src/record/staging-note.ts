@@ -1,4 +1,4 @@
-import type { NamedImage } from '../host/docker.ts';
+import type { NamedImage } from '../host/images.ts';
 
 /**
  * .lockkeeper/staging/<id>: what a run is about to bring and what was here before, written before it brings anything. The

@@ -1,6 +1,6 @@
 import { UserError } from '@lockkeeper/action';
 import type { Container } from '../host/containers.ts';
-import type { PresentImage } from '../host/docker.ts';
+import type { PresentImage } from '../host/images.ts';
 import type { ReleaseImage } from '../outcome.ts';
 import { repositoryOf } from '../record/staging-note.ts';
 import type { ComposeConfig } from './compose-config.ts';

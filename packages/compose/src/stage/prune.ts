@@ -1,6 +1,6 @@
 import { messageOf } from '@lockkeeper/action';
 import { forgetCommits } from '../files/place.ts';
-import type { NamedImage } from '../host/docker.ts';
+import type { NamedImage } from '../host/images.ts';
 import { obsoleteReleases, type ReleaseList, type ReleaseRecord } from '../record/release-record.ts';
 import { cameWith } from '../record/staging-note.ts';
 import type { Site } from '../site.ts';

@@ -1,7 +1,7 @@
 import type { Deadline } from '@lockkeeper/wait';
 import type { ReleaseFiles } from '../files/release-files.ts';
 import type { Container } from '../host/containers.ts';
-import type { PresentImage } from '../host/docker.ts';
+import type { PresentImage } from '../host/images.ts';
 import { logIn } from '../host/registry-login.ts';
 import type { ReleaseImage } from '../outcome.ts';
 import type { Site } from '../site.ts';

@@ -1,9 +1,10 @@
 import { UserError } from '@lockkeeper/action';
 import { word } from '@lockkeeper/ssh';
 import { Deadline } from '@lockkeeper/wait';
+import { bringFiles } from '../files/bring-files.ts';
 import { remountedBetween, servicesThatMount } from '../files/changed-files.ts';
 import { forgetCommits, keepCommit } from '../files/place.ts';
-import { bringFiles, type ReleaseFiles } from '../files/release-files.ts';
+import type { ReleaseFiles } from '../files/release-files.ts';
 import type { Container } from '../host/containers.ts';
 import { onHost } from '../host/next-command.ts';
 import { checkSpace } from '../host/preflight.ts';

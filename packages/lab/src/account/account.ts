@@ -5,6 +5,7 @@ import type { Call } from './calls.ts';
 import { cidrContains, parseCidr } from './cidr.ts';
 import { Faults } from './faults.ts';
 import { checkPolicy, type PolicyDocument } from './iam.ts';
+import type { Instance, InstanceState } from './instance.ts';
 import { ScalingGroup, type ScalingGroupSettings } from './scaling-group.ts';
 
 export interface SecurityGroupRule {
@@ -30,27 +31,6 @@ export interface SecurityGroup {
   tags: ReadonlyMap<string, string>;
   /** The inbound rules as written last; reads may be behind (Account.readLagMs). */
   readonly rules: readonly SecurityGroupRule[];
-}
-
-export type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
-
-export interface Instance {
-  readonly id: string;
-  readonly vpcId: string;
-  readonly subnetId: string;
-  readonly zone: string;
-  readonly launchedAt: number;
-  publicIp?: string;
-  privateIp: string;
-  publicDns: string;
-  privateDns: string;
-  securityGroupIds: string[];
-  state: InstanceState;
-  tags: ReadonlyMap<string, string>;
-  /** What GetConsoleOutput shows; undefined while the instance has not written any. */
-  consoleOutput?: string;
-  /** What it shows when asked for the latest; undefined where that is the same. */
-  latestConsoleOutput?: string;
 }
 
 export interface LoadBalancer {

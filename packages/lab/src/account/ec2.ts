@@ -1,6 +1,7 @@
-import type { Instance, SecurityGroup, SecurityGroupRule } from './account.ts';
+import type { SecurityGroup, SecurityGroupRule } from './account.ts';
 import { parseCidr } from './cidr.ts';
 import { like } from './iam.ts';
+import type { Instance } from './instance.ts';
 import { AwsError, type Query, type Xml } from './query.ts';
 import type { Operations, Turn } from './turn.ts';
 

@@ -1,8 +1,6 @@
 export {
   Account,
   type AccountSettings,
-  type Instance,
-  type InstanceState,
   type LoadBalancer,
   type Principal,
   type Role,
@@ -19,6 +17,7 @@ export {
   type PolicyDocument,
   type PolicyStatement,
 } from './iam.ts';
+export type { Instance, InstanceState } from './instance.ts';
 export { type OidcEndpoint, OidcIssuer, type TokenGrant, type TokenRequest } from './oidc.ts';
 export {
   type LifecycleState,

@@ -1,6 +1,6 @@
 import type { TargetGroup } from '../balancer/index.ts';
 import type { LabClock } from '../clock.ts';
-import type { Instance } from './account.ts';
+import type { Instance } from './instance.ts';
 import { AwsError } from './query.ts';
 
 export type LifecycleState =

@@ -1,14 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Host } from '../host/index.ts';
 import type { ImagePush, Registry } from '../registry.ts';
 import type { SampleRepository } from './repository.ts';
-
-/** A file of the sample app. */
-export function readSample(name: string): string {
-  return readFileSync(new URL(`./${name}`, import.meta.url), 'utf8');
-}
+import { readSample } from './sample-file.ts';
 
 /** The image of one release of the web app; its environment can make the release itself ill (SICK in server.mjs). */
 export function webImage(version: string, environment: Record<string, string> = {}): ImagePush {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { readSample } from './index.ts';
+import { readSample } from './sample-file.ts';
 
 /** The sample app as a git repository, for hosts that are a checkout of it and build their own images. Needs git. */
 export interface SampleRepository {
