@@ -122,8 +122,9 @@ export class HostState {
     await this.write({ [`${this.path}/bad/${id}`]: reason.replace(/[\r\n]+/g, ' ') });
   }
 
-  async clearBad(id: string): Promise<void> {
-    await this.remove(`${this.path}/bad/${id}`);
+  /** Releases go, with the marks of those that are bad. */
+  async forget(ids: readonly string[]): Promise<void> {
+    await this.remove(...ids.flatMap((id) => [this.releasePath(id), `${this.path}/bad/${id}`]));
   }
 
   /** A note for later runs, such as the fleet this host belongs to. */

@@ -25,7 +25,7 @@ export async function prune(site: Site, list: ReleaseList, serving: string): Pro
 
 async function dropReleases(site: Site, list: ReleaseList, gone: readonly ReleaseRecord[]): Promise<void> {
   if (gone.length === 0) return;
-  const { state, docker, name, context, host } = site;
+  const { state, docker, name, settings, context, host } = site;
   const unused = unusedImages(list, gone);
   const now = await docker.images(unused.map(({ reference }) => reference));
   await docker.drop({
@@ -40,12 +40,9 @@ async function dropReleases(site: Site, list: ReleaseList, gone: readonly Releas
     ids: unused.map(({ id }) => id),
   });
   await forgetCommits(site, gone);
-  for (const { id } of gone) {
-    await state.remove(state.releasePath(id));
-    await state.clearBad(id);
-  }
+  await state.forget(gone.map(({ id }) => id));
   context.log.info(
-    `${host}: ${gone.length} old releases removed, ${list.releases.length - gone.length} kept`,
+    `${host}: no longer kept: ${gone.map(({ id }) => id).join(', ')} (keep-releases: ${settings.keepReleases})`,
   );
 }
 
