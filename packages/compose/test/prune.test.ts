@@ -98,11 +98,14 @@ describe.each(shells)('where the host has %s', (kind) => {
     return host;
   };
 
-  it('an interrupted run is found by its note, and one whose release has a record is not', async () => {
+  it('an interrupted run is found by its note, not by one that is not whole; one whose release has a record is not', async () => {
     const host = await hostWith(':');
     const state = new HostState(host, host.directory);
     for (const id of [run, other]) await state.write({ [state.notePath(id)]: 'wants web:1\nhad sha256:a' });
-    await state.write({ [`${state.releasePath(other)}/release.json`]: '{}' });
+    await state.write({
+      [`${state.releasePath(other)}/release.json`]: '{}',
+      [`${state.notePath(run)}.part`]: 'wa',
+    });
     expect((await state.releases()).interrupted).toEqual([{ id: run, wanted: ['web:1'], had: ['sha256:a'] }]);
   });
 

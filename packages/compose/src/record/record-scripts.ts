@@ -23,7 +23,9 @@ list() {
   for dir in releases/*/; do if [ -f "$dir/release.json" ]; then printf '%s\\n' "--- \${dir#releases/}"; cat "$dir/release.json"; echo; fi; done
   for mark in bad/*; do if [ -f "$mark" ]; then echo "--- bad \${mark#bad/}"; fi; done
   for note in staging/*; do
-    if [ -f "$note" ] && [ ! -f "releases/\${note#staging/}/release.json" ]; then echo "--- staging \${note#staging/}"; cat "$note"; fi
+    # One that is being written is this run's own; one that never will be is of a run that brought nothing.
+    case $note in *.part | 'staging/*') continue ;; esac
+    if [ ! -f "releases/\${note#staging/}/release.json" ]; then echo "--- staging \${note#staging/}"; cat "$note"; fi
   done
 }
 `;
@@ -46,6 +48,7 @@ rm -f pending.json "bad/$id"
 # What a run that was killed had begun to stage.
 for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
 for note in staging/*; do if [ -f "releases/\${note#staging/}/release.json" ]; then rm -f "$note"; fi; done
+rm -f staging/*.part
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
 `;
