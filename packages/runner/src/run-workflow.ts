@@ -9,7 +9,7 @@ import {
   evaluateValue,
   type Contexts as PlainContexts,
 } from './expressions.ts';
-import { type GithubApi, type LiveRun, openGithubApi } from './github-api.ts';
+import { type GithubApi, type LiveRun, openGithubApi, runnerName } from './github-api.ts';
 import { type JobControl, runJob } from './job.ts';
 import type { JobEvent } from './job-result.ts';
 import type { Conclusion, Contexts, JobSpec, RunnerSettings, StepSpec } from './job-spec.ts';
@@ -85,6 +85,7 @@ export async function runWorkflow(workflow: Workflow, options: RunOptions): Prom
     updatedAt: now(),
     headCommit: plan.payload.head_commit,
     jobs: [],
+    runner: options.settings.name,
   };
   const api = await openGithubApi(live);
   try {
@@ -439,7 +440,7 @@ class Run {
     try {
       const leg = (contexts.strategy as { 'job-index': number })['job-index'];
       // No job id has a dot in it.
-      const settings = await this.#settingsFor(report.matrix ? `${id}.${leg + 1}` : id);
+      const settings = await this.#settingsFor(report, report.matrix ? `${id}.${leg + 1}` : id);
       const onEvent = (event: JobEvent) => {
         recordEvent(report, event, this.#now());
         if (event.kind !== 'job-finished') this.#emit({ ...event, job: key });
@@ -465,13 +466,13 @@ class Run {
     }
   }
 
-  async #settingsFor(directory: string): Promise<RunnerSettings> {
+  async #settingsFor(job: JobReport, directory: string): Promise<RunnerSettings> {
     const { settings } = this.#options;
     const workspace = join(settings.workspace, directory);
     const temp = join(settings.temp, directory);
     await mkdir(workspace, { recursive: true });
     await mkdir(temp, { recursive: true });
-    return { ...settings, workspace, temp };
+    return { ...settings, workspace, temp, name: runnerName(settings.name, job) };
   }
 
   /** A command that is not there is the usual reason why a script works on GitHub and not here. */

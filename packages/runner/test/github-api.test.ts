@@ -46,6 +46,7 @@ describe('the API of the run', () => {
       createdAt: at,
       updatedAt: at,
       jobs: [],
+      runner: 'keeper',
     };
     api = await openGithubApi(run);
     api.admit('good', { scopes: { actions: 'read' } });
