@@ -8,6 +8,8 @@ export interface RehearsalArguments {
   seed: number;
   /** Inputs of a start by hand; where any is given, that is what starts the workflow. */
   inputs: Record<string, string>;
+  /** Variables of the repository, over those that the lab sets. */
+  vars: Record<string, string>;
   /** One line an event instead of a live picture. */
   plain: boolean;
   /** A file for the report as a picture. */
@@ -17,7 +19,7 @@ export interface RehearsalArguments {
 /** A mistake of who typed the command: one line and exit status 2. */
 export class UsageError extends Error {}
 
-export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--input NAME=VALUE] [--seed N] [--plain] [--picture FILE]
+export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--input NAME=VALUE] [--var NAME=VALUE] [--seed N] [--plain] [--picture FILE]
 
 Runs a workflow file on this computer, in a stand-in AWS account under load, and tells what users would have seen.
 The default is workflows-examples/rolling-alb.yml.
@@ -28,6 +30,8 @@ ${Object.entries(faults)
   .map(([name, { what }]) => `                  ${name.padEnd(13)} ${what}`)
   .join('\n')}
   --input N=V   start the workflow by hand (workflow_dispatch) with this input; may be given several times
+  --var N=V     a variable of the repository (vars.N), over the one that the lab sets; may be given several times.
+                Without a value it is not set: --var TARGET_GROUP_ARN= has rollback.yml go back on one server
   --seed N      the same seed gives the same ids and the same load (default 1)
   --plain       lines instead of the live picture
   --picture F   write the report as a picture, too (SVG)
@@ -36,7 +40,10 @@ Exit status: 0 when every guarantee held, also when the deploy was made to fail;
 
 /** Reads the command line; undefined asks for the usage. Throws UsageError. */
 export function parseArguments(argv: readonly string[]): RehearsalArguments | undefined {
-  const result: RehearsalArguments = { workflow: '', realTime: false, seed: 1, inputs: {}, plain: false };
+  const result: RehearsalArguments = {
+    ...{ workflow: '', realTime: false, seed: 1, plain: false },
+    ...{ inputs: {}, vars: {} },
+  };
   const rest = argv.filter((argument) => argument !== '--');
   for (let i = 0; i < rest.length; i++) {
     const [name, inline] = rest[i]!.split(/=(.*)/s, 2) as [string, string | undefined];
@@ -50,11 +57,11 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
         throw new UsageError(`--fail: "${fault}" is not a fault; expected ${Object.keys(faults).join(', ')}`);
       result.fail = fault as FaultName;
     } else if (name === '--input') {
-      const given = value();
-      const [input, text] = given.split(/=(.*)/s, 2) as [string, string | undefined];
-      if (!input || text === undefined)
-        throw new UsageError(`--input: "${given}" is not NAME=VALUE, such as tag=v1.2.2`);
+      const [input, text] = pair(name, value(), 'tag=v1.2.2');
       result.inputs[input] = text;
+    } else if (name === '--var') {
+      const [variable, text] = pair(name, value(), 'PROJECT_DIRECTORY=/srv/app');
+      result.vars[variable] = text;
     } else if (name === '--picture') {
       result.picture = value();
       if (!result.picture) throw new UsageError('--picture: which file?');
@@ -70,4 +77,11 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
   }
   result.workflow ||= 'workflows-examples/rolling-alb.yml';
   return result;
+}
+
+function pair(option: string, given: string, example: string): [name: string, value: string] {
+  const [name, value] = given.split(/=(.*)/s, 2) as [string, string | undefined];
+  if (!name || value === undefined)
+    throw new UsageError(`${option}: "${given}" is not NAME=VALUE, such as ${example}`);
+  return [name, value];
 }

@@ -16,7 +16,7 @@ export interface Fault {
   /** How the new image is ill, as SICK of the lab's sample app. */
   sick?: string;
   /** Before the workflow starts. */
-  prepare?: (lab: Lab) => void;
+  prepare?: (lab: Lab) => void | Promise<void>;
   /** Once, at the first line of an action's step that matches. */
   at?: { line: RegExp; strike: (moment: Moment) => void };
   /** How the workflow must end. */
@@ -78,6 +78,17 @@ export const faults = {
           { Effect: 'Deny', Action: 'elasticloadbalancing:DeregisterTargets', Resource: '*' },
         ],
       };
+    },
+    conclusion: 'failure',
+    serves: 'old',
+  },
+  'slow-app': {
+    what: 'what serves takes 3 s for each answer, for watch.yml to notice',
+    prepare: async (lab) => {
+      for (const { host } of lab.hosts)
+        for (const { name } of host.engine.containers())
+          if (name.endsWith('-web-1'))
+            await host.engine.docker(['kill', '--signal', 'USR2', name], host.home);
     },
     conclusion: 'failure',
     serves: 'old',

@@ -32,7 +32,8 @@ import { type Build, builtInStandIns } from './stand-ins.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const actionsFolder = join(root, 'actions');
-const referenceWorkflow = join(root, 'workflows-examples/rolling-alb.yml');
+/** What deployed before, where something must have. */
+const earlier = { balanced: 'rolling-alb.yml', alone: 'one-server-image.yml' };
 const repository = 'acme/app';
 
 export interface RehearsalSettings {
@@ -42,6 +43,8 @@ export interface RehearsalSettings {
   seed: number;
   /** Where there are any, the workflow is started by hand with them. */
   inputs?: Record<string, string>;
+  /** Variables of the repository, over those of the lab. */
+  vars?: Record<string, string>;
   signal?: AbortSignal;
   onEvent?: (event: RehearsalEvent) => void;
 }
@@ -82,7 +85,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   const standIns = await loadStandIns(workflow);
   const byHand = Object.keys(settings.inputs ?? {}).length > 0;
   const start = byHand ? { event: 'workflow_dispatch', inputs: settings.inputs } : {};
-  const stage = stageFor(workflow, byHand);
+  const stage = stageFor(workflow, { byHand, vars: settings.vars });
   const fault: Fault | undefined = settings.fail && faults[settings.fail];
   const opened: { lab?: Lab } = {};
   const digests: string[] = [];
@@ -137,6 +140,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
           ...lab.vars(),
           SERVER_HOST: lab.hosts[0]!.host.address,
           ...(settings.realTime ? {} : quickVars),
+          ...settings.vars,
           ...vars,
         },
         settings: {
@@ -160,8 +164,9 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     let serving = 'v1';
     if (stage.history) {
       serving = commitOf(settings.seed + 1);
-      emit({ kind: 'said', text: 'a deploy that came before: workflows-examples/rolling-alb.yml' });
-      const reference = await loadWorkflow(referenceWorkflow);
+      const name = `workflows-examples/${earlier[stage.balanced ? 'balanced' : 'alone']}`;
+      emit({ kind: 'said', text: `a deploy that came before: ${name}` });
+      const reference = await loadWorkflow(join(root, name));
       const plan = { ...planFor(serving, 'refs/heads/main'), standIns: await loadStandIns(reference) };
       const { conclusion } = await perform(reference, plan, {}, () => {});
       if (conclusion !== 'success') throw new Error(`the deploy that came before ended as ${conclusion}`);
@@ -175,7 +180,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       : lab.hosts.map(({ instanceId }) => instanceId);
     const rulesBefore = new Set(account.securityGroups.get(securityGroupId)!.rules.map(({ id }) => id));
     if (stage.leftOpen) leaveOpen(lab);
-    fault?.prepare?.(lab);
+    await fault?.prepare?.(lab);
     const toldBefore = lab.slack.messages.length;
     load = startLoad({
       url: lab.vars().APP_URL!,
@@ -282,7 +287,7 @@ const quickVars = {
   STABILITY_WINDOW: '2s',
   GATE_INTERVAL: '500ms',
   GATE_TIMEOUT: '10s',
-  WATCH_FOR: '5s',
+  WATCH_FOR: '15s',
 };
 
 /** The IAM policies that the actions ship, filled in for this account: a rehearsal proves that they suffice. */

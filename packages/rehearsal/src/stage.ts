@@ -21,20 +21,28 @@ export interface Stage {
 
 const mainBranch = 'refs/heads/main';
 
-/** Sets the stage for a workflow, started by hand on `main` or by what starts it most. */
-export function stageFor(workflow: Workflow, byHand = false): Stage {
+/**
+ * Sets the stage for a workflow, started by hand on `main` or by what starts it most. One that can deploy either way
+ * has a load balancer, unless the repository's variables leave its target group out.
+ */
+export function stageFor(
+  workflow: Workflow,
+  { byHand = false, vars = {} }: { byHand?: boolean; vars?: Readonly<Record<string, string>> } = {},
+): Stage {
   const steps = workflow.jobs.flatMap(({ steps }) => steps.filter((step) => step.kind === 'uses'));
   const uses = (action: string) => steps.filter(({ uses }) => uses.text.includes(`/actions/${action}`));
   const rolling = uses('rolling-alb-deploy');
-  const deploys = [...rolling, ...uses('compose-deploy')];
-  const given = (name: string, value?: string) =>
-    deploys.some((step) => step.with[name] && (value === undefined || step.with[name].text === value));
+  const alone = uses('compose-deploy');
+  const deploys = [...rolling, ...alone];
+  const given = (name: string, is: (value: string) => boolean = () => true) =>
+    deploys.some((step) => step.with[name] && is(step.with[name].text));
   const goesBack = deploys.length > 0 && deploys.every((step) => step.with['rollback-to']);
-  const newcomer = given('host-keys', 'ec2-console');
+  // Whatever it is: a value that the action refuses is to be met there.
+  const newcomer = given('host-keys', (value) => value !== 'inputs');
   return {
-    balanced: rolling.length > 0 || deploys.length === 0,
+    balanced: alone.length === 0 || (rolling.length > 0 && vars.TARGET_GROUP_ARN !== ''),
     bastion: given('jump-host'),
-    checkout: given('files', 'git'),
+    checkout: given('files', (value) => value === 'git'),
     history: goesBack || newcomer,
     newcomer,
     leftOpen: uses('ephemeral-ssh-ingress').some((step) => step.with.mode?.text === 'sweep'),

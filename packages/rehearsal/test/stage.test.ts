@@ -50,6 +50,12 @@ it.each<[string, Parameters<typeof stageOf>, Partial<Stage>]>([
     { history: true, newcomer: true, serves: 'current' },
   ],
   [
+    'a newcomer also where that is misspelt, which the action tells',
+    ['rolling-alb-deploy', { 'host-keys': 'ec2-consol' }],
+    { history: true, newcomer: true, serves: 'current' },
+  ],
+  ['no newcomer where host keys are inputs', ['rolling-alb-deploy', { 'host-keys': 'inputs' }], {}],
+  [
     'a port that was left open, for a sweep',
     ['ephemeral-ssh-ingress', { mode: 'sweep' }],
     { leftOpen: true },
@@ -74,8 +80,23 @@ it('sets main for a start by hand, also where tags start it otherwise', async ()
     content:
       'on: { push: { tags: ["v*"] }, workflow_dispatch: {} }\njobs: { a: { runs-on: ubuntu-24.04, steps: [{ run: "true" }] } }',
   });
-  expect([stageFor(workflow).ref, stageFor(workflow, true).ref]).toEqual([
+  expect([stageFor(workflow).ref, stageFor(workflow, { byHand: true }).ref]).toEqual([
     'refs/tags/v2.0.0',
     'refs/heads/main',
   ]);
 });
+
+it.each([
+  [{}, true],
+  [{ TARGET_GROUP_ARN: 'arn:aws:…' }, true],
+  [{ TARGET_GROUP_ARN: '' }, false],
+])(
+  'sets a load balancer for a workflow that can do without, by the variables %j: %s',
+  async (vars, balanced) => {
+    const uses = (action: string) => ({ uses: `lockkeeper/lockkeeper/actions/${action}@v1` });
+    const steps = ['rolling-alb-deploy', 'compose-deploy'].map(uses);
+    const content = JSON.stringify({ on: 'push', jobs: { a: { 'runs-on': 'ubuntu-24.04', steps } } });
+    const workflow = await loadWorkflow({ name: 'rollback.yml', content });
+    expect(stageFor(workflow, { vars }).balanced).toBe(balanced);
+  },
+);
