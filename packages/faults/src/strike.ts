@@ -25,8 +25,11 @@ export const denied = (action: string): Strike => aws({ kind: 'denied', match: {
 
 /** What AWS gave to the steps so far is worth nothing any more. */
 export const sessionsExpire: Strike = ({ scene: { lab } }) => {
+  const sessions = () => [...lab.account.principals.values()].filter((one) => one.sessionToken).length;
+  const before = sessions();
   lab.account.expireSessions();
-  return undefined;
+  // Whoever went on took the role anew.
+  return { met: () => sessions() > before };
 };
 
 /** The clock of AWS is that far ahead of the runner's. */

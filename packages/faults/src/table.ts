@@ -1,5 +1,5 @@
 import { type Disturbance, type Ending, ends, type FaultCase } from './case.ts';
-import { killPoints } from './kill-points.ts';
+import { killPoints, rollKillPoints } from './kill-points.ts';
 import {
   aws,
   cancel,
@@ -40,7 +40,7 @@ const noPost = {
   early: 'main ends before it changed anything, and leaves nothing to post',
   opens: 'post opens no rule',
   stages: 'post stages nothing; it is met while it proves, below',
-  saves: 'post of compose-deploy saves no state; that of rolling-alb-deploy does, below',
+  saves: 'no post saves state; that of a roll, which used to, is tried below',
   drains: 'post is met while it goes back, above',
   hooks: 'hooks run in main alone',
   ill: 'post proves the release before, never the new one: F28 has that one fail',
@@ -128,7 +128,9 @@ export const table: readonly FaultCase[] = [
         loses: true,
         ...inPost('killed in main at each line above', either),
       }),
-      onFleet('killed while draining', { at: deploy(/^draining/), strike: kill, ...refused('kill') }),
+      ...rollKillPoints.map(({ what, line, mendedByReRun }) =>
+        onFleet(what, { at: deploy(line), strike: kill, mendedByReRun, ...inMain('kill', either) }),
+      ),
     ],
     heldBy: [
       'actions/rolling-alb-deploy/test/fleet-killed.slow.test.ts › $what in $phase: the membership is restored, and nobody notices',
@@ -177,7 +179,7 @@ export const table: readonly FaultCase[] = [
         strike: cancel,
         ...inPost('F01 to F03 cancel main', ends('failure|cancelled', 'old')),
       }),
-      onFleet('cancelled in post', {
+      onFleet('cancelled while post puts back what main left', {
         ...goingBack,
         strike: cancel,
         ...inPost('F03 cancels main', ends('failure|cancelled', 'old')),
