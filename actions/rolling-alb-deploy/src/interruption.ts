@@ -55,13 +55,12 @@ export async function endInterrupted(
       evidence: (id, { details }) => {
         if (details) log.remote(id, `${details}\n`);
       },
+      // Nothing is written down: nobody reads what post saves, and where it cannot be saved targets go back all the same.
       save: (saved) => {
         hosts = [...saved];
-        outside.save({ ...state, hosts, minimums });
       },
       saveMinimums: (saved) => {
         minimums = [...saved];
-        outside.save({ ...state, hosts, minimums });
       },
     });
   }

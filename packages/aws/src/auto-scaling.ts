@@ -1,6 +1,7 @@
 import type { AutoScalingClientConfig } from '@aws-sdk/client-auto-scaling';
 import { AwsCallError, callAws } from './call.ts';
 import { noInstance } from './load-balancing.ts';
+import { renewedWhenExpired } from './renewal.ts';
 import { refreshing, type ScalingGroup, type ScalingGroups } from './scaling-group.ts';
 
 /** Members that one call moves at most (API model; the guide's 20 is refused). */
@@ -24,7 +25,7 @@ export async function openScalingGroups(
     ExitStandbyCommand,
     UpdateAutoScalingGroupCommand,
   } = await import('@aws-sdk/client-auto-scaling');
-  const client = new AutoScalingClient(config);
+  const client = renewedWhenExpired(new AutoScalingClient(config), config.credentials);
   const call = <T>(action: string, name: string, send: (abortSignal: AbortSignal) => Promise<T>) =>
     callAws(`autoscaling:${action}`, name, send, { signal });
 

@@ -3,6 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { type Inputs, type Log, messageOf, UserError } from '@lockkeeper/action';
 import type { Clock } from '@lockkeeper/wait';
 import { explainAwsError } from './error.ts';
+import type { CredentialProvider } from './renewal.ts';
 
 type Env = Record<string, string | undefined>;
 
@@ -106,8 +107,6 @@ export interface AwsCredentials {
   expiration?: Date;
 }
 
-export type CredentialProvider = () => Promise<AwsCredentials>;
-
 /** What every SDK client of ours is made with: `new EC2Client(config)`. */
 export interface AwsConfig {
   region: string;
@@ -156,7 +155,11 @@ export function awsConfig(options: AwsOptions): AwsConfig {
 // As the SDK's own clients count: what ends within five minutes is as good as ended.
 const nearTheEnd = 5 * 60_000;
 
-/** Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end. */
+/**
+ * Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end, or when
+ * AWS has ended them. They are kept here alone: a client of the SDK keeps what it is given until shortly before its
+ * `expiration`, so it is given one that is over, and asks for each call.
+ */
 export function renewing(
   obtain: () => Promise<AwsCredentials>,
   clock: Pick<Clock, 'now'>,
@@ -171,13 +174,19 @@ export function renewing(
     held = { credentials, renewAt: Math.max(end - nearTheEnd, startedAt + (end - startedAt) / 2) };
     return credentials;
   };
-  return async () => {
+  const current = async () => {
     if (held && clock.now() < held.renewAt) return held.credentials;
     pending ??= renew().finally(() => {
       pending = undefined;
     });
     return pending;
   };
+  return Object.assign(async () => ({ ...(await current()), expiration: new Date(0) }), {
+    expired(accessKeyId: string) {
+      // Not those that another call has taken meanwhile.
+      if (held?.credentials.accessKeyId === accessKeyId) held = undefined;
+    },
+  });
 }
 
 function webIdentityCredentials(

@@ -39,6 +39,11 @@ export function isDenied(error: unknown): boolean {
   return denied.has(awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
 }
 
+/** Whether AWS refused because the session is over. EC2 says the same of a request signed long ago. */
+export function isExpired(error: unknown): boolean {
+  return expired.has(awsErrorCode(error));
+}
+
 /** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
 export function readRefusal(message: string): { principal?: string; action?: string; resource?: string } {
   return {
@@ -92,7 +97,7 @@ export function explainAwsError(
       `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`,
     );
   }
-  if (expired.has(code))
+  if (isExpired(error))
     return make(
       `the AWS credentials have expired (${call.action} on ${call.resource})`,
       'use role-to-assume, which renews them; a session that another step made usually lasts an hour',

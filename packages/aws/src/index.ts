@@ -6,7 +6,6 @@ export {
   type AwsSettings,
   awsConfig,
   awsRoute,
-  type CredentialProvider,
   readAwsInputs,
   takeRoute,
 } from './credentials.ts';

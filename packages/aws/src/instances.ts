@@ -1,5 +1,6 @@
 import type { EC2ClientConfig } from '@aws-sdk/client-ec2';
 import { callAws } from './call.ts';
+import { renewedWhenExpired } from './renewal.ts';
 
 /** An instance as far as one must know it to reach it. Addresses are '' where it has none. */
 export interface Instance {
@@ -34,7 +35,7 @@ export async function openInstances(
   const { DescribeInstancesCommand, EC2Client, GetConsoleOutputCommand } = await import(
     '@aws-sdk/client-ec2'
   );
-  const client = new EC2Client(config);
+  const client = renewedWhenExpired(new EC2Client(config), config.credentials);
   return {
     async describe(ids) {
       if (ids.length === 0) return new Map();

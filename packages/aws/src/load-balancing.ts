@@ -1,5 +1,6 @@
 import type { ElasticLoadBalancingV2ClientConfig } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { AwsCallError, callAws } from './call.ts';
+import { renewedWhenExpired } from './renewal.ts';
 import {
   type LoadBalancer,
   readAttributes,
@@ -26,7 +27,7 @@ export async function openTargetGroups(
     ElasticLoadBalancingV2Client,
     RegisterTargetsCommand,
   } = await import('@aws-sdk/client-elastic-load-balancing-v2');
-  const client = new ElasticLoadBalancingV2Client(config);
+  const client = renewedWhenExpired(new ElasticLoadBalancingV2Client(config), config.credentials);
 
   const idleTimeout = async (arn: string): Promise<LoadBalancer> => {
     try {

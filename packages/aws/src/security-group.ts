@@ -3,6 +3,7 @@ import { messageOf, type UserError } from '@lockkeeper/action';
 import type { Clock } from '@lockkeeper/wait';
 import { AwsCallError, callAws } from './call.ts';
 import { isDenied, readRefusal } from './error.ts';
+import { renewedWhenExpired } from './renewal.ts';
 import { serviceClock } from './service-clock.ts';
 
 /** One inbound rule of a security group. AWS tells rules apart by protocol, ports and source alone. */
@@ -71,7 +72,7 @@ export function openSecurityGroups(
 ): SecurityGroups & { close(): void } {
   const service = serviceClock(clock);
   const loading = import('@aws-sdk/client-ec2').then((ec2) => {
-    const client = new ec2.EC2Client(config);
+    const client = renewedWhenExpired(new ec2.EC2Client(config), config.credentials);
     listenTo(client, service.heard);
     return { ec2, client };
   });

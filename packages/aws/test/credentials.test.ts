@@ -1,6 +1,8 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { inputsOf, memoryLog } from '@lockkeeper/action';
+import { Account, labClock, serveAws } from '@lockkeeper/lab';
 import { type AwsCredentials, awsRoute, readAwsInputs, renewing, takeRoute } from '../src/credentials.ts';
+import { openScalingGroups } from '../src/index.ts';
 
 describe('credentials of a role', () => {
   const minutes = 60_000;
@@ -40,6 +42,59 @@ describe('credentials of a role', () => {
     await expect(provide()).rejects.toThrow('no token');
     const all = await Promise.all([provide(), provide()]);
     expect(all.map(({ accessKeyId }) => accessKeyId)).toEqual(['k2', 'k2']);
+  });
+});
+
+describe('credentials that AWS has ended', () => {
+  const clock = labClock(1);
+  const account = new Account({ clock, seed: 7 });
+  const policy = {
+    Version: '2012-10-17' as const,
+    Statement: [{ Effect: 'Allow' as const, Action: ['*'], Resource: '*' }],
+  };
+  let aws: Awaited<ReturnType<typeof serveAws>>;
+  let taken = 0;
+  const provide = renewing(
+    async () => {
+      const credentials = { accessKeyId: `ASIA${++taken}`, secretAccessKey: 's', sessionToken: `t${taken}` };
+      const { accessKeyId } = account.addUser({ ...credentials, policy });
+      account.principals.set(accessKeyId, { ...account.principals.get(accessKeyId)!, ...credentials });
+      // As the SDK gives an hour's session.
+      return { ...credentials, expiration: new Date(Date.now() + 3_600_000) };
+    },
+    { now: Date.now },
+  );
+  beforeAll(async () => {
+    aws = await serveAws(account);
+  });
+  afterAll(() => aws.close());
+
+  it('are taken anew by each call that meets it, once for all of them', async () => {
+    const config = { region: account.region, endpoint: aws.url, credentials: provide };
+    const one = await openScalingGroups(config);
+    const other = await openScalingGroups(config);
+    try {
+      await Promise.all([one.describe(['a']), other.describe(['a'])]);
+      const before = taken;
+      account.expireSessions();
+      await Promise.all([one.describe(['a']), other.describe(['a']), one.describe(['b'])]);
+      expect(taken).toBe(before + 1);
+    } finally {
+      one.close();
+      other.close();
+    }
+  });
+
+  it('are an error where the new ones have ended as well', async () => {
+    account.faults.add({ kind: 'expired', match: { times: 2 } });
+    const scaling = await openScalingGroups({
+      region: account.region,
+      endpoint: aws.url,
+      credentials: provide,
+      maxAttempts: 1,
+    });
+    await expect(scaling.describe(['a'])).rejects.toThrow(/credentials have expired/);
+    scaling.close();
   });
 });
 

@@ -28,7 +28,7 @@ main or post; then comes the re-run. After each run the lab is looked at from ou
   --quick       a few of them
   --json FILE   everything that was seen, as JSON
   --record      write docs/proof/faults.json, of which the README's table is made (whole table only)
-  --parallel N  labs side by side (default 2)
+  --parallel N  labs side by side (default 3)
   --verbose     every line of every log
 
 Exit status: 0 when every guarantee held in every trial; 1 when one was broken; 2 for a mistake of yours.`;
@@ -41,7 +41,7 @@ export function parseArguments(argv: readonly string[]): FaultsArguments | undef
     quick: false,
     record: false,
     verbose: false,
-    parallel: 2,
+    parallel: 3,
   };
   const rest = argv.filter((argument) => argument !== '--');
   for (let i = 0; i < rest.length; i++) {

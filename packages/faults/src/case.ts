@@ -19,9 +19,11 @@ export interface Disturbance {
   sick?: string;
   /**
    * Main's line of a step at which it strikes, or the start of its process where no line is given; without a step,
-   * before the workflow begins. In post it strikes when the post of the step that deploys begins.
+   * before the workflow begins.
    */
   at?: { step: StepName; line?: RegExp };
+  /** Post's line of a step at which it strikes; the start of the post of the step that deploys unless given. */
+  atInPost?: { step: StepName; line: RegExp };
   /** Makes it so. */
   strike?: (moment: Moment) => Struck | undefined;
   /** On top of what the workflow gives its steps. */
@@ -42,8 +44,8 @@ export interface Disturbance {
   mute?: boolean;
   /** Step debugging is on. */
   debug?: boolean;
-  /** The phases in which it is tried; main and post unless given. */
-  phases?: readonly PhaseOfFault[];
+  /** The phase in which alone it is tried, and why not in the other; main and post unless given. */
+  only?: { phase: PhaseOfFault; because: string };
   /** How the run with the fault in main has to end; `success new` unless given. */
   main?: Ending;
   /** The same for a fault in post: main was killed, so it is red; `failure old` unless given. */
@@ -71,6 +73,8 @@ export interface Moment {
 export interface Struck {
   /** Before the re-run; it may be called again. */
   end?(): void;
+  /** Is told each line of the log from then on. */
+  hear?(line: string): void;
   /** Whether anything met it, where that can be told: a fault that met nothing proves nothing. */
   met?(): boolean;
 }

@@ -20,3 +20,12 @@ export const killPoints: ReadonlyArray<{ what: string; step: StepName; line: Reg
   { what: 'killed once it is proven', step: 'deploy', line: / serves .*, verified/ },
   { what: 'killed while the gate asks', step: 'gate', line: /asking every/, mute: true },
 ];
+
+/** And what a roll logs. A host that is done stays so when main is killed in the second batch: then two releases serve. */
+export const rollKillPoints: ReadonlyArray<{ what: string; line: RegExp; mendedByReRun?: boolean }> = [
+  { what: 'killed while a target is taken out', line: /^taking out/ },
+  { what: 'killed while draining', line: /^draining/ },
+  { what: 'killed once the container of a target is started', line: /Container sample-web-1 {2}Started/ },
+  { what: 'killed while a target is registered', line: /^registering i-/ },
+  { what: 'killed when the second batch begins', line: /^batch 2 of 2/, mendedByReRun: true },
+];

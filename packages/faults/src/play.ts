@@ -6,13 +6,10 @@ import { judge, type Verdict } from './judgement.ts';
 import { openScene, type RunSettings, type Scene } from './scene.ts';
 import { needlesOf, shows } from './secrets.ts';
 import { killProcess } from './strike.ts';
-import type { SceneKind, StepInputs } from './workflow.ts';
+import type { StepInputs } from './workflow.ts';
 
 /** Where main is killed for its post to have something to do: the release is switched to, and not yet proven. */
-const switching: Record<SceneKind, RegExp> = {
-  server: /: healthy; watching it for/,
-  fleet: /^switching i-/,
-};
+const switched = /: healthy; watching it for/;
 
 /** One run with a fault in it, or the re-run after it, and what was there at its end. */
 export interface Trial extends Verdict {
@@ -101,7 +98,7 @@ function merged(...layers: StepInputs[]): StepInputs {
 }
 
 /** Waits for the moment of a fault among the events of a run, and makes it so. */
-function arm(scene: Scene, { at, strike }: Disturbance, phase: PhaseOfFault, signal?: AbortSignal) {
+function arm(scene: Scene, { at, atInPost, strike }: Disturbance, phase: PhaseOfFault, signal?: AbortSignal) {
   const cancel = new AbortController();
   signal?.addEventListener('abort', () => cancel.abort(), { once: true });
   const shutdown = new AbortController();
@@ -110,6 +107,7 @@ function arm(scene: Scene, { at, strike }: Disturbance, phase: PhaseOfFault, sig
   let struck: Struck | undefined;
   let due = true;
   let killed = false;
+  const wanted: Disturbance['at'] = phase === 'main' ? at : (atInPost ?? { step: 'deploy' });
   const now = () => {
     due = false;
     const moment: Moment = {
@@ -132,15 +130,15 @@ function arm(scene: Scene, { at, strike }: Disturbance, phase: PhaseOfFault, sig
     on(event: WorkflowEvent) {
       if (event.kind === 'process-started') pid = event.pid;
       if (event.kind === 'step-finished') pid = undefined;
-      if (!due) return;
-      const isAt = 'name' in event && phase === 'main' && event.name === at?.step;
-      if (event.kind === 'process-started' && isAt && !at?.line) now();
-      if (event.kind === 'step-started' && phase === 'post' && event.phase === 'post' && killed) now();
-      if (event.kind !== 'line' || event.phase !== 'main') return;
-      if (isAt && at?.line?.test(event.text)) now();
-      if (phase === 'post' && !killed && event.name === 'deploy' && switching[scene.kind].test(event.text)) {
-        killed = killProcess(pid);
+      if (event.kind === 'line') struck?.hear?.(event.text);
+      if (!due || !(event.kind === 'process-started' || event.kind === 'line')) return;
+      const line = event.kind === 'line' ? event.text : undefined;
+      if (phase === 'post' && !killed) {
+        if (event.stepId === 'deploy' && line && switched.test(line)) killed = killProcess(pid);
+        return;
       }
+      if (event.phase !== phase || event.stepId !== wanted?.step) return;
+      if (line === undefined ? !wanted.line : wanted.line?.test(line)) now();
     },
     /** Ends the fault; answers why it proved nothing, if so. */
     end(): string[] {
@@ -148,7 +146,9 @@ function arm(scene: Scene, { at, strike }: Disturbance, phase: PhaseOfFault, sig
       struck?.end?.();
       if (due)
         return [
-          `its moment never came: ${at ? `${at.step} said nothing like ${at.line ?? 'a start'}` : 'no post'}`,
+          phase === 'post' && !killed
+            ? 'its moment never came: main was not killed'
+            : `its moment never came: ${wanted?.step} said nothing like ${wanted?.line ?? 'a start'} in ${phase}`,
         ];
       return met === false ? ['nothing met the fault'] : [];
     },

@@ -25,8 +25,11 @@ export const denied = (action: string): Strike => aws({ kind: 'denied', match: {
 
 /** What AWS gave to the steps so far is worth nothing any more. */
 export const sessionsExpire: Strike = ({ scene: { lab } }) => {
+  const sessions = () => [...lab.account.principals.values()].filter((one) => one.sessionToken).length;
+  const before = sessions();
   lab.account.expireSessions();
-  return undefined;
+  // Whoever went on took the role anew.
+  return { met: () => sessions() > before };
 };
 
 /** The clock of AWS is that far ahead of the runner's. */
@@ -36,8 +39,13 @@ export const skewed = (byMs: number): Strike => aws({ kind: 'skew', byMs, match:
 export const docker =
   (...faults: EngineFault[]): Strike =>
   ({ scene: { lab } }) => {
-    const added = lab.hosts.flatMap(({ host }) => faults.map((fault) => host.engine.fault(fault)));
-    return { end: () => added.forEach((one) => void one.remove()) };
+    const engines = lab.hosts.map(({ host }) => ({ engine: host.engine, from: host.engine.calls.length }));
+    const added = engines.flatMap(({ engine }) => faults.map((fault) => engine.fault(fault)));
+    const isHit = ({ command, holding = '' }: EngineFault) =>
+      engines.some(({ engine, from }) =>
+        engine.calls.slice(from).some((call) => call.startsWith(command) && `${call} `.includes(holding)),
+      );
+    return { end: () => added.forEach((one) => void one.remove()), met: () => faults.every(isHit) };
   };
 
 export const registry =
@@ -61,25 +69,24 @@ export const slack =
 
 /** Every SSH connection is cut. */
 export const cutSsh: Strike = ({ scene: { lab } }) => {
+  const open = lab.hosts.reduce((sum, { host }) => sum + host.sessions, 0);
   for (const { host } of lab.hosts) host.dropConnections('reset');
-  return undefined;
+  return { met: () => open > 0 };
 };
 
-/** For so long nobody gets in, and who was in is thrown out. */
+/** Nobody gets in, and who was in is thrown out, until the run has told so often that it was refused. */
 export const shutOut =
-  (ms: number): Strike =>
+  (times: number): Strike =>
   ({ scene: { lab } }) => {
-    const { id, rules } = lab.account.securityGroups.get(lab.securityGroupId)!;
-    const before = [...rules];
-    lab.account.changeRules(id, []);
-    for (const { host } of lab.hosts) host.dropConnections('reset');
-    const back = () => {
-      clearTimeout(timer);
-      const { rules: now } = lab.account.securityGroups.get(id)!;
-      if (now.length === 0) lab.account.changeRules(id, before);
+    const open = lab.shutOut();
+    let refused = 0;
+    return {
+      hear(line) {
+        if (/refused the connection/.test(line) && ++refused === times) open();
+      },
+      met: () => refused >= times,
+      end: open,
     };
-    const timer = setTimeout(back, ms);
-    return { end: () => clearTimeout(timer) };
   };
 
 /** Somebody takes the rule away that the run opened. */
@@ -106,15 +113,6 @@ export function killProcess(pid: number | undefined): boolean {
 export const kill: Strike = ({ pid }) => {
   const killed = killProcess(pid());
   return { met: () => killed };
-};
-
-/** The process of the step that runs a second later is killed. */
-export const killSoon: Strike = ({ pid }) => {
-  let killed = false;
-  const timer = setTimeout(() => {
-    killed = killProcess(pid());
-  }, 1000);
-  return { met: () => killed, end: () => clearTimeout(timer) };
 };
 
 /** The user cancels the run. */

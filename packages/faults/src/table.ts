@@ -1,5 +1,5 @@
 import { type Disturbance, type Ending, ends, type FaultCase } from './case.ts';
-import { killPoints } from './kill-points.ts';
+import { killPoints, rollKillPoints } from './kill-points.ts';
 import {
   aws,
   cancel,
@@ -8,7 +8,6 @@ import {
   docker,
   fileCommandGone,
   kill,
-  killSoon,
   lose,
   registry,
   ruleGone,
@@ -24,23 +23,55 @@ import {
 /** What the docker command says while its daemon is away. */
 const noDaemon = 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock';
 
+/** And when the disk is full. */
+const noSpace = 'failed to register layer: write /var/lib/docker/tmp: no space left on device';
+
 type Harm = Omit<Disturbance, 'what' | 'scene'>;
 const onServer = (what: string, harm: Harm): Disturbance => ({ what, scene: 'server', ...harm });
 const onFleet = (what: string, harm: Harm): Disturbance => ({ what, scene: 'fleet', ...harm });
 
 const stays = ends('failure', 'old');
-const cancelled = (serves: 'old' | 'one') => ends('cancelled', serves);
-const inMain = (ending: Ending): Harm => ({ phases: ['main'], main: ending });
-const main = inMain(ends('success', 'new'));
-const refused = inMain(stays);
+const either = ends('failure', 'one');
+
+/** Why a fault is tried in main alone. */
+const noPost = {
+  cancel: 'the runner tells post nothing of a cancel: F07',
+  kill: 'post itself is killed in a case of its own: F04, F05',
+  early: 'main ends before it changed anything, and leaves nothing to post',
+  opens: 'post opens no rule',
+  stages: 'post stages nothing; it is met while it proves, below',
+  saves: 'no post saves state; that of a roll, which used to, is tried below',
+  drains: 'post is met while it goes back, above',
+  hooks: 'hooks run in main alone',
+  ill: 'post proves the release before, never the new one: F28 has that one fail',
+  pulls: 'post goes back to images that the host has, and asks no registry',
+  tells: 'no post tells Slack; that it is told of a post that had to go back is tried above',
+  text: 'post sends no text anywhere but to the log, and the job that tells Slack is the same',
+  files: 'post reads no file of the workspace or of HOME that main does not read',
+};
+type NoPost = keyof typeof noPost;
+const inMain = (why: NoPost, ending: Ending): Harm => ({
+  only: { phase: 'main', because: noPost[why] },
+  main: ending,
+});
+const main = (why: NoPost) => inMain(why, ends('success', 'new'));
+const refused = (why: NoPost) => inMain(why, stays);
+const cancelled = (serves: 'old' | 'one') => inMain('cancel', ends('cancelled', serves));
+const inPost = (because: string, ending: Ending = stays): Harm => ({
+  only: { phase: 'post', because },
+  post: ending,
+});
 /** Ill in the re-run as well, which deploys the same release. */
-const illAgain: Harm = { ...refused, again: stays };
-const loses: Harm = { loses: true, ...inMain(ends('failure|cancelled', 'one')) };
+const illAgain: Harm = { ...refused('ill'), again: stays };
+const loses: Harm = { loses: true, ...inMain('kill', ends('failure|cancelled', 'one')) };
 const deploy = (line: RegExp) => ({ step: 'deploy', line }) as const;
 const staging = deploy(/Stage on|staging \d/);
 const staged = deploy(/web: recreate, image/);
 const switched = deploy(/Container sample-web-1 {2}Started/);
 const proving = deploy(/: healthy; watching it for/);
+const inPostOf = (step: 'ingress' | 'deploy', line: RegExp) => ({ atInPost: { step, line } });
+const goingBack = inPostOf('deploy', /Container sample-web-1 {2}Recreate$/);
+const puttingBack = inPostOf('deploy', /^registering i-/);
 const wrong = (inputs: Record<string, string>) => ({ wrongInputs: { deploy: inputs } });
 const print = (...lines: string[]) => ({
   deploy: { 'pre-deploy': lines.map((line) => `printf '%b\\n' '${line}'`).join('\n') },
@@ -54,7 +85,7 @@ export const table: readonly FaultCase[] = [
       onServer('cancelled before staging', {
         at: deploy(/^Release /),
         strike: cancel,
-        ...inMain(cancelled('old')),
+        ...cancelled('old'),
       }),
     ],
   },
@@ -65,7 +96,7 @@ export const table: readonly FaultCase[] = [
       onServer('cancelled while images are pulled', {
         at: deploy(/pulling/),
         strike: cancel,
-        ...inMain(cancelled('old')),
+        ...cancelled('old'),
       }),
     ],
     heldBy: [
@@ -76,11 +107,11 @@ export const table: readonly FaultCase[] = [
     id: 'F03',
     what: 'SIGINT between switch and proof',
     runs: [
-      onServer('cancelled once switched', { at: switched, strike: cancel, ...inMain(cancelled('one')) }),
+      onServer('cancelled once switched', { at: switched, strike: cancel, ...cancelled('one') }),
       onFleet('cancelled in mid-roll', {
         at: deploy(/^switching i-/),
         strike: cancel,
-        ...inMain(cancelled('one')),
+        ...cancelled('one'),
       }),
     ],
   },
@@ -89,15 +120,17 @@ export const table: readonly FaultCase[] = [
     what: 'SIGKILL at each logged phase',
     runs: [
       ...killPoints.map(({ what, step, line, mute }) =>
-        onServer(what, { at: { step, line }, strike: kill, mute, ...inMain(ends('failure', 'one')) }),
+        onServer(what, { at: { step, line }, strike: kill, mute, ...inMain('kill', either) }),
       ),
       onServer('post is killed as well, and the next run is all', {
-        strike: killSoon,
+        ...goingBack,
+        strike: kill,
         loses: true,
-        phases: ['post'],
-        post: ends('failure', 'one'),
+        ...inPost('killed in main at each line above', either),
       }),
-      onFleet('killed while draining', { at: deploy(/^draining/), strike: kill, ...refused }),
+      ...rollKillPoints.map(({ what, line, mendedByReRun }) =>
+        onFleet(what, { at: deploy(line), strike: kill, mendedByReRun, ...inMain('kill', either) }),
+      ),
     ],
     heldBy: [
       'actions/rolling-alb-deploy/test/fleet-killed.slow.test.ts › $what in $phase: the membership is restored, and nobody notices',
@@ -114,6 +147,12 @@ export const table: readonly FaultCase[] = [
           onServer(what.replace('killed', 'lost'), { at: { step, line }, strike: lose, ...loses }),
         ),
       onServer('shut down while it is watched', { at: proving, strike: shutDown, ...loses }),
+      onFleet('lost while post puts back what main left', {
+        ...puttingBack,
+        strike: lose,
+        loses: true,
+        ...inPost('the test below loses main at each step of a roll', either),
+      }),
     ],
     heldBy: [
       'actions/rolling-alb-deploy/test/fleet-lost.slow.test.ts › $what in $phase: the next run restores the membership',
@@ -138,8 +177,12 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('cancelled in post', {
         strike: cancel,
-        phases: ['post'],
-        post: ends('failure|cancelled', 'old'),
+        ...inPost('F01 to F03 cancel main', ends('failure|cancelled', 'old')),
+      }),
+      onFleet('cancelled while post puts back what main left', {
+        ...goingBack,
+        strike: cancel,
+        ...inPost('F03 cancels main', ends('failure|cancelled', 'old')),
       }),
     ],
     heldBy: ['packages/runner/test/job.test.ts › does not disturb a post'],
@@ -153,7 +196,7 @@ export const table: readonly FaultCase[] = [
   {
     id: 'F09',
     what: 'main fails before it saved anything',
-    runs: [onServer('no host is given', { ...wrong({ host: '' }), ...refused, says: /host/ })],
+    runs: [onServer('no host is given', { ...wrong({ host: '' }), ...refused('early'), says: /host/ })],
   },
   {
     id: 'F10',
@@ -161,8 +204,8 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('somebody took the rule away', {
         at: proving,
+        ...inPostOf('deploy', /: healthy; watching it for/),
         strike: ruleGone,
-        ...inMain(ends('success', 'new')),
       }),
     ],
   },
@@ -170,8 +213,12 @@ export const table: readonly FaultCase[] = [
     id: 'F11',
     what: 'the connection is cut in the middle of a command',
     runs: [
-      onServer('reset at the switch', { at: switched, strike: cutSsh }),
-      onFleet('reset while draining', { at: deploy(/^switching i-/), strike: cutSsh, ...main }),
+      onServer('reset at the switch', { at: switched, ...goingBack, strike: cutSsh }),
+      onFleet('reset while a target is out', {
+        at: deploy(/^switching i-/),
+        ...goingBack,
+        strike: cutSsh,
+      }),
     ],
     heldBy: [
       'packages/ssh/test/silence.slow.test.ts › a connection that goes silent is found lost within about half a minute, and made anew',
@@ -183,8 +230,16 @@ export const table: readonly FaultCase[] = [
     what: 'SSH cannot be reached, or does not let in',
     runs: [
       // It gets in again and goes on, or ends before it changed anything.
-      onServer('shut for 4 s', { at: staging, strike: shutOut(4000), main: ends('success|failure', 'one') }),
-      onServer('the key is another', { ...wrong({ username: 'nobody' }), ...refused, says: /nobody/ }),
+      onServer('shut until it was refused three times', {
+        at: staging,
+        strike: shutOut(3),
+        main: ends('success|failure', 'one'),
+      }),
+      onServer('the key is another', {
+        ...wrong({ username: 'nobody' }),
+        ...refused('early'),
+        says: /nobody/,
+      }),
     ],
     heldBy: [
       'packages/ssh/test/connection.test.ts › tries again while nothing listens yet',
@@ -198,7 +253,8 @@ export const table: readonly FaultCase[] = [
       onServer('up answers 255', {
         at: staged,
         strike: docker({ command: 'compose', holding: ' up ', message: 'Killed', code: 255, times: 1 }),
-        ...refused,
+        main: stays,
+        post: either,
         says: /Killed/,
       }),
     ],
@@ -213,7 +269,7 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('pre-deploy asks', {
         ...wrong({ 'pre-deploy': 'read -r answer || { echo "nobody answers" >&2; exit 3; }' }),
-        ...refused,
+        ...refused('hooks'),
         says: /nobody answers/,
       }),
     ],
@@ -235,7 +291,7 @@ export const table: readonly FaultCase[] = [
           { kind: 'throttle', match: { action: 'AuthorizeSecurityGroupIngress', times: 2 } },
           { kind: '5xx', match: { action: 'DescribeSecurityGroupRules' } },
         ),
-        ...main,
+        ...main('opens'),
       }),
       onServer('closing is throttled twice, reads fail once', {
         strike: aws(
@@ -260,7 +316,7 @@ export const table: readonly FaultCase[] = [
           kind: 'lost-response',
           match: { action: 'AuthorizeSecurityGroupIngress', dryRun: false },
         }),
-        ...main,
+        ...main('opens'),
       }),
       onServer('of closing', {
         strike: aws({
@@ -270,14 +326,25 @@ export const table: readonly FaultCase[] = [
       }),
       onFleet('of registering', {
         strike: aws({ kind: 'lost-response', match: { action: 'RegisterTargets' } }),
-        phases: ['post'],
       }),
     ],
   },
   {
     id: 'F18',
     what: 'credentials expire on the way',
-    runs: [onServer('of every session, between main and post', { at: proving, strike: sessionsExpire })],
+    runs: [
+      onServer('of every session, between main and post', { at: proving, strike: sessionsExpire }),
+      onFleet('of every session, while a target is out', {
+        at: deploy(/^switching i-/),
+        ...goingBack,
+        strike: sessionsExpire,
+      }),
+      onFleet('of every session, while a target drains', {
+        at: deploy(/^draining i-/),
+        strike: sessionsExpire,
+        ...main('drains'),
+      }),
+    ],
     heldBy: [
       'actions/ephemeral-ssh-ingress/test/dist.test.ts › takes the role anew in post, where main took it',
       'actions/rolling-alb-deploy/test/fleet-ten.slow.test.ts › no request is lost, and credentials are renewed',
@@ -289,13 +356,25 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('opening', {
         strike: denied('AuthorizeSecurityGroupIngress'),
-        ...refused,
+        ...refused('opens'),
         says: /ec2:AuthorizeSecurityGroupIngress/,
+      }),
+      onServer('closing', {
+        strike: denied('RevokeSecurityGroupIngress'),
+        mendedByReRun: true,
+        ...inPost('main asks beforehand whether it may close: the test below'),
+        says: /ec2:RevokeSecurityGroupIngress/,
       }),
       onFleet('deregistering', {
         strike: denied('DeregisterTargets'),
-        ...refused,
+        ...refused('early'),
         says: /elasticloadbalancing:DeregisterTargets/,
+      }),
+      onFleet('registering', {
+        strike: denied('RegisterTargets'),
+        mendedByReRun: true,
+        ...inPost('main asks beforehand, as above', either),
+        says: /elasticloadbalancing:RegisterTargets/,
       }),
     ],
     heldBy: [
@@ -328,6 +407,19 @@ export const table: readonly FaultCase[] = [
   {
     id: 'F23',
     what: "the host's disk is full",
+    runs: [
+      onServer('for the image', {
+        strike: docker({ command: 'pull', message: noSpace, times: 1 }),
+        ...refused('pulls'),
+        says: /no space left on device/,
+      }),
+      onServer('for the container', {
+        strike: docker({ command: 'compose', holding: ' up ', message: noSpace, times: 1 }),
+        main: stays,
+        post: either,
+        says: /no space left on device/,
+      }),
+    ],
     heldBy: [
       'test/real/full-disk.test.ts › on a host whose disk is full',
       'packages/compose/test/stage.test.ts › named services must be in the file, and the disk must not be full',
@@ -337,11 +429,18 @@ export const table: readonly FaultCase[] = [
     id: 'F24',
     what: "the runner's files cannot be written",
     runs: [
-      onServer('the state', { at: { step: 'deploy' }, strike: fileCommandGone('save_state'), ...refused }),
+      onServer('the state', {
+        at: { step: 'deploy' },
+        strike: fileCommandGone('save_state'),
+        ...refused('saves'),
+      }),
+      onFleet('the state', {
+        strike: fileCommandGone('save_state'),
+        ...inPost('main of either action saves it the same way, as above'),
+      }),
       onServer('the summary', {
         at: { step: 'deploy' },
         strike: fileCommandGone('step_summary'),
-        ...main,
         says: /the job summary could not be written/,
       }),
     ],
@@ -353,13 +452,13 @@ export const table: readonly FaultCase[] = [
       onServer('while staging', {
         at: staging,
         strike: docker({ command: 'compose', message: noDaemon, times: 1 }),
-        ...inMain(ends('success|failure', 'one')),
+        ...inMain('stages', ends('success|failure', 'one')),
         says: /Docker daemon/,
       }),
       onServer('while proving', {
         at: proving,
+        ...inPostOf('deploy', /: healthy; watching it for/),
         strike: docker({ command: 'inspect', message: noDaemon, times: 2 }),
-        ...main,
         says: /docker does not answer; waiting until it does/,
       }),
     ],
@@ -371,11 +470,14 @@ export const table: readonly FaultCase[] = [
     id: 'F26',
     what: 'the registry refuses, lacks, or gives other bytes',
     runs: [
-      onServer('manifest missing', { strike: registry({ on: 'manifest', kind: 'missing' }), ...refused }),
-      onServer('500 of a layer', { strike: registry({ on: 'blob', kind: 'error' }), ...refused }),
+      onServer('manifest missing', {
+        strike: registry({ on: 'manifest', kind: 'missing' }),
+        ...refused('pulls'),
+      }),
+      onServer('500 of a layer', { strike: registry({ on: 'blob', kind: 'error' }), ...refused('pulls') }),
       onServer('other bytes than the digest says', {
         strike: registry({ on: 'blob', kind: 'corrupt' }),
-        ...refused,
+        ...refused('pulls'),
       }),
     ],
   },
@@ -400,10 +502,16 @@ export const table: readonly FaultCase[] = [
       onServer('up fails when going back', {
         sick: '503',
         at: deploy(/Container sample-worker-1 {2}Running/),
-        strike: docker({ command: 'compose', holding: ' up ', message: 'no space left on device' }),
+        strike: docker({ command: 'compose', holding: ' up ', message: noSpace }),
         mendedByReRun: true,
-        ...inMain(ends('failure', 'one')),
+        ...inMain('ill', either),
         again: stays,
+        says: /no space left on device/,
+      }),
+      onServer('up fails when post goes back', {
+        strike: docker({ command: 'compose', holding: ' up ', message: noSpace }),
+        mendedByReRun: true,
+        ...inPost('main, above, goes back from a release that is ill', either),
         says: /no space left on device/,
       }),
     ],
@@ -426,9 +534,8 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('429, then 500', {
         strike: slack({ kind: 'rate-limited', retryAfter: 1 }, { kind: 'server-error' }),
-        ...main,
       }),
-      onServer('reset', { strike: slack({ kind: 'reset' }), ...main }),
+      onServer('reset', { strike: slack({ kind: 'reset' }), ...main('tells') }),
     ],
     heldBy: [
       'actions/slack-notify/test/dist.slow.test.ts › ends within a minute when GitHub and Slack are both silent',
@@ -446,7 +553,17 @@ export const table: readonly FaultCase[] = [
           '::add-mask::v2',
           '::save-state name=record::{}',
         ),
-        ...main,
+        ...main('hooks'),
+        says: /INJECTED/,
+      }),
+      onServer('docker prints them when post goes back', {
+        strike: docker({
+          command: 'compose',
+          holding: ' up ',
+          message: '::error::INJECTED\n::set-output name=result::INJECTED\nok ##[error]INJECTED',
+          times: 1,
+        }),
+        ...inPost('main is given them by hooks, above', either),
         says: /INJECTED/,
       }),
     ],
@@ -457,7 +574,7 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('pre-deploy prints them', {
         inputs: print('ok ##[set-output name=result]INJECTED', 'ok ##[error]INJECTED', '##[add-mask]v2'),
-        ...main,
+        ...main('hooks'),
         says: /INJECTED/,
       }),
     ],
@@ -468,7 +585,7 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('pre-deploy prints it', {
         inputs: print('::stop-commands::INJECTEDtoken'),
-        ...main,
+        ...main('hooks'),
         says: /INJECTED/,
       }),
     ],
@@ -486,7 +603,7 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('for shells, Slack and the log', {
         text: { message: '$(touch $MARK) `touch $MARK`"; touch $MARK #\n::error::INJECTED\n\u202e' },
-        ...main,
+        ...main('text'),
         says: /touch/,
       }),
     ],
@@ -495,10 +612,10 @@ export const table: readonly FaultCase[] = [
     id: 'T06',
     what: 'a ref or release name that is an option, a path or a command',
     runs: [
-      onServer('the branch', { text: { ref: 'refs/heads/a$(touch$IFS$MARK)' }, ...main }),
+      onServer('the branch', { text: { ref: 'refs/heads/a$(touch$IFS$MARK)' }, ...main('text') }),
       onServer('rollback-to', {
         ...wrong({ image: '', 'rollback-to': '../../etc/cron.d/x' }),
-        ...refused,
+        ...refused('early'),
         says: /rollback-to/,
       }),
     ],
@@ -507,15 +624,27 @@ export const table: readonly FaultCase[] = [
     id: 'T07',
     what: 'a host or user that is an option or a command',
     runs: [
-      onServer('host', { ...wrong({ host: '-oProxyCommand=touch$IFS$MARK' }), ...refused, says: /host/ }),
-      onServer('user', { ...wrong({ username: 'a$(touch$IFS$MARK)' }), ...refused, says: /username/ }),
+      onServer('host', {
+        ...wrong({ host: '-oProxyCommand=touch$IFS$MARK' }),
+        ...refused('early'),
+        says: /host/,
+      }),
+      onServer('user', {
+        ...wrong({ username: 'a$(touch$IFS$MARK)' }),
+        ...refused('early'),
+        says: /username/,
+      }),
     ],
   },
   {
     id: 'T08',
     what: 'no host key is pinned',
     runs: [
-      onServer('known-hosts is empty', { ...wrong({ 'known-hosts': '' }), ...refused, says: /known-hosts/ }),
+      onServer('known-hosts is empty', {
+        ...wrong({ 'known-hosts': '' }),
+        ...refused('early'),
+        says: /known-hosts/,
+      }),
     ],
   },
   {
@@ -524,7 +653,7 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('than the pinned one', {
         ...wrong({ 'known-hosts': '', 'host-fingerprint': `SHA256:${'A'.repeat(43)}` }),
-        ...refused,
+        ...refused('early'),
         says: /SHA256:A{43}/,
       }),
     ],
@@ -555,7 +684,7 @@ export const table: readonly FaultCase[] = [
           "printf 'TAG=evil\\n' >.env",
           "printf 'node-options=--require=$MARK\\n' >.npmrc",
         ].join('\n'),
-        ...main,
+        ...main('files'),
       }),
     ],
   },
@@ -585,7 +714,6 @@ export const table: readonly FaultCase[] = [
           'echo "$PWD/bin" >>"$GITHUB_PATH"',
           '{ echo GIT_SSH_COMMAND=touch $MARK; echo SSH_AUTH_SOCK=/nonexistent; echo DOCKER_HOST=tcp://127.0.0.1:1; echo AWS_PROFILE=evil; } >>"$GITHUB_ENV"',
         ].join('\n'),
-        ...main,
       }),
     ],
     heldBy: [
@@ -602,7 +730,6 @@ export const table: readonly FaultCase[] = [
           'echo STATE_isPost=true >>"$GITHUB_ENV"',
           'echo INPUT_HOST=203.0.113.9 >>"$GITHUB_ENV"',
         ].join('\n'),
-        ...main,
       }),
     ],
   },
@@ -625,12 +752,14 @@ export const table: readonly FaultCase[] = [
   {
     id: 'T19',
     what: 'step debugging',
-    runs: [onServer('RUNNER_DEBUG=1', { debug: true, ...main })],
+    runs: [onServer('RUNNER_DEBUG=1', { debug: true })],
   },
   {
     id: 'T20',
     what: 'keys and known hosts on the disk of the runner',
-    runs: [onServer('main is killed while it is connected', { at: staging, strike: kill, ...refused })],
+    runs: [
+      onServer('main is killed while it is connected', { at: staging, strike: kill, ...refused('kill') }),
+    ],
   },
   {
     id: 'T21',
@@ -658,7 +787,6 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('message, branch and actor', {
         text: { message: '<!channel> <http://evil|click> *bold* ```', ref: 'refs/heads/<!channel>' },
-        ...main,
         says: /evil/,
       }),
     ],
@@ -670,7 +798,7 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('post-deploy prints the env file', {
         inputs: { deploy: { 'post-deploy': 'cat .env' } },
-        ...main,
+        ...main('hooks'),
       }),
     ],
   },

@@ -9,7 +9,7 @@ const table: FaultCase[] = [
     what: 'one',
     runs: [
       { what: 'in both', scene: 'server' },
-      { what: 'in main', scene: 'fleet', phases: ['main'] },
+      { what: 'in main', scene: 'fleet', only: { phase: 'main', because: 'post does nothing' } },
     ],
   },
   { id: 'F04', what: 'other', because: 'it is not ours' },

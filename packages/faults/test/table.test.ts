@@ -18,6 +18,20 @@ describe('the table', () => {
       table.filter(({ runs = [], heldBy = [], because }) => runs.length + heldBy.length === 0 && !because),
     ).toEqual([]));
 
+  it('says why, where a fault is tried in main alone or in post alone', () =>
+    expect(
+      table.flatMap(({ runs = [] }) => runs).filter(({ only }) => only && !/\w+ \w+ \w+/.test(only.because)),
+    ).toEqual([]));
+
+  it('tries a fault in post wherever it names a moment there, and one in main likewise', () =>
+    expect(
+      table
+        .flatMap(({ runs = [] }) => runs)
+        .filter((run) =>
+          run.only?.phase === 'main' ? run.atInPost || run.post : run.only && (run.at || run.main),
+        ),
+    ).toEqual([]));
+
   it('calls no two by the same name', () => {
     const names = turnsOf(table).map(nameOf);
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);

@@ -105,6 +105,8 @@ export interface Lab {
   pushApp(version: string, sick?: string): Promise<string>;
   /** The version whose container runs as `web` on a host; undefined while none does. */
   versionOn(host: Host): string | undefined;
+  /** The network lets nobody in by SSH, whatever the rules say, and who was in is thrown out. Answers how to end that. */
+  shutOut(): () => void;
   close(): Promise<void>;
 }
 
@@ -184,6 +186,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
     const sshPort = await freePort(claimed);
     const [bastionAddress, addresses] = settings.bastion ? [claimed[0]!, claimed.slice(1)] : ['', claimed];
     const hosts: LabHost[] = [];
+    let shut = false;
     const boot = async (
       name: string,
       address: string,
@@ -199,7 +202,7 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
         registry,
         sourceOf: (remote) =>
           remote === bastionAddress ? remote : remote.startsWith('127.') ? egress : remote,
-        allows: (source) => account.allows(instance.securityGroupIds, sshPort, source),
+        allows: (source) => !shut && account.allows(instance.securityGroupIds, sshPort, source),
         ...more,
       });
       opened.push(() => host.close());
@@ -334,6 +337,16 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
           [...versions].find((one) => registry.imageId(app.repository, one) === web?.imageId) ??
           (web && host.engine.find(web.id)?.spec.environment.VERSION)
         );
+      },
+      shutOut() {
+        const all = [...(bastion ? [bastion] : []), ...hosts.map(({ host }) => host)];
+        const set = (to: boolean) => {
+          shut = to;
+          for (const host of all) void host.updateAccess();
+        };
+        set(true);
+        for (const host of all) host.dropConnections('reset');
+        return () => set(false);
       },
       close,
     };
