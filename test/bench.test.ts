@@ -131,7 +131,7 @@ describe('what a roll costs', () => {
 });
 
 it('measures the start-up of every bundle beside an empty process', async () => {
-  const { rows } = await startSection(1);
+  const { rows } = await startSection(5);
   expect(rows.map(({ name }) => name)).toEqual([
     'an empty Node process',
     'compose-deploy',

@@ -49,6 +49,7 @@ rm -f pending.json "bad/$id"
 for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
 for note in staging/*; do if [ -f "releases/\${note#staging/}/release.json" ]; then rm -f "$note"; fi; done
 rm -f staging/*.part
+rmdir staging 2>/dev/null || true
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
 `;
