@@ -8,6 +8,8 @@ export interface RehearsalArguments {
   seed: number;
   /** Inputs of a start by hand; where any is given, that is what starts the workflow. */
   inputs: Record<string, string>;
+  /** The repository's variables, where they differ from the lab's. */
+  vars: Record<string, string>;
   /** One line an event instead of a live picture. */
   plain: boolean;
   /** A file for the report as a picture. */
@@ -17,7 +19,7 @@ export interface RehearsalArguments {
 /** A mistake of who typed the command: one line and exit status 2. */
 export class UsageError extends Error {}
 
-export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--input NAME=VALUE] [--seed N] [--plain] [--picture FILE]
+export const usage = `Usage: pnpm rehearse [workflow] [--real-time] [--fail ${Object.keys(faults).join('|')}] [--input NAME=VALUE] [--var NAME=VALUE] [--seed N] [--plain] [--picture FILE]
 
 Runs a workflow file on this computer, in a stand-in AWS account under load, and tells what users would have seen.
 The default is workflows-examples/rolling-alb.yml.
@@ -28,6 +30,8 @@ ${Object.entries(faults)
   .map(([name, { what }]) => `                  ${name.padEnd(13)} ${what}`)
   .join('\n')}
   --input N=V   start the workflow by hand (workflow_dispatch) with this input; may be given several times
+  --var N=V     set a variable of the repository (vars.NAME) otherwise than the lab does; TARGET_GROUP_ARN= sets the stage
+                of one server without a load balancer; may be given several times
   --seed N      the same seed gives the same ids and the same load (default 1)
   --plain       lines instead of the live picture
   --picture F   write the report as a picture, too (SVG)
@@ -36,7 +40,14 @@ Exit status: 0 when every guarantee held, also when the deploy was made to fail;
 
 /** Reads the command line; undefined asks for the usage. Throws UsageError. */
 export function parseArguments(argv: readonly string[]): RehearsalArguments | undefined {
-  const result: RehearsalArguments = { workflow: '', realTime: false, seed: 1, inputs: {}, plain: false };
+  const result: RehearsalArguments = {
+    workflow: '',
+    realTime: false,
+    seed: 1,
+    inputs: {},
+    vars: {},
+    plain: false,
+  };
   const rest = argv.filter((argument) => argument !== '--');
   for (let i = 0; i < rest.length; i++) {
     const [name, inline] = rest[i]!.split(/=(.*)/s, 2) as [string, string | undefined];
@@ -50,11 +61,11 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
         throw new UsageError(`--fail: "${fault}" is not a fault; expected ${Object.keys(faults).join(', ')}`);
       result.fail = fault as FaultName;
     } else if (name === '--input') {
-      const given = value();
-      const [input, text] = given.split(/=(.*)/s, 2) as [string, string | undefined];
-      if (!input || text === undefined)
-        throw new UsageError(`--input: "${given}" is not NAME=VALUE, such as tag=v1.2.2`);
+      const [input, text] = pairOf(name, value(), 'tag=v1.2.2');
       result.inputs[input] = text;
+    } else if (name === '--var') {
+      const [variable, text] = pairOf(name, value(), 'DRAIN=false');
+      result.vars[variable.toUpperCase()] = text;
     } else if (name === '--picture') {
       result.picture = value();
       if (!result.picture) throw new UsageError('--picture: which file?');
@@ -70,4 +81,12 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
   }
   result.workflow ||= 'workflows-examples/rolling-alb.yml';
   return result;
+}
+
+/** NAME=VALUE; the value may be empty and hold more `=`. */
+function pairOf(option: string, given: string, example: string): [name: string, value: string] {
+  const [name, value] = given.split(/=(.*)/s, 2) as [string, string | undefined];
+  if (!name || value === undefined)
+    throw new UsageError(`${option}: "${given}" is not NAME=VALUE, such as ${example}`);
+  return [name, value];
 }

@@ -45,8 +45,8 @@ it.each<[string, Parameters<typeof stageOf>, Partial<Stage>]>([
     { history: true, serves: 'previous' },
   ],
   [
-    'a newcomer where host keys are read from the console',
-    ['rolling-alb-deploy', { 'host-keys': 'ec2-console' }],
+    'a newcomer for a roll on a schedule',
+    ['rolling-alb-deploy', {}, '{"schedule":[{"cron":"*/30 * * * *"}]}'],
     { history: true, newcomer: true, serves: 'current' },
   ],
   [
@@ -74,8 +74,31 @@ it('sets main for a start by hand, also where tags start it otherwise', async ()
     content:
       'on: { push: { tags: ["v*"] }, workflow_dispatch: {} }\njobs: { a: { runs-on: ubuntu-24.04, steps: [{ run: "true" }] } }',
   });
-  expect([stageFor(workflow).ref, stageFor(workflow, true).ref]).toEqual([
+  expect([stageFor(workflow).ref, stageFor(workflow, { byHand: true }).ref]).toEqual([
     'refs/tags/v2.0.0',
     'refs/heads/main',
+  ]);
+});
+
+it('sets one server for a workflow that can do both, where there is no target group', async () => {
+  const rolling = await loadWorkflow({
+    name: 'rollback.yml',
+    content: JSON.stringify({
+      on: 'workflow_dispatch',
+      jobs: {
+        back: {
+          'runs-on': 'ubuntu-24.04',
+          steps: ['rolling-alb-deploy', 'compose-deploy'].map((action) => ({
+            uses: `lockkeeper/lockkeeper/actions/${action}@v1`,
+            with: { 'rollback-to': 'previous' },
+          })),
+        },
+      },
+    }),
+  });
+  const goesBack: Stage = { ...plain, history: true, serves: 'previous' };
+  expect([stageFor(rolling), stageFor(rolling, { vars: { TARGET_GROUP_ARN: '' } })]).toEqual([
+    goesBack,
+    { ...goesBack, balanced: false },
   ]);
 });
