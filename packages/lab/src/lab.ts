@@ -17,6 +17,7 @@ import { type Balancer, openBalancer, TargetGroup } from './balancer/index.ts';
 import { type LabClock, labClock } from './clock.ts';
 import { generateKeyPair, type Host, type HostSettings, openHost } from './host/index.ts';
 import { type IpLookup, openIpLookup } from './ip-lookup.ts';
+import { labDirectoryPrefix, sweepLabDirectories } from './lab-directory.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import { sampleApp, sampleProject } from './sample-app/index.ts';
 import type { SampleRepository } from './sample-app/repository.ts';
@@ -124,7 +125,8 @@ export async function openLab(settings: LabSettings, version = 'v1'): Promise<La
   try {
     const clock = labClock(settings.scale);
     opened.push(() => clock.close());
-    const directory = await mkdtemp(join(tmpdir(), 'lockkeeper-lab-'));
+    sweepLabDirectories(tmpdir());
+    const directory = await mkdtemp(join(tmpdir(), labDirectoryPrefix()));
     opened.push(() => rm(directory, { recursive: true, force: true }));
 
     const registry = await openRegistry();

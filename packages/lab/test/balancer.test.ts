@@ -529,3 +529,24 @@ it('leaves nothing behind when it is closed with work in flight', async () => {
   group.close();
   await apps[0]!.kill();
 });
+
+it('makes users wait when it is slow, and takes no target out for it', async () => {
+  const { group, balancer } = await scene({ apps: 1 });
+  balancer.slowBy(400);
+  const began = performance.now();
+  expect((await get(balancer.url)).status).toBe(200);
+  // A timer may fire up to a millisecond early.
+  expect(performance.now() - began).toBeGreaterThan(398);
+  expect(group.health().map(({ state }) => state)).toEqual(['healthy']);
+});
+
+it('forgets a request whose client went while it was slow', async () => {
+  const { apps, balancer } = await scene({ apps: 1 });
+  balancer.slowBy(200);
+  const before = apps[0]!.seen.filter((seen) => JSON.stringify(seen).includes('/gone')).length;
+  await expect(get(balancer.url, '/gone', { signal: AbortSignal.timeout(50) })).rejects.toThrow();
+  balancer.slowBy(250);
+  await get(balancer.url);
+  expect(apps[0]!.seen.filter((seen) => JSON.stringify(seen).includes('/gone')).length).toBe(before);
+  expect(balancer.counts().targets[Object.keys(balancer.counts().targets)[0]!]!.active).toBe(0);
+});

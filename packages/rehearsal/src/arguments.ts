@@ -8,7 +8,7 @@ export interface RehearsalArguments {
   seed: number;
   /** Inputs of a start by hand; where any is given, that is what starts the workflow. */
   inputs: Record<string, string>;
-  /** Variables of the repository, over those that the lab sets. */
+  /** The repository's variables, where they differ from the lab's. */
   vars: Record<string, string>;
   /** One line an event instead of a live picture. */
   plain: boolean;
@@ -30,8 +30,8 @@ ${Object.entries(faults)
   .map(([name, { what }]) => `                  ${name.padEnd(13)} ${what}`)
   .join('\n')}
   --input N=V   start the workflow by hand (workflow_dispatch) with this input; may be given several times
-  --var N=V     a variable of the repository (vars.N), over the one that the lab sets; may be given several times.
-                Without a value it is not set: --var TARGET_GROUP_ARN= has rollback.yml go back on one server
+  --var N=V     set a variable of the repository (vars.NAME) otherwise than the lab does; TARGET_GROUP_ARN= sets the stage
+                of one server without a load balancer; may be given several times
   --seed N      the same seed gives the same ids and the same load (default 1)
   --plain       lines instead of the live picture
   --picture F   write the report as a picture, too (SVG)
@@ -41,8 +41,12 @@ Exit status: 0 when every guarantee held, also when the deploy was made to fail;
 /** Reads the command line; undefined asks for the usage. Throws UsageError. */
 export function parseArguments(argv: readonly string[]): RehearsalArguments | undefined {
   const result: RehearsalArguments = {
-    ...{ workflow: '', realTime: false, seed: 1, plain: false },
-    ...{ inputs: {}, vars: {} },
+    workflow: '',
+    realTime: false,
+    seed: 1,
+    inputs: {},
+    vars: {},
+    plain: false,
   };
   const rest = argv.filter((argument) => argument !== '--');
   for (let i = 0; i < rest.length; i++) {
@@ -57,11 +61,11 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
         throw new UsageError(`--fail: "${fault}" is not a fault; expected ${Object.keys(faults).join(', ')}`);
       result.fail = fault as FaultName;
     } else if (name === '--input') {
-      const [input, text] = pair(name, value(), 'tag=v1.2.2');
+      const [input, text] = pairOf(name, value(), 'tag=v1.2.2');
       result.inputs[input] = text;
     } else if (name === '--var') {
-      const [variable, text] = pair(name, value(), 'PROJECT_DIRECTORY=/srv/app');
-      result.vars[variable] = text;
+      const [variable, text] = pairOf(name, value(), 'DRAIN=false');
+      result.vars[variable.toUpperCase()] = text;
     } else if (name === '--picture') {
       result.picture = value();
       if (!result.picture) throw new UsageError('--picture: which file?');
@@ -79,7 +83,8 @@ export function parseArguments(argv: readonly string[]): RehearsalArguments | un
   return result;
 }
 
-function pair(option: string, given: string, example: string): [name: string, value: string] {
+/** NAME=VALUE; the value may be empty and hold more `=`. */
+function pairOf(option: string, given: string, example: string): [name: string, value: string] {
   const [name, value] = given.split(/=(.*)/s, 2) as [string, string | undefined];
   if (!name || value === undefined)
     throw new UsageError(`${option}: "${given}" is not NAME=VALUE, such as ${example}`);

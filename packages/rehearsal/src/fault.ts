@@ -19,6 +19,8 @@ export interface Fault {
   prepare?: (lab: Lab) => void | Promise<void>;
   /** Once, at the first line of an action's step that matches. */
   at?: { line: RegExp; strike: (moment: Moment) => void };
+  /** It needs the lab's load balancer. */
+  balancer?: true;
   /** How the workflow must end. */
   conclusion: 'failure' | 'success';
   /** Which release must serve at the end; `one` where either may, but the same everywhere. */
@@ -82,16 +84,13 @@ export const faults = {
     conclusion: 'failure',
     serves: 'old',
   },
-  'slow-app': {
-    what: 'what serves takes 3 s for each answer, for watch.yml to notice',
-    prepare: async (lab) => {
-      for (const { host } of lab.hosts)
-        for (const { name } of host.engine.containers())
-          if (name.endsWith('-web-1'))
-            await host.engine.docker(['kill', '--signal', 'USR2', name], host.home);
-    },
+  slow: {
+    what: 'every answer that comes by the load balancer takes 4 s more, from when a gate soaks on',
+    balancer: true,
+    at: { line: /now soaking/, strike: ({ lab }) => lab.balancer.slowBy(4000) },
+    // Nothing is broken but a limit: only a workflow that watches for it can tell.
     conclusion: 'failure',
-    serves: 'old',
+    serves: 'one',
   },
 } satisfies Record<string, Fault>;
 

@@ -24,16 +24,21 @@ import {
   type WorkflowEvent,
   type WorkflowResult,
 } from '@lockkeeper/runner';
+import { UsageError } from './arguments.ts';
 import { type Absence, absencesOf, gatherFacts } from './facts.ts';
 import { type Fault, type FaultName, faults } from './fault.ts';
 import { type Facts, type Guarantee, judgeGuarantees } from './guarantee.ts';
 import { type Stage, stageFor } from './stage.ts';
 import { type Build, builtInStandIns } from './stand-ins.ts';
+import { unreadVariables } from './variables.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const actionsFolder = join(root, 'actions');
-/** What deployed before, where something must have. */
-const earlier = { balanced: 'rolling-alb.yml', alone: 'one-server-image.yml' };
+/** What deployed before, to a fleet and to one server. */
+const deployedBefore = {
+  fleet: 'workflows-examples/rolling-alb.yml',
+  server: 'workflows-examples/one-server-image.yml',
+};
 const repository = 'acme/app';
 
 export interface RehearsalSettings {
@@ -43,7 +48,7 @@ export interface RehearsalSettings {
   seed: number;
   /** Where there are any, the workflow is started by hand with them. */
   inputs?: Record<string, string>;
-  /** Variables of the repository, over those of the lab. */
+  /** The repository's variables that differ from the lab's; TARGET_GROUP_ARN without a value is a single server. */
   vars?: Record<string, string>;
   signal?: AbortSignal;
   onEvent?: (event: RehearsalEvent) => void;
@@ -85,8 +90,19 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   const standIns = await loadStandIns(workflow);
   const byHand = Object.keys(settings.inputs ?? {}).length > 0;
   const start = byHand ? { event: 'workflow_dispatch', inputs: settings.inputs } : {};
-  const stage = stageFor(workflow, { byHand, vars: settings.vars });
+  const given = settings.vars ?? {};
+  const unread = unreadVariables(
+    workflow.file,
+    workflow.path ? readFileSync(workflow.path, 'utf8') : '',
+    Object.keys(given),
+  );
+  if (unread) throw new UsageError(unread);
+  const stage = stageFor(workflow, { byHand, vars: given });
   const fault: Fault | undefined = settings.fail && faults[settings.fail];
+  if (fault?.balancer && !stage.balanced)
+    throw new UsageError(
+      `--fail ${settings.fail}: ${fault.what}, and ${workflow.file} is rehearsed on one server without a load balancer`,
+    );
   const opened: { lab?: Lab } = {};
   const digests: string[] = [];
   const planFor = (sha: string, ref: string, sick?: string): PlanOptions => ({
@@ -164,13 +180,15 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     let serving = 'v1';
     if (stage.history) {
       serving = commitOf(settings.seed + 1);
-      const name = `workflows-examples/${earlier[stage.balanced ? 'balanced' : 'alone']}`;
-      emit({ kind: 'said', text: `a deploy that came before: ${name}` });
-      const reference = await loadWorkflow(join(root, name));
+      const before = deployedBefore[stage.balanced ? 'fleet' : 'server'];
+      emit({ kind: 'said', text: `a deploy that came before: ${before}` });
+      const reference = await loadWorkflow(join(root, before));
       const plan = { ...planFor(serving, 'refs/heads/main'), standIns: await loadStandIns(reference) };
       const { conclusion } = await perform(reference, plan, {}, () => {});
       if (conclusion !== 'success') throw new Error(`the deploy that came before ended as ${conclusion}`);
     }
+    // Of the hosts there were when the variable was set: nobody has pasted the newcomer's.
+    const knownHosts = lab.vars().SSH_KNOWN_HOSTS!;
     if (stage.newcomer) await addNewcomer(lab);
 
     const sha = checkout ? await checkout.commit(fault?.sick) : made;
@@ -192,12 +210,22 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
     const loadBegan = lab.clock.now();
     emit({ kind: 'lab-opened', lab, load });
 
+    const follow = watcher(lab, settings, fault, emit);
     const result = await perform(
       workflow,
       { ...planFor(sha, stage.ref, fault?.sick), ...start, standIns },
-      digests.length > 0 ? { SERVING_DIGEST: digests.at(-1)! } : {},
-      watcher(lab, settings, fault, emit),
+      {
+        SSH_KNOWN_HOSTS: knownHosts,
+        ...(digests.length > 0 ? { SERVING_DIGEST: digests.at(-1)! } : {}),
+        ...given,
+      },
+      follow.on,
     );
+    if (fault?.at && !follow.struck())
+      emit({
+        kind: 'said',
+        text: `--fail ${settings.fail} never struck: the workflow did not come that far`,
+      });
     const workflowMs = (lab.clock.now() - loadBegan) / scale;
 
     emit({ kind: 'said', text: 'the workflow has ended; waiting for what is still in flight' });
@@ -241,11 +269,12 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
 }
 
 /** The lab's stage, in words. */
-function openingOf({ balanced, bastion, checkout, leftOpen }: Stage): string {
+function openingOf({ balanced, bastion, checkout, newcomer, leftOpen }: Stage): string {
   return [
     `opening the lab: ${balanced ? 'two hosts behind a load balancer' : 'one server'}`,
     ...(bastion ? ['reached through a bastion'] : []),
     `v1 serving${checkout ? ' from a checkout' : ''}`,
+    ...(newcomer ? ['a third host that joins with v1 after a deploy'] : []),
     ...(leftOpen ? ['a port open that a lost runner left'] : []),
   ].join(', ');
 }
@@ -340,7 +369,7 @@ function watcher(
 ) {
   const processes = new Map<string, number>();
   let struck = false;
-  return (event: WorkflowEvent) => {
+  const on = (event: WorkflowEvent) => {
     emit({ kind: 'workflow', event });
     if (event.kind === 'process-started') processes.set(`${event.job} ${event.index}`, event.pid);
     if (
@@ -360,4 +389,5 @@ function watcher(
       pid: processes.get(`${event.job} ${event.index}`),
     });
   };
+  return { on, struck: () => struck };
 }

@@ -21,14 +21,16 @@ export interface Stage {
 
 const mainBranch = 'refs/heads/main';
 
-/**
- * Sets the stage for a workflow, started by hand on `main` or by what starts it most. One that can deploy either way
- * has a load balancer, unless the repository's variables leave its target group out.
- */
-export function stageFor(
-  workflow: Workflow,
-  { byHand = false, vars = {} }: { byHand?: boolean; vars?: Readonly<Record<string, string>> } = {},
-): Stage {
+/** How a workflow is started, where that differs from what starts it most. */
+export interface Start {
+  /** On `main`. */
+  byHand?: boolean;
+  /** The repository's variables that differ from the lab's. */
+  vars?: Record<string, string>;
+}
+
+/** Sets the stage for a workflow. */
+export function stageFor(workflow: Workflow, { byHand = false, vars = {} }: Start = {}): Stage {
   const steps = workflow.jobs.flatMap(({ steps }) => steps.filter((step) => step.kind === 'uses'));
   const uses = (action: string) => steps.filter(({ uses }) => uses.text.includes(`/actions/${action}`));
   const rolling = uses('rolling-alb-deploy');
@@ -37,10 +39,13 @@ export function stageFor(
   const given = (name: string, is: (value: string) => boolean = () => true) =>
     deploys.some((step) => step.with[name] && is(step.with[name].text));
   const goesBack = deploys.length > 0 && deploys.every((step) => step.with['rollback-to']);
-  // Whatever it is: a value that the action refuses is to be met there.
-  const newcomer = given('host-keys', (value) => value !== 'inputs');
+  const starts = (event: string) => workflow.triggers.some((trigger) => trigger.event === event);
+  const builds = steps.some(({ uses }) => uses.text.startsWith('docker/build-push-action@'));
+  // Told by when it starts, not by how it trusts newcomers: a mistake in its `host-keys` has to meet one.
+  const newcomer = rolling.length > 0 && !goesBack && !builds && starts('schedule') && !starts('push');
+  const fleet = vars.TARGET_GROUP_ARN !== '' && (rolling.length > 0 || deploys.length === 0);
   return {
-    balanced: alone.length === 0 || (rolling.length > 0 && vars.TARGET_GROUP_ARN !== ''),
+    balanced: fleet,
     bastion: given('jump-host'),
     checkout: given('files', (value) => value === 'git'),
     history: goesBack || newcomer,

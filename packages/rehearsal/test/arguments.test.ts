@@ -21,20 +21,23 @@ it.each([
     ['--input', 'tag=v1.2.2', '--input=note=a=b', 'mine.yml'],
     { workflow: 'mine.yml', inputs: { tag: 'v1.2.2', note: 'a=b' } },
   ],
-  [['--var', 'TARGET_GROUP_ARN=', '--var=A=b'], { vars: { TARGET_GROUP_ARN: '', A: 'b' } }],
+  [
+    ['--var', 'TARGET_GROUP_ARN=', '--var=drain=false', 'mine.yml'],
+    { workflow: 'mine.yml', vars: { TARGET_GROUP_ARN: '', DRAIN: 'false' } },
+  ],
 ])('reads %j', (argv, expected) => expect(parseArguments(argv)).toMatchObject(expected));
 
 it.each([
   [
     ['--fail', 'fire'],
-    '--fail: "fire" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny, slow-app',
+    '--fail: "fire" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny, slow',
   ],
   [
     ['--fail'],
-    '--fail: "" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny, slow-app',
+    '--fail: "" is not a fault; expected bad-image, sick-release, no-database, kill, drop-ssh, deny, slow',
   ],
   [['--input', 'tag'], '--input: "tag" is not NAME=VALUE, such as tag=v1.2.2'],
-  [['--var', 'A'], '--var: "A" is not NAME=VALUE, such as PROJECT_DIRECTORY=/srv/app'],
+  [['--var', 'DRAIN'], '--var: "DRAIN" is not NAME=VALUE, such as DRAIN=false'],
   [['--picture'], '--picture: which file?'],
   [['--fast'], '--fast is not an option; see pnpm rehearse --help'],
   [['a.yml', 'b.yml'], 'one workflow at a time: "a.yml" or "b.yml"'],

@@ -45,8 +45,8 @@ it.each<[string, Parameters<typeof stageOf>, Partial<Stage>]>([
     { history: true, serves: 'previous' },
   ],
   [
-    'a newcomer where host keys are read from the console',
-    ['rolling-alb-deploy', { 'host-keys': 'ec2-console' }],
+    'a newcomer for a roll on a schedule',
+    ['rolling-alb-deploy', {}, '{"schedule":[{"cron":"*/30 * * * *"}]}'],
     { history: true, newcomer: true, serves: 'current' },
   ],
   [
@@ -86,17 +86,25 @@ it('sets main for a start by hand, also where tags start it otherwise', async ()
   ]);
 });
 
-it.each([
-  [{}, true],
-  [{ TARGET_GROUP_ARN: 'arn:aws:…' }, true],
-  [{ TARGET_GROUP_ARN: '' }, false],
-])(
-  'sets a load balancer for a workflow that can do without, by the variables %j: %s',
-  async (vars, balanced) => {
-    const uses = (action: string) => ({ uses: `lockkeeper/lockkeeper/actions/${action}@v1` });
-    const steps = ['rolling-alb-deploy', 'compose-deploy'].map(uses);
-    const content = JSON.stringify({ on: 'push', jobs: { a: { 'runs-on': 'ubuntu-24.04', steps } } });
-    const workflow = await loadWorkflow({ name: 'rollback.yml', content });
-    expect(stageFor(workflow, { vars }).balanced).toBe(balanced);
-  },
-);
+it('sets one server for a workflow that can do both, where there is no target group', async () => {
+  const rolling = await loadWorkflow({
+    name: 'rollback.yml',
+    content: JSON.stringify({
+      on: 'workflow_dispatch',
+      jobs: {
+        back: {
+          'runs-on': 'ubuntu-24.04',
+          steps: ['rolling-alb-deploy', 'compose-deploy'].map((action) => ({
+            uses: `lockkeeper/lockkeeper/actions/${action}@v1`,
+            with: { 'rollback-to': 'previous' },
+          })),
+        },
+      },
+    }),
+  });
+  const goesBack: Stage = { ...plain, history: true, serves: 'previous' };
+  expect([stageFor(rolling), stageFor(rolling, { vars: { TARGET_GROUP_ARN: '' } })]).toEqual([
+    goesBack,
+    { ...goesBack, balanced: false },
+  ]);
+});

@@ -66,6 +66,8 @@ export interface Balancer {
   counts(): BalancerCounts;
   /** Whether the WebSocket of the client at that local port was cut because its target's drain ended. */
   cutAtDrainEnd(clientPort: number): boolean;
+  /** From now on each request waits so many real ms before it goes to its target; health checks do not. */
+  slowBy(ms: number): void;
   close(): Promise<void>;
 }
 
@@ -102,6 +104,8 @@ export async function openBalancer(settings: BalancerSettings): Promise<Balancer
   const turns = rotation(settings.random ?? Math.random);
   const cutPorts = new Set<number>();
   const upgraded = new Set<Duplex>();
+  const held = new Set<NodeJS.Timeout>();
+  let slowMs = 0;
   let port = 0;
 
   const backendOf = (key: string): Backend => {
@@ -368,7 +372,15 @@ export async function openBalancer(settings: BalancerSettings): Promise<Balancer
     // Uploads may take as long as they like while bytes flow.
     requestTimeout: 0,
   });
-  server.on('request', serve);
+  server.on('request', (incoming, answer) => {
+    if (slowMs === 0) return serve(incoming, answer);
+    const timer = setTimeout(() => {
+      held.delete(timer);
+      // A client that went meanwhile is nobody's request any more.
+      if (!answer.destroyed) serve(incoming, answer);
+    }, slowMs);
+    held.add(timer);
+  });
   server.on('upgrade', upgrade);
   // The number of a port comes back: a new connection has not been cut.
   server.on('connection', (socket) => cutPorts.delete(socket.remotePort ?? 0));
@@ -394,8 +406,12 @@ export async function openBalancer(settings: BalancerSettings): Promise<Balancer
       ),
     }),
     cutAtDrainEnd: (clientPort) => cutPorts.has(clientPort),
+    slowBy(ms) {
+      slowMs = ms;
+    },
     async close() {
       checks.close();
+      for (const timer of held) clearTimeout(timer);
       unsubscribe();
       if (attached) group.loadBalancerArns.splice(group.loadBalancerArns.indexOf(arn), 1);
       const closed = once(server, 'close');
