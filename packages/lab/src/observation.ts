@@ -55,7 +55,7 @@ function letsIn(host: string, port: number): Promise<boolean> {
 /** Asked on a connection of its own that is closed again: one kept alive would hold up a target's draining. */
 function versionAt(url: string): Promise<string> {
   return new Promise((resolve) => {
-    const request = get(url, { agent: false, timeout: 10_000 }, async (response) => {
+    const request = get(url, { agent: false, timeout: 3000 }, async (response) => {
       try {
         const { version } = JSON.parse(Buffer.concat(await response.toArray()).toString());
         resolve(String(version ?? 'an unknown version'));
@@ -63,7 +63,7 @@ function versionAt(url: string): Promise<string> {
         resolve('an unknown version');
       }
     });
-    request.on('timeout', () => request.destroy(new Error('no answer in 10 s')));
+    request.on('timeout', () => request.destroy(new Error('no answer in 3 s')));
     request.on('error', () => resolve('nothing'));
   });
 }

@@ -16,7 +16,7 @@ export interface Fault {
   /** How the new image is ill, as SICK of the lab's sample app. */
   sick?: string;
   /** Before the workflow starts. */
-  prepare?: (lab: Lab) => void | Promise<void>;
+  prepare?: (lab: Lab) => void;
   /** Once, at the first line of an action's step that matches. */
   at?: { line: RegExp; strike: (moment: Moment) => void };
   /** It needs the lab's load balancer. */

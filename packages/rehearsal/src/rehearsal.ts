@@ -156,7 +156,6 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
           ...lab.vars(),
           SERVER_HOST: lab.hosts[0]!.host.address,
           ...(settings.realTime ? {} : quickVars),
-          ...settings.vars,
           ...vars,
         },
         settings: {
@@ -198,7 +197,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       : lab.hosts.map(({ instanceId }) => instanceId);
     const rulesBefore = new Set(account.securityGroups.get(securityGroupId)!.rules.map(({ id }) => id));
     if (stage.leftOpen) leaveOpen(lab);
-    await fault?.prepare?.(lab);
+    fault?.prepare?.(lab);
     const toldBefore = lab.slack.messages.length;
     load = startLoad({
       url: lab.vars().APP_URL!,

@@ -34,10 +34,9 @@ export function stageFor(workflow: Workflow, { byHand = false, vars = {} }: Star
   const steps = workflow.jobs.flatMap(({ steps }) => steps.filter((step) => step.kind === 'uses'));
   const uses = (action: string) => steps.filter(({ uses }) => uses.text.includes(`/actions/${action}`));
   const rolling = uses('rolling-alb-deploy');
-  const alone = uses('compose-deploy');
-  const deploys = [...rolling, ...alone];
-  const given = (name: string, is: (value: string) => boolean = () => true) =>
-    deploys.some((step) => step.with[name] && is(step.with[name].text));
+  const deploys = [...rolling, ...uses('compose-deploy')];
+  const given = (name: string, value?: string) =>
+    deploys.some((step) => step.with[name] && (value === undefined || step.with[name].text === value));
   const goesBack = deploys.length > 0 && deploys.every((step) => step.with['rollback-to']);
   const starts = (event: string) => workflow.triggers.some((trigger) => trigger.event === event);
   const builds = steps.some(({ uses }) => uses.text.startsWith('docker/build-push-action@'));
@@ -47,7 +46,7 @@ export function stageFor(workflow: Workflow, { byHand = false, vars = {} }: Star
   return {
     balanced: fleet,
     bastion: given('jump-host'),
-    checkout: given('files', (value) => value === 'git'),
+    checkout: given('files', 'git'),
     history: goesBack || newcomer,
     newcomer,
     leftOpen: uses('ephemeral-ssh-ingress').some((step) => step.with.mode?.text === 'sweep'),

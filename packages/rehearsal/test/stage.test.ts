@@ -50,12 +50,6 @@ it.each<[string, Parameters<typeof stageOf>, Partial<Stage>]>([
     { history: true, newcomer: true, serves: 'current' },
   ],
   [
-    'a newcomer also where that is misspelt, which the action tells',
-    ['rolling-alb-deploy', { 'host-keys': 'ec2-consol' }],
-    { history: true, newcomer: true, serves: 'current' },
-  ],
-  ['no newcomer where host keys are inputs', ['rolling-alb-deploy', { 'host-keys': 'inputs' }], {}],
-  [
     'a port that was left open, for a sweep',
     ['ephemeral-ssh-ingress', { mode: 'sweep' }],
     { leftOpen: true },

@@ -1,14 +1,13 @@
 // The lab's sample web app: no dependencies, so that its image is only these files.
 // HOST and PORT say where it listens, VERSION what it calls itself. SICK makes it ill:
 //   503 (or any status) = /health/ answers that, crash = exits at start, crash-later = after 1 s,
-//   database = /health/ answers 200 and healthy without its database, hang = /health/ never answers, slow = every answer takes 3 s (from a SIGUSR2 on, too), errors = half of all requests fail with 500.
+//   database = /health/ answers 200 and healthy without its database, hang = /health/ never answers, slow = every answer takes 3 s, errors = half of all requests fail with 500.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const { HOST = '127.0.0.1', PORT = '8000', VERSION = 'unknown', SICK = '', START_MS = '0' } = process.env;
 let stopping = false;
 let served = 0;
-let slow = SICK === 'slow';
 
 function answer(response, status, body, headers = {}) {
   const text = JSON.stringify(body);
@@ -27,7 +26,7 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 async function handle(request, response) {
   const url = new URL(request.url, 'http://app');
   served += 1;
-  if (slow) await wait(3000);
+  if (SICK === 'slow') await wait(3000);
   if (url.pathname === '/health/' || url.pathname === '/health') {
     if (SICK === 'hang') return;
     const status = /^\d{3}$/.test(SICK) ? Number(SICK) : 200;
@@ -150,9 +149,6 @@ function stop() {
   server.closeIdleConnections();
   for (const socket of webSockets) socket.end(frame(8, Buffer.from([0x03, 0xe9])));
 }
-process.on('SIGUSR2', () => {
-  slow = true;
-});
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 
