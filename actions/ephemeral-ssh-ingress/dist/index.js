@@ -41171,6 +41171,10 @@ function awsErrorCode(error) {
 function isDenied(error) {
     return denied.has(awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
 }
+/** Whether AWS refused because the session is over. EC2 says the same of a request signed long ago. */
+function isExpired(error) {
+    return expired.has(awsErrorCode(error));
+}
 /** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
 function readRefusal(message) {
     return {
@@ -41200,7 +41204,7 @@ function explainAwsError(error, call) {
         const { principal, action = call.action, resource = call.resource } = readRefusal(said);
         return make(`not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`, `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`);
     }
-    if (expired.has(code))
+    if (isExpired(error))
         return make(`the AWS credentials have expired (${call.action} on ${call.resource})`, 'use role-to-assume, which renews them; a session that another step made usually lasts an hour');
     if (unknownKey.has(code))
         return make(`AWS does not accept these credentials (${call.action}): ${said}`, 'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key');
@@ -41288,7 +41292,34 @@ function kindOf(error) {
     return status !== undefined && status >= 400 && status < 500 ? 'refused' : 'unsure';
 }
 
+;// CONCATENATED MODULE: ../../packages/aws/src/renewal.ts
+
+/**
+ * Lets a client's calls take new credentials and go once more where AWS says that theirs have expired: a machine that
+ * slept, sessions that an administrator revoked. A call refused so did nothing, so it may be sent again whatever it
+ * changes. Answers the client.
+ */
+function renewal_renewedWhenExpired(client, credentials) {
+    const provider = credentials;
+    if (typeof provider !== 'function' || !provider.expired)
+        return client;
+    client.middlewareStack.add((next) => async (request) => {
+        const { accessKeyId } = await provider();
+        try {
+            return await next(request);
+        }
+        catch (error) {
+            if (!isExpired(error))
+                throw error;
+            provider.expired(accessKeyId);
+            return next(request);
+        }
+    }, { step: 'initialize', name: 'renewedWhenExpired' });
+    return client;
+}
+
 ;// CONCATENATED MODULE: ../../packages/aws/src/load-balancing.ts
+
 
 
 /**
@@ -41297,7 +41328,7 @@ function kindOf(error) {
  */
 async function openTargetGroups(config, { signal } = {}) {
     const { DeregisterTargetsCommand, DescribeLoadBalancerAttributesCommand, DescribeTargetGroupAttributesCommand, DescribeTargetGroupsCommand, DescribeTargetHealthCommand, ElasticLoadBalancingV2Client, RegisterTargetsCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(518)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 3518, 19));
-    const client = new ElasticLoadBalancingV2Client(config);
+    const client = renewedWhenExpired(new ElasticLoadBalancingV2Client(config), config.credentials);
     const idleTimeout = async (arn) => {
         try {
             const { Attributes = [] } = await callAws('elasticloadbalancing:DescribeLoadBalancerAttributes', arn, (abortSignal) => client.send(new DescribeLoadBalancerAttributesCommand({ LoadBalancerArn: arn }), { abortSignal }), { signal });
@@ -41402,6 +41433,7 @@ const scaling_group_refreshing = new Set(['Pending', 'InProgress', 'Cancelling',
 
 
 
+
 /** Members that one call moves at most (API model; the guide's 20 is refused). */
 const atOnce = 19;
 /** Groups that one page names at most. */
@@ -41412,7 +41444,7 @@ const pageSize = 50;
  */
 async function openScalingGroups(config, { signal } = {}) {
     const { AutoScalingClient, DescribeAutoScalingGroupsCommand, DescribeInstanceRefreshesCommand, EnterStandbyCommand, ExitStandbyCommand, UpdateAutoScalingGroupCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(457)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 9457, 19));
-    const client = new AutoScalingClient(config);
+    const client = renewedWhenExpired(new AutoScalingClient(config), config.credentials);
     const call = (action, name, send) => callAws(`autoscaling:${action}`, name, send, { signal });
     const update = (name, sizes) => call('UpdateAutoScalingGroup', name, (abortSignal) => client.send(new UpdateAutoScalingGroupCommand({ AutoScalingGroupName: name, ...sizes }), {
         abortSignal,
@@ -41587,7 +41619,11 @@ function awsConfig(options) {
 }
 // As the SDK's own clients count: what ends within five minutes is as good as ended.
 const nearTheEnd = 5 * 60_000;
-/** Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end. */
+/**
+ * Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end, or when
+ * AWS has ended them. They are kept here alone: a client of the SDK keeps what it is given until shortly before its
+ * `expiration`, so it is given one that is over, and asks for each call.
+ */
 function renewing(obtain, clock) {
     let held;
     let pending;
@@ -41599,7 +41635,7 @@ function renewing(obtain, clock) {
         held = { credentials, renewAt: Math.max(end - nearTheEnd, startedAt + (end - startedAt) / 2) };
         return credentials;
     };
-    return async () => {
+    const current = async () => {
         if (held && clock.now() < held.renewAt)
             return held.credentials;
         pending ??= renew().finally(() => {
@@ -41607,6 +41643,13 @@ function renewing(obtain, clock) {
         });
         return pending;
     };
+    return Object.assign(async () => ({ ...(await current()), expiration: new Date(0) }), {
+        expired(accessKeyId) {
+            // Not those that another call has taken meanwhile.
+            if (held?.credentials.accessKeyId === accessKeyId)
+                held = undefined;
+        },
+    });
 }
 function webIdentityCredentials({ roleToAssume, idToken, sessionName, clock, log, mask }, { region, requestHandler, maxAttempts }) {
     return renewing(async () => {
@@ -41659,10 +41702,11 @@ function subjectOf(token) {
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/instances.ts
 
+
 /** Instances by their ids, over the EC2 API. The SDK is loaded here, late, as for security groups. */
 async function openInstances(config, { signal } = {}) {
     const { DescribeInstancesCommand, EC2Client, GetConsoleOutputCommand } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
-    const client = new EC2Client(config);
+    const client = renewedWhenExpired(new EC2Client(config), config.credentials);
     return {
         async describe(ids) {
             if (ids.length === 0)
@@ -41710,6 +41754,7 @@ function serviceClock(clock) {
 
 
 
+
 /** EC2 takes only these in a rule's description, and 255 of them. */
 function ruleDescription(text) {
     return text.replace(/[^a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]/g, '-').slice(0, 255);
@@ -41723,7 +41768,7 @@ const security_group_longestCall = 25_000;
 function openSecurityGroups(config, { clock, signal }) {
     const service = serviceClock(clock);
     const loading = Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19)).then((ec2) => {
-        const client = new ec2.EC2Client(config);
+        const client = renewal_renewedWhenExpired(new ec2.EC2Client(config), config.credentials);
         listenTo(client, service.heard);
         return { ec2, client };
     });

@@ -66714,6 +66714,10 @@ function awsErrorCode(error) {
 function error_isDenied(error) {
     return denied.has(awsErrorCode(error)) || (error instanceof Error && denied.has(error.name));
 }
+/** Whether AWS refused because the session is over. EC2 says the same of a request signed long ago. */
+function isExpired(error) {
+    return expired.has(awsErrorCode(error));
+}
 /** Principal, action and resource as a refusal states them: `User: … is not authorized to perform: … on resource: …`. */
 function error_readRefusal(message) {
     return {
@@ -66743,7 +66747,7 @@ function explainAwsError(error, call) {
         const { principal, action = call.action, resource = call.resource } = error_readRefusal(said);
         return make(`not allowed: ${action} on ${resource}${principal ? ` for ${principal}` : ''}${/explicit deny/i.test(said) ? ' (an explicit deny)' : ''}`, `allow ${action} on ${resource} in the IAM policy of ${principal ?? 'the role or user that the job uses'}`);
     }
-    if (expired.has(code))
+    if (isExpired(error))
         return make(`the AWS credentials have expired (${call.action} on ${call.resource})`, 'use role-to-assume, which renews them; a session that another step made usually lasts an hour');
     if (unknownKey.has(code))
         return make(`AWS does not accept these credentials (${call.action}): ${said}`, 'check that the access key exists, is active, and belongs to this partition, and that secret and session token are of the same key');
@@ -66831,6 +66835,32 @@ function kindOf(error) {
     return status !== undefined && status >= 400 && status < 500 ? 'refused' : 'unsure';
 }
 
+;// CONCATENATED MODULE: ../../packages/aws/src/renewal.ts
+
+/**
+ * Lets a client's calls take new credentials and go once more where AWS says that theirs have expired: a machine that
+ * slept, sessions that an administrator revoked. A call refused so did nothing, so it may be sent again whatever it
+ * changes. Answers the client.
+ */
+function renewal_renewedWhenExpired(client, credentials) {
+    const provider = credentials;
+    if (typeof provider !== 'function' || !provider.expired)
+        return client;
+    client.middlewareStack.add((next) => async (request) => {
+        const { accessKeyId } = await provider();
+        try {
+            return await next(request);
+        }
+        catch (error) {
+            if (!isExpired(error))
+                throw error;
+            provider.expired(accessKeyId);
+            return next(request);
+        }
+    }, { step: 'initialize', name: 'renewedWhenExpired' });
+    return client;
+}
+
 ;// CONCATENATED MODULE: ../../packages/aws/src/target-group.ts
 /** `name` of an ARN `arn:…:targetgroup/name/id`; the ARN itself where it is not of that form. */
 function targetGroupName(arn) {
@@ -66866,13 +66896,14 @@ function readAttributes(attributes) {
 ;// CONCATENATED MODULE: ../../packages/aws/src/load-balancing.ts
 
 
+
 /**
  * Target groups over the ELBv2 API. `signal` ends calls under way; `close` lets go of the connections. The SDK is
  * loaded here, late: it costs more start-up time than all the rest, and a run refused for its inputs needs none.
  */
 async function openTargetGroups(config, { signal } = {}) {
     const { DeregisterTargetsCommand, DescribeLoadBalancerAttributesCommand, DescribeTargetGroupAttributesCommand, DescribeTargetGroupsCommand, DescribeTargetHealthCommand, ElasticLoadBalancingV2Client, RegisterTargetsCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(518)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 3518, 19));
-    const client = new ElasticLoadBalancingV2Client(config);
+    const client = renewal_renewedWhenExpired(new ElasticLoadBalancingV2Client(config), config.credentials);
     const idleTimeout = async (arn) => {
         try {
             const { Attributes = [] } = await call_callAws('elasticloadbalancing:DescribeLoadBalancerAttributes', arn, (abortSignal) => client.send(new DescribeLoadBalancerAttributesCommand({ LoadBalancerArn: arn }), { abortSignal }), { signal });
@@ -66977,6 +67008,7 @@ const refreshing = new Set(['Pending', 'InProgress', 'Cancelling', 'RollbackInPr
 
 
 
+
 /** Members that one call moves at most (API model; the guide's 20 is refused). */
 const atOnce = 19;
 /** Groups that one page names at most. */
@@ -66987,7 +67019,7 @@ const pageSize = 50;
  */
 async function openScalingGroups(config, { signal } = {}) {
     const { AutoScalingClient, DescribeAutoScalingGroupsCommand, DescribeInstanceRefreshesCommand, EnterStandbyCommand, ExitStandbyCommand, UpdateAutoScalingGroupCommand, } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(457)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 9457, 19));
-    const client = new AutoScalingClient(config);
+    const client = renewal_renewedWhenExpired(new AutoScalingClient(config), config.credentials);
     const call = (action, name, send) => call_callAws(`autoscaling:${action}`, name, send, { signal });
     const update = (name, sizes) => call('UpdateAutoScalingGroup', name, (abortSignal) => client.send(new UpdateAutoScalingGroupCommand({ AutoScalingGroupName: name, ...sizes }), {
         abortSignal,
@@ -67162,7 +67194,11 @@ function awsConfig(options) {
 }
 // As the SDK's own clients count: what ends within five minutes is as good as ended.
 const nearTheEnd = 5 * 60_000;
-/** Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end. */
+/**
+ * Credentials of a role, shared by all clients of the action and renewed with a fresh token before they end, or when
+ * AWS has ended them. They are kept here alone: a client of the SDK keeps what it is given until shortly before its
+ * `expiration`, so it is given one that is over, and asks for each call.
+ */
 function renewing(obtain, clock) {
     let held;
     let pending;
@@ -67174,7 +67210,7 @@ function renewing(obtain, clock) {
         held = { credentials, renewAt: Math.max(end - nearTheEnd, startedAt + (end - startedAt) / 2) };
         return credentials;
     };
-    return async () => {
+    const current = async () => {
         if (held && clock.now() < held.renewAt)
             return held.credentials;
         pending ??= renew().finally(() => {
@@ -67182,6 +67218,13 @@ function renewing(obtain, clock) {
         });
         return pending;
     };
+    return Object.assign(async () => ({ ...(await current()), expiration: new Date(0) }), {
+        expired(accessKeyId) {
+            // Not those that another call has taken meanwhile.
+            if (held?.credentials.accessKeyId === accessKeyId)
+                held = undefined;
+        },
+    });
 }
 function webIdentityCredentials({ roleToAssume, idToken, sessionName, clock, log, mask }, { region, requestHandler, maxAttempts }) {
     return renewing(async () => {
@@ -67234,10 +67277,11 @@ function subjectOf(token) {
 
 ;// CONCATENATED MODULE: ../../packages/aws/src/instances.ts
 
+
 /** Instances by their ids, over the EC2 API. The SDK is loaded here, late, as for security groups. */
 async function openInstances(config, { signal } = {}) {
     const { DescribeInstancesCommand, EC2Client, GetConsoleOutputCommand } = await Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19));
-    const client = new EC2Client(config);
+    const client = renewal_renewedWhenExpired(new EC2Client(config), config.credentials);
     return {
         async describe(ids) {
             if (ids.length === 0)
@@ -67270,6 +67314,7 @@ async function openInstances(config, { signal } = {}) {
 
 
 
+
 /** EC2 takes only these in a rule's description, and 255 of them. */
 function ruleDescription(text) {
     return text.replace(/[^a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]/g, '-').slice(0, 255);
@@ -67283,7 +67328,7 @@ const security_group_longestCall = 25_000;
 function openSecurityGroups(config, { clock, signal }) {
     const service = serviceClock(clock);
     const loading = Promise.all(/* import() */[__nccwpck_require__.e(101), __nccwpck_require__.e(824), __nccwpck_require__.e(765)]).then(__nccwpck_require__.t.bind(__nccwpck_require__, 1765, 19)).then((ec2) => {
-        const client = new ec2.EC2Client(config);
+        const client = renewedWhenExpired(new ec2.EC2Client(config), config.credentials);
         listenTo(client, service.heard);
         return { ec2, client };
     });
@@ -68880,12 +68925,17 @@ const readFile = `[ -f "$1" ] || exit 66; cat "$1"`;
 const removePaths = `rm -rf "$@"`;
 /** Appends stdin to the audit log. */
 const appendAudit = 'umask 077; cat >>"$1/.lockkeeper/audit.log"';
-/** Prints each release's record under its id, and \`bad <id>\` heads. */
+/** Prints each release's record under its id, \`bad <id>\` heads, and \`staging <id>\` with the note of a run that left no record. */
 const list = `
 list() {
   cd "$1/.lockkeeper"
   for dir in releases/*/; do if [ -f "$dir/release.json" ]; then printf '%s\\n' "--- \${dir#releases/}"; cat "$dir/release.json"; echo; fi; done
   for mark in bad/*; do if [ -f "$mark" ]; then echo "--- bad \${mark#bad/}"; fi; done
+  for note in staging/*; do
+    # One that is being written is this run's own; one that never will be is of a run that brought nothing.
+    case $note in *.part | 'staging/*') continue ;; esac
+    if [ ! -f "releases/\${note#staging/}/release.json" ]; then echo "--- staging \${note#staging/}"; cat "$note"; fi
+  done
 }
 `;
 const listReleases = `${list}
@@ -68904,6 +68954,9 @@ mv -f serving.part serving
 rm -f pending.json "bad/$id"
 # What a run that was killed had begun to stage.
 for dir in releases/*/; do if [ ! -f "$dir/release.json" ]; then rm -rf "$dir"; fi; done
+for note in staging/*; do if [ -f "releases/\${note#staging/}/release.json" ]; then rm -f "$note"; fi; done
+rm -f staging/*.part
+rmdir staging 2>/dev/null || true
 printf '%s\\n' "$line" >>audit.log
 list "$directory"
 `;
@@ -68929,7 +68982,28 @@ function releaseNonce(random = Math.random) {
         .padStart(4, '0');
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/record/staging-note.ts
+/** Reads what `noteImages` wrote. Pure. */
+function parseStagingNote(text) {
+    const after = (word) => [...text.matchAll(new RegExp(`^${word} (.+)$`, 'gm'))].map(([, it]) => it);
+    return { wanted: after('wants'), had: after('had') };
+}
+/** Whether a run that wrote the note brought the image: it came since, and is one of those that were wanted. Pure. */
+function cameWith({ wanted, had }, { id, tags, digests }) {
+    if (had.includes(id))
+        return false;
+    // A tag that was pulled stands for another image by the time that somebody asks.
+    const repositories = new Set(wanted.filter((one) => !one.includes('@')).map(repositoryOf));
+    return (tags.some((tag) => wanted.includes(tag)) ||
+        digests.some((digest) => wanted.includes(digest) || repositories.has(repositoryOf(digest))));
+}
+/** `registry/name` of a reference with or without tag or digest. */
+function repositoryOf(reference) {
+    return reference.split('@')[0].replace(/:[^/:]*$/, '');
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/record/release-record.ts
+
 
 
 
@@ -68956,6 +69030,8 @@ const releaseRecord = object({
     /** Services of which a second container can run beside the first. */
     beside: optional(array(string()), []),
     images: record(string(), release_record_image),
+    /** Ids of those images that came with this release or one before it, not by somebody else's hand. */
+    brought: optional(array(string())),
     hashes: record(string(), string()),
     /** Service → mounted file → checksum. */
     mounts: record(string(), record(string(), string())),
@@ -69005,12 +69081,14 @@ const pendingRecord = object({
 });
 /** Reads what `listReleases` prints; a record that is cut or foreign is left out. */
 function parseReleases(text) {
-    const list = { releases: [], bad: new Set() };
+    const list = { releases: [], bad: new Set(), interrupted: [] };
     for (const part of text.split(/^--- /m).slice(1)) {
         const end = part.indexOf('\n');
         const head = part.slice(0, end).trim();
         if (head.startsWith('bad '))
             list.bad.add(head.slice(4));
+        else if (head.startsWith('staging '))
+            list.interrupted.push({ id: head.slice(8), ...parseStagingNote(part.slice(end)) });
         else {
             const record = safeParse(releaseRecord, safeJson(part.slice(end)));
             if (record.success && `${record.output.id}/` === head)
@@ -69116,6 +69194,10 @@ class HostState {
         this.#known.set(record.id, record);
         return parseReleases(stdout);
     }
+    /** Where it is written down what a run is about to bring: a `StagingNote`. */
+    notePath(id) {
+        return `${this.path}/staging/${id}`;
+    }
     async setServing(id) {
         await this.write({ [`${this.path}/serving`]: id });
     }
@@ -69133,8 +69215,9 @@ class HostState {
     async markBad(id, reason) {
         await this.write({ [`${this.path}/bad/${id}`]: reason.replace(/[\r\n]+/g, ' ') });
     }
-    async clearBad(id) {
-        await this.remove(`${this.path}/bad/${id}`);
+    /** Releases go, with the marks of those that are bad. */
+    async forget(ids) {
+        await this.remove(...ids.flatMap((id) => [this.releasePath(id), `${this.path}/bad/${id}`]));
     }
     /** A note for later runs, such as the fleet this host belongs to. */
     async writeNote(name, value) {
@@ -69885,6 +69968,23 @@ case $said in
   *) printf '%s\\n' "$said" >&2; exit 75 ;;
 esac
 `;
+/**
+ * Writes to the file $1 that $2… are wanted and which images are here, and prints it. 75: Docker does not answer; what
+ * somebody else brought must not pass for ours.
+ */
+const noteImages = `${fragments_path}
+file=$1
+shift
+# Docker 29 keeps to itself, without --all, those that have no tag (docker/cli#6574).
+had=$(docker images --all --quiet --no-trunc) || exit 75
+mkdir -p "\${file%/*}"
+{
+  for reference; do printf 'wants %s\\n' "$reference"; done
+  printf '%s\\n' "$had" | sort -u | sed -n 's/^sha256:/had &/p'
+} >"$file.part"
+mv -f "$file.part" "$file"
+cat "$file"
+`;
 /** The images of all references $1… that are here, in their order; those that are not are named on stderr. */
 const inspectImages = `${fragments_path}
 docker image inspect "$@" || true
@@ -69901,16 +70001,35 @@ done
 /** The platform of the daemon, then all images, as docker image inspect prints them. */
 const inspectAllImages = `${fragments_path}
 docker version --format '{{.Server.Os}}/{{.Server.Arch}}'
-ids=$(docker images -q --no-trunc | sort -u)
+ids=$(docker images --all --quiet --no-trunc | sort -u)
 # One may go between the two questions.
 [ -z "$ids" ] || docker image inspect $ids || true
 `;
-/** Loads the image that stdin is, and tells of it as docker image inspect does. It has no name yet. */
+/** Loads the image that stdin is, names it $1, and tells of it as docker image inspect does. */
 const loadImage = `${fragments_path}
 said=$(docker load)
 id=$(printf '%s\\n' "$said" | sed -n 's/^Loaded image\\( ID\\)\\{0,1\\}: //p' | tail -n 1)
 if [ -z "$id" ]; then printf '%s\\n' "$said" >&2; exit 1; fi
+docker tag "$id" "$1"
 docker image inspect "$id"
+`;
+/**
+ * Removes names $1…, then, behind \`--\`, those images that have no tag left: with their digests, which keep an image when
+ * its last tag goes. What a container uses Docker keeps.
+ */
+const dropImages = `${fragments_path}
+drop() { docker image rm "$@" >/dev/null 2>&1; }
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; break; fi
+  drop "$1" || true
+  shift
+done
+for id; do
+  named=$(docker image inspect --format '{{json .RepoTags}} {{json .RepoDigests}}' "$id" 2>/dev/null) || continue
+  case $named in '[] '* | 'null '*) ;; *) continue ;; esac
+  digests=$(printf '%s\\n' "\${named#* }" | tr -d '[]"' | tr , ' ')
+  drop \${digests:-"$id"} || drop "$id" || true
+done
 `;
 /**
  * Makes the file $2 a copy of $1, a release's env file, where that is one, whole at once, and each
@@ -69954,6 +70073,43 @@ const tcpTables = `
 cat "/proc/$1/net/tcp"
 cat "/proc/$1/net/tcp6" 2>/dev/null || true
 `;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/host/images.ts
+/**
+ * Which image belongs to which reference: docker prints those that are here in the order they were asked
+ * for, and names the others on stderr. Undefined where that does not add up. Pure.
+ */
+function imagesByReference(references, stdout, stderr) {
+    const images = JSON.parse(stdout.trim() || '[]');
+    const lines = stderr.split('\n').map((line) => line.trim());
+    const isMissing = (reference) => lines.some((line) => line.endsWith(`: ${reference}`) || line.endsWith(`: ${reference}:latest`));
+    const present = references.filter((reference) => !isMissing(reference));
+    if (present.length !== images.length)
+        return undefined;
+    return new Map(present.map((reference, index) => [reference, presentImage(images[index])]));
+}
+function presentImage({ Id, RepoDigests }) {
+    return { id: Id, digests: RepoDigests ?? [] };
+}
+/** Reads the JSON array that `docker image inspect` prints. Pure. */
+function parseNamedImages(json) {
+    return JSON.parse(json.trim() || '[]').map(({ Id, RepoTags, RepoDigests }) => ({
+        id: Id,
+        tags: RepoTags ?? [],
+        digests: RepoDigests ?? [],
+    }));
+}
+/** Reads what `inspectEachImage` prints. Pure. */
+function parseImages(text) {
+    const found = new Map();
+    for (const part of text.split(/^--- /m).slice(1)) {
+        const end = part.indexOf('\n');
+        const [image] = JSON.parse(part.slice(end));
+        if (image)
+            found.set(part.slice(0, end).trim(), presentImage(image));
+    }
+    return found;
+}
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/memory.ts
 const memory_units = { B: 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 };
@@ -70447,6 +70603,7 @@ class Output extends external_node_stream_.Writable {
 
 
 
+
 /** Docker and Compose on the host, for one project and one run. */
 class DockerHost {
     #shell;
@@ -70464,16 +70621,24 @@ class DockerHost {
     containersOf(project) {
         return this.containers(`com.docker.compose.project=${project}`);
     }
-    /** All containers that have one of the labels. A daemon that is away for a moment is waited for: it is no answer. */
+    /** All containers that have one of the labels. */
     async containers(...labels) {
+        return parseContainers(await this.#answer(inspectLabelled, labels, 'docker inspect failed'));
+    }
+    /** Writes down what is wanted for a release and which images are here, before anything is brought; answers what it wrote. */
+    noteImages(file, wanted) {
+        return this.#answer(noteImages, [file, ...new Set(wanted)], 'cannot list the images');
+    }
+    /** What a script says that asks Docker. A daemon that is away for a moment is waited for: it is no answer. */
+    async #answer(script, args, what) {
         const { clock, log, signal } = this.#settings;
         const deadline = new Deadline(clock, dockerStarts);
         for (let told = false;; told = true) {
-            const answer = await this.#shell.run(inspectLabelled, { args: labels, timeout: 60_000 });
+            const answer = await this.#shell.run(script, { args, timeout: 60_000 });
             if (answer.code === 0)
-                return parseContainers(answer.stdout);
+                return answer.stdout;
             if (answer.code !== dockerAway || deadline.passed())
-                throw refusal(this.#shell, answer, 'docker inspect failed');
+                throw refusal(this.#shell, answer, what);
             if (!told)
                 log.info(`${this.#shell.name}: docker does not answer; waiting until it does`);
             await clock.sleep(1_000, signal);
@@ -70490,17 +70655,23 @@ class DockerHost {
     }
     /** All images that are here, and the platform of the daemon (`linux/amd64`). */
     async imageFacts() {
-        const { stdout } = await must(this.#shell, inspectAllImages, { timeout: 120_000 }, 'docker image inspect failed');
-        const end = stdout.indexOf('\n');
-        return { platform: stdout.slice(0, end).trim(), images: parseImageFacts(stdout.slice(end)) };
+        const { platform, stdout } = await this.#inspectAll();
+        return { platform, images: parseImageFacts(stdout) };
     }
-    /** docker load of what `docker save` wrote. `cut`: the connection was lost under it, and is there again. */
-    async load(image, { name, timeout }) {
+    async #inspectAll() {
+        const options = { timeout: 120_000 };
+        const all = await must(this.#shell, inspectAllImages, options, 'docker image inspect failed');
+        const end = all.stdout.indexOf('\n');
+        return { platform: all.stdout.slice(0, end).trim(), stdout: all.stdout.slice(end) };
+    }
+    /** docker load of what `docker save` wrote, under a tag. `cut`: the connection was lost under it, and is there again. */
+    async load(image, { name, tag, timeout }) {
         const { lock, signal } = this.#settings;
         lock?.check();
         const at = `docker load of ${name} on ${this.#shell.name}`;
         try {
             const { code, stdout, stderr } = await this.#shell.raw.run(loadImage, {
+                args: [tag],
                 stdin: image,
                 timeout: Math.max(1, timeout),
                 signal,
@@ -70531,10 +70702,16 @@ class DockerHost {
         const paths = envFile ? [`${directory}/env`, `${this.#settings.directory}/${envFile}`] : ['', ''];
         await this.#step(putInPlace, [...paths, ...pairs], 'cannot put env file and tags in place', 60_000);
     }
-    /** Removes tags, and images that have no other; Docker refuses while a container uses one, as it should. */
-    async untag(references) {
-        if (references.length > 0)
-            await this.#shell.run(dockerRead, { args: ['image', 'rm', ...references] });
+    /** All images that are here, with their names. */
+    async namedImages() {
+        return parseNamedImages((await this.#inspectAll()).stdout);
+    }
+    /** Removes names, and those images that have no tag left; Docker refuses while a container uses one, as it should. */
+    async drop({ names, ids = [] }) {
+        if (names.length + ids.length === 0)
+            return;
+        const args = [...new Set(names), '--', ...new Set(ids)];
+        await this.#shell.run(dropImages, { args, timeout: 120_000 });
     }
     /** docker …, shown as it runs. Throws UserError that begins with `what`. */
     async docker(args, what, options = {}) {
@@ -70703,33 +70880,6 @@ function pinArguments(pins) {
         address,
         lines.map((line) => `${line} # lockkeeper\n`).join(''),
     ]);
-}
-/**
- * Which image belongs to which reference: docker prints those that are here in the order they were asked
- * for, and names the others on stderr. Undefined where that does not add up. Pure.
- */
-function imagesByReference(references, stdout, stderr) {
-    const images = JSON.parse(stdout.trim() || '[]');
-    const lines = stderr.split('\n').map((line) => line.trim());
-    const isMissing = (reference) => lines.some((line) => line.endsWith(`: ${reference}`) || line.endsWith(`: ${reference}:latest`));
-    const present = references.filter((reference) => !isMissing(reference));
-    if (present.length !== images.length)
-        return undefined;
-    return new Map(present.map((reference, index) => [reference, presentImage(images[index])]));
-}
-function presentImage({ Id, RepoDigests }) {
-    return { id: Id, digests: RepoDigests ?? [] };
-}
-/** Reads what `inspectEachImage` prints. Pure. */
-function parseImages(text) {
-    const found = new Map();
-    for (const part of text.split(/^--- /m).slice(1)) {
-        const end = part.indexOf('\n');
-        const [image] = JSON.parse(part.slice(end));
-        if (image)
-            found.set(part.slice(0, end).trim(), presentImage(image));
-    }
-    return found;
 }
 function pullHint(said) {
     if (/manifest unknown|not found/i.test(said))
@@ -72717,6 +72867,12 @@ function differingPaths(a, b) {
     return [...new Set([...a.keys(), ...b.keys()])].filter((path) => a.get(path) !== b.get(path));
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/files/release-files.ts
+/** A path below one directory as the same path below another; undefined when it is not below it. Pure. */
+function moved(path, from, to) {
+    return path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : undefined;
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/files/upload-scripts.ts
 
 
@@ -73035,88 +73191,6 @@ function judgeInspection({ damaged, blocked, changed }, { host, directory }) {
         throw new error_UserError(`${listed(changed)} ${changed.length > 1 ? 'were' : 'was'} changed by hand on ${host.name}, in ${directory}; a deploy does not throw that away`, { next: 'put the change into what is uploaded, and move the file on the host away' });
 }
 
-;// CONCATENATED MODULE: ../../packages/compose/src/files/view-scripts.ts
-
-/**
- * Makes \`view\` in release directory $2: the release's tree, and by links what else lies in $1, the directory on the
- * host that the tree stands for, and will still lie there. $3 is \`git\`, or \`upload\` with the tree of the release
- * that serves as $4: its files go with it. Prints \`env\` where the tree holds the file $5.
- */
-const makeView = `${fragments_path}
-root=$1 release=$2 kind=$3 served=\${4:-$2/none}
-view=$release/view
-rm -rf "$view"
-cp -al "$release/tree" "$view"
-if [ -n "$5" ] && [ -e "$view/$5" ]; then echo env; fi
-# A directory that only the host has is told as one.
-untracked() {
-  cd "$root"
-  git -c core.fsmonitor=false -c core.quotePath=false ls-files --others --directory
-}
-others() {
-  for entry in "$root/$1"* "$root/$1".[!.]*; do
-    name=$1\${entry##*/}
-    if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
-    if [ -d "$entry" ] && [ ! -L "$entry" ] && { [ -d "$view/$name" ] || [ -d "$served/$name" ]; }; then others "$name/"
-    elif [ ! -e "$served/$name" ]; then printf '%s\\n' "$name"
-    fi
-  done
-}
-if [ "$kind" = git ]; then untracked; else others ''; fi | {
-  dir=
-  set --
-  link() { if [ $# -gt 0 ] && mkdir -p "$view/$dir" 2>/dev/null; then ln -s "$@" "$view/$dir/" 2>/dev/null || true; fi; }
-  while IFS= read -r name; do
-    name=\${name%/}
-    case /$name/ in */.lockkeeper/* | */.git/*) continue ;; esac
-    if [ -e "$view/$name" ] || [ -L "$view/$name" ]; then continue; fi
-    case $name in */*) parent=\${name%/*} ;; *) parent=. ;; esac
-    # Many at a time: a directory of data may hold thousands.
-    if [ "$parent" != "$dir" ] || [ $# -gt 200 ]; then
-      link "$@"
-      set --
-      dir=$parent
-    fi
-    set -- "$@" "$root/$name"
-  done
-  link "$@"
-}
-`;
-
-;// CONCATENATED MODULE: ../../packages/compose/src/files/release-files.ts
-
-
-
-
-
-/** Brings the files of this run's release to the host; nothing is put in place. Undefined for `files: host`. Throws UserError. */
-async function bringFiles(site, directory, { deadline, commit }) {
-    const { files, envFile, envFilePath } = site.settings;
-    if (files.from === 'host')
-        return undefined;
-    const brought = files.from === 'git'
-        ? await bringCommit(site, files, directory, { deadline, resolved: commit })
-        : await bringUpload(site, files, directory, deadline);
-    const { serving, state, context } = site;
-    const served = serving ? `${state.releasePath(serving)}/tree` : '';
-    const env = `${projectIn(brought.root, site.directory)}${envFilePath}`;
-    const { stdout } = await must(context.shell, makeView, {
-        args: [brought.root, directory, files.from, served, envFile === undefined ? '' : env],
-        timeout: deadline.remaining(),
-    }, 'cannot lay out the release');
-    if (stdout.includes('env'))
-        throw new error_UserError(`${envFilePath} would be written by env-file, and is one of the files of this release (files: ${files.from})`, { next: 'give another env-file-path, or take it out of those files' });
-    return brought;
-}
-/** The project directory relative to `root`, with a slash, or ''. Pure. */
-function projectIn(root, directory) {
-    return directory === root ? '' : `${directory.slice(root.length + 1)}/`;
-}
-/** A path below one directory as the same path below another; undefined when it is not below it. Pure. */
-function moved(path, from, to) {
-    return path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : undefined;
-}
-
 ;// CONCATENATED MODULE: ../../packages/compose/src/files/changed-files.ts
 
 
@@ -73233,40 +73307,8 @@ async function place_forgetCommits({ context, directory }, gone) {
         await context.shell.run(forgetCommits, { args: [directory, ...ids] });
 }
 
-;// CONCATENATED MODULE: ../../packages/compose/src/singletons.ts
-/** Service → containers that a host is to have of a release. Pure. */
-function replicasFor({ services, replicas }, singletons, role) {
-    return Object.fromEntries(services.map((service) => {
-        const recorded = replicas[service] ?? 1;
-        if (role === 'as-recorded' || !singletons.includes(service))
-            return [service, recorded];
-        // The release may have been recorded when another host ran it.
-        return [service, role === 'runs' ? Math.max(1, recorded) : 0];
-    }));
-}
-/** Arguments for `docker compose up` of these services: it refuses the scale of one that it does not see. Pure. */
-function scaleArguments(replicas, services) {
-    return services.flatMap((service) => (replicas[service] === 0 ? ['--scale', `${service}=0`] : []));
-}
-/**
- * What a host does with the singletons when it goes back. The first of `host`, A, runs them and changes first, so
- * that there is always one; where another, B, ran them before, there are two from A's switch to B's.
- *
- * | B ran them, and        | A                          | so B            | in the end         |
- * | ---------------------- | -------------------------- | --------------- | ------------------ |
- * | nothing fails          | runs them                  | lets them go    | one, on A          |
- * | A fails                | goes back, without them    | is not touched  | one, on B          |
- * | B fails, all go back   | goes back after B          | runs them again | one, on B          |
- * | B fails, A stays       | runs them (`firstRuns`)    | goes back, without them | one, on A  |
- * | nothing is known of A  | may run them               | runs them again | one or two: none would be worse |
- *
- * With `on-failure: stop` everything stays as the failure left it, for a person to look at. Pure.
- */
-function roleOnWayBack(isFirst, firstRuns) {
-    return !isFirst && firstRuns ? 'leaves' : 'as-recorded';
-}
-
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/images.ts
+
 
 /** Whether `docker tag` can make the reference stand for another image: not for a digest or an id. */
 function movable(reference) {
@@ -73357,8 +73399,127 @@ function movedByPull(before, images) {
     const now = new Map(Object.values(images).map(({ reference, id }) => [reference, id]));
     return [...before].flatMap(([reference, { id }]) => movable(reference) && now.get(reference) !== id ? [id, reference] : []);
 }
-function repositoryOf(reference) {
-    return reference.split('@')[0].replace(/:[^/:]*$/, '');
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/prune.ts
+
+
+
+
+
+/**
+ * Old releases go, with images that only they used; so does what runs that ended too early had brought. Never throws:
+ * whoever asks has just proven what serves, and the next run tries again.
+ */
+async function prune(site, list, serving) {
+    const { settings, context, host } = site;
+    const gone = obsoleteReleases(list, serving, settings.keepReleases);
+    if (gone.length + list.interrupted.length === 0)
+        return;
+    try {
+        await dropReleases(site, list, gone);
+        await dropInterrupted(site, list, gone);
+    }
+    catch (error) {
+        if (context.signal?.aborted)
+            throw error;
+        context.log.warning(`${host}: old releases stay until the next deploy: ${error_messageOf(error)}`);
+    }
+}
+async function dropReleases(site, list, gone) {
+    if (gone.length === 0)
+        return;
+    const { state, docker, name, settings, context, host } = site;
+    const unused = unusedImages(list, gone);
+    const now = await docker.images(unused.map(({ reference }) => reference));
+    await docker.drop({
+        names: [
+            ...gone
+                // What ran before our first deploy may have no other name any more, and is not ours to remove.
+                .filter(({ baseline }) => !baseline)
+                .flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))),
+            // The tag may stand for a newer image by now.
+            ...unused.flatMap(({ reference, id }) => (now.get(reference)?.id === id ? [reference] : [])),
+        ],
+        ids: unused.map(({ id }) => id),
+    });
+    await place_forgetCommits(site, gone);
+    await state.forget(gone.map(({ id }) => id));
+    context.log.info(`${host}: no longer kept: ${gone.map(({ id }) => id).join(', ')} (keep-releases: ${settings.keepReleases})`);
+}
+async function dropInterrupted(site, list, gone) {
+    if (list.interrupted.length === 0)
+        return;
+    const { state, docker } = site;
+    await docker.drop(leftByInterrupted(list, gone, await docker.namedImages()));
+    await state.remove(...list.interrupted.map(({ id }) => state.notePath(id)));
+}
+const idsOf = ({ images }) => Object.values(images).map(({ id }) => id);
+const idsThatStay = (releases, gone) => new Set(releases.filter((release) => !gone.includes(release)).flatMap(idsOf));
+/** Ids of a release's images that are ours to remove: not those that ran, or lay there, before we came. */
+function idsBrought(release) {
+    return release.baseline ? [] : (release.brought ?? idsOf(release));
+}
+/** The images that we brought and that only the releases that go have used, with the reference of the Compose file. Pure. */
+function unusedImages({ releases }, gone) {
+    const kept = idsThatStay(releases, gone);
+    return gone.flatMap((release) => {
+        const brought = idsBrought(release);
+        return Object.values(release.images).filter(({ id }) => brought.includes(id) && !kept.has(id));
+    });
+}
+/** What goes of runs that ended before their release had a record: our tags, and images that no release has. Pure. */
+function leftByInterrupted({ releases, interrupted }, gone, here) {
+    const kept = idsThatStay(releases, gone);
+    const ours = (tag) => tag.startsWith('lockkeeper/') && interrupted.some(({ id }) => tag.endsWith(`-${id}`));
+    const came = here.filter((image) => !kept.has(image.id) &&
+        interrupted.some((note) => cameWith(note, image) || (image.tags.some(ours) && !note.had.includes(image.id))));
+    const wanted = new Set(interrupted.flatMap((note) => note.wanted));
+    return {
+        names: [
+            ...here.flatMap(({ tags }) => tags.filter(ours)),
+            ...came.flatMap(({ tags }) => tags.filter((tag) => wanted.has(tag))),
+        ],
+        ids: came.map(({ id }) => id),
+    };
+}
+/** Of a release's images those that are ours to remove one day: they came with this run, or with one before it. Pure. */
+function broughtImages(images, had, { releases, interrupted }) {
+    const before = new Set(releases.flatMap(idsBrought));
+    const came = (id) => before.has(id) || !had.includes(id) || interrupted.some((note) => !note.had.includes(id));
+    return [...new Set(idsOf({ images }))].filter(came);
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/singletons.ts
+/** Service → containers that a host is to have of a release. Pure. */
+function replicasFor({ services, replicas }, singletons, role) {
+    return Object.fromEntries(services.map((service) => {
+        const recorded = replicas[service] ?? 1;
+        if (role === 'as-recorded' || !singletons.includes(service))
+            return [service, recorded];
+        // The release may have been recorded when another host ran it.
+        return [service, role === 'runs' ? Math.max(1, recorded) : 0];
+    }));
+}
+/** Arguments for `docker compose up` of these services: it refuses the scale of one that it does not see. Pure. */
+function scaleArguments(replicas, services) {
+    return services.flatMap((service) => (replicas[service] === 0 ? ['--scale', `${service}=0`] : []));
+}
+/**
+ * What a host does with the singletons when it goes back. The first of `host`, A, runs them and changes first, so
+ * that there is always one; where another, B, ran them before, there are two from A's switch to B's.
+ *
+ * | B ran them, and        | A                          | so B            | in the end         |
+ * | ---------------------- | -------------------------- | --------------- | ------------------ |
+ * | nothing fails          | runs them                  | lets them go    | one, on A          |
+ * | A fails                | goes back, without them    | is not touched  | one, on B          |
+ * | B fails, all go back   | goes back after B          | runs them again | one, on B          |
+ * | B fails, A stays       | runs them (`firstRuns`)    | goes back, without them | one, on A  |
+ * | nothing is known of A  | may run them               | runs them again | one or two: none would be worse |
+ *
+ * With `on-failure: stop` everything stays as the failure left it, for a person to look at. Pure.
+ */
+function roleOnWayBack(isFirst, firstRuns) {
+    return !isFirst && firstRuns ? 'leaves' : 'as-recorded';
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/pins.ts
@@ -73502,7 +73663,7 @@ function nextStep(own, goal, known) {
         const serves = (container) => alive(container) && !unmet.includes(container);
         const garbage = others.filter((container) => !alive(container) || (unmet.includes(container) && own.some(serves)));
         if (garbage.length > 0)
-            return { do: 'remove', ids: idsOf(garbage) };
+            return { do: 'remove', ids: swap_idsOf(garbage) };
         const lacking = goal.replicas - wanted.length;
         if (lacking > 0)
             return { do: 'start', scale: own.length + lacking };
@@ -73510,17 +73671,17 @@ function nextStep(own, goal, known) {
     const fresh = wanted.filter(({ id }) => !exposed.includes(id));
     const unproven = fresh.filter(({ id }) => !proven.has(id));
     if (unproven.length > 0)
-        return { do: 'prove', ids: idsOf(unproven) };
-    const keep = idsOf(wanted);
+        return { do: 'prove', ids: swap_idsOf(unproven) };
+    const keep = swap_idsOf(wanted);
     if (fresh.length > 0)
-        return { do: 'expose', ids: idsOf(fresh), keep };
+        return { do: 'expose', ids: swap_idsOf(fresh), keep };
     if (known.reloadDue)
         return { do: 'reload', keep };
     if (others.length === 0)
         return undefined;
     if (!goal.back && !known.checked)
         return { do: 'check', ids: keep };
-    return { do: 'retire', ids: idsOf(others), keep };
+    return { do: 'retire', ids: swap_idsOf(others), keep };
 }
 /**
  * Whether a run that takes a swap over must tell the proxy: somebody was exposed beside those that ran
@@ -73550,7 +73711,7 @@ function fitsRelease(record, service, { pending, remounted }) {
         return container.configHash === record.hashes[service];
     };
 }
-function idsOf(containers) {
+function swap_idsOf(containers) {
     return containers.map(({ id }) => id);
 }
 
@@ -74047,6 +74208,7 @@ function tagsOf(target, pending) {
 
 
 
+
 /** Whether something was begun that `rollBack` would undo. */
 async function needsRollBack(site) {
     site.pending ??= (await site.state.current()).pending;
@@ -74073,9 +74235,10 @@ async function rollBack(site, reason, { to, timeout, singletons = 'as-recorded' 
             return await notBack(site, reason, verdict.reason);
         if (left && left !== target)
             await site.state.markBad(left, reason);
-        await site.state.settle({ ...record, verifiedAt: record.verifiedAt ?? site.now() }, `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`);
+        const releases = await site.state.settle({ ...record, verifiedAt: record.verifiedAt ?? site.now() }, `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`);
         site.pending = undefined;
         site.serving = target;
+        await prune(site, releases, target);
         return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
     }
     catch (error) {
@@ -74604,6 +74767,84 @@ class Site {
     }
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/files/view-scripts.ts
+
+/**
+ * Makes \`view\` in release directory $2: the release's tree, and by links what else lies in $1, the directory on the
+ * host that the tree stands for, and will still lie there. $3 is \`git\`, or \`upload\` with the tree of the release
+ * that serves as $4: its files go with it. Prints \`env\` where the tree holds the file $5.
+ */
+const makeView = `${fragments_path}
+root=$1 release=$2 kind=$3 served=\${4:-$2/none}
+view=$release/view
+rm -rf "$view"
+cp -al "$release/tree" "$view"
+if [ -n "$5" ] && [ -e "$view/$5" ]; then echo env; fi
+# A directory that only the host has is told as one.
+untracked() {
+  cd "$root"
+  git -c core.fsmonitor=false -c core.quotePath=false ls-files --others --directory
+}
+others() {
+  for entry in "$root/$1"* "$root/$1".[!.]*; do
+    name=$1\${entry##*/}
+    if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
+    if [ -d "$entry" ] && [ ! -L "$entry" ] && { [ -d "$view/$name" ] || [ -d "$served/$name" ]; }; then others "$name/"
+    elif [ ! -e "$served/$name" ]; then printf '%s\\n' "$name"
+    fi
+  done
+}
+if [ "$kind" = git ]; then untracked; else others ''; fi | {
+  dir=
+  set --
+  link() { if [ $# -gt 0 ] && mkdir -p "$view/$dir" 2>/dev/null; then ln -s "$@" "$view/$dir/" 2>/dev/null || true; fi; }
+  while IFS= read -r name; do
+    name=\${name%/}
+    case /$name/ in */.lockkeeper/* | */.git/*) continue ;; esac
+    if [ -e "$view/$name" ] || [ -L "$view/$name" ]; then continue; fi
+    case $name in */*) parent=\${name%/*} ;; *) parent=. ;; esac
+    # Many at a time: a directory of data may hold thousands.
+    if [ "$parent" != "$dir" ] || [ $# -gt 200 ]; then
+      link "$@"
+      set --
+      dir=$parent
+    fi
+    set -- "$@" "$root/$name"
+  done
+  link "$@"
+}
+`;
+
+;// CONCATENATED MODULE: ../../packages/compose/src/files/bring-files.ts
+
+
+
+
+
+/** Brings the files of this run's release to the host; nothing is put in place. Undefined for `files: host`. Throws UserError. */
+async function bringFiles(site, directory, { deadline, commit }) {
+    const { files, envFile, envFilePath } = site.settings;
+    if (files.from === 'host')
+        return undefined;
+    const brought = files.from === 'git'
+        ? await bringCommit(site, files, directory, { deadline, resolved: commit })
+        : await bringUpload(site, files, directory, deadline);
+    const { serving, state, context } = site;
+    const served = serving ? `${state.releasePath(serving)}/tree` : '';
+    const env = `${projectIn(brought.root, site.directory)}${envFilePath}`;
+    const { stdout } = await must(context.shell, makeView, {
+        args: [brought.root, directory, files.from, served, envFile === undefined ? '' : env],
+        timeout: deadline.remaining(),
+    }, 'cannot lay out the release');
+    if (stdout.includes('env'))
+        throw new error_UserError(`${envFilePath} would be written by env-file, and is one of the files of this release (files: ${files.from})`, { next: 'give another env-file-path, or take it out of those files' });
+    return brought;
+}
+/** The project directory relative to `root`, with a slash, or ''. Pure. */
+function projectIn(root, directory) {
+    return directory === root ? '' : `${directory.slice(root.length + 1)}/`;
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/mounted-files.ts
 
 
@@ -75074,16 +75315,16 @@ const attempts = 3;
 const tellEvery = 5_000;
 /**
  * Brings the images that references stand for in the runner's Docker to the host, as far as it lacks them, over
- * the SSH connection; answers by which ids they lie there. They come without a name: the host's own tags stay as
- * they are, and what came before a failure is found there by the next run.
+ * the SSH connection; answers by which ids they lie there. They come under a tag of ours: the host's own stay as they
+ * are, and what came before a failure is found there by the next run.
  */
-async function transferImages(site, references, { deadline, preferred }) {
+async function transferImages(site, references, { deadline, preferred, tagOf, }) {
     const { context, host } = site;
     const { here, send } = await compare(site, references, preferred);
     for (const [reference, id] of here)
         context.log.info(`${host}: ${reference}: already here (${shortId(id)})`);
     for (const { facts, references: names } of send) {
-        const id = await sendImage(site, facts, names.join(', '), deadline);
+        const id = await sendImage(site, facts, { name: names.join(', '), tag: tagOf(names[0]), deadline });
         for (const reference of names)
             here.set(reference, id);
     }
@@ -75108,7 +75349,7 @@ async function compare({ context: { runnerImages }, docker, host }, references, 
     ]);
     return whatToSend(references, runner, { name: host, platform, images, preferred });
 }
-async function sendImage(site, facts, name, deadline) {
+async function sendImage(site, facts, { name, tag, deadline }) {
     const { context, docker, host } = site;
     context.log.info(`${host}: ${name}: sending ${transfer_megabytes(facts.size)} MB`);
     const saved = await context.runnerImages.save(facts.id);
@@ -75116,6 +75357,7 @@ async function sendImage(site, facts, name, deadline) {
         for (let attempt = 1;; attempt++) {
             const loaded = await docker.load(packed(site, saved, { name, size: facts.size }), {
                 name,
+                tag,
                 timeout: deadline.remaining(),
             });
             if (loaded !== 'cut') {
@@ -75371,7 +75613,7 @@ async function buildImages(site, build) {
     }
     catch (error) {
         // No record will know of what was built before one failed.
-        await docker.untag(services.map(tagOf)).catch(() => { });
+        await docker.drop({ names: services.map(tagOf) }).catch(() => { });
         throw error;
     }
     finally {
@@ -75411,6 +75653,7 @@ async function bringImages(site, { directory, config, services, pins, containers
         ? await transferImages(site, referencesToBring(question, here), {
             deadline,
             preferred: idsInUse(containers, before),
+            tagOf: (reference) => keepTag(site.name, context.release, serviceOf(config, services, reference)),
         })
         : await pullAndBuild(site, question, here, { directory, files, deadline });
     const wanted = wantedImages(question, made);
@@ -75452,6 +75695,10 @@ async function pullAndBuild(site, question, here, { directory, files, deadline }
         if (login)
             await site.state.remove(login);
     }
+}
+/** The first service that has the image. */
+function serviceOf(config, services, reference) {
+    return services.find((service) => config.services[service]?.image === reference);
 }
 /** What runs, or is named here: of two copies of an image those that change nothing. */
 function idsInUse(containers, before) {
@@ -75504,6 +75751,8 @@ async function imagesAtHand(site, { config, services, pins, containers }) {
 
 
 
+
+
 /** Brings files and images of this run's release to the host and records it; changes no container. */
 async function stageRelease(site, { pins, commit }) {
     const { settings, state, context } = site;
@@ -75532,11 +75781,13 @@ async function stageFiles(site, directory, { own, pins, deadline }) {
     const { laid, services } = await readProject(site, directory, sources, own);
     const { config, hashes, args } = laid;
     // Each question costs two journeys to the host and back: these do not depend on one another.
-    const [containers, present, mounts, serving] = await Promise.all([
+    const [containers, present, mounts, serving, note, list] = await Promise.all([
         containersOf(site, config, sources.files),
         site.docker.images(services.flatMap((service) => config.services[service]?.image ?? [])),
         mountedFiles(context.shell, config, services, own),
         site.serving ? state.release(site.serving).catch(() => undefined) : undefined,
+        site.docker.noteImages(state.notePath(context.release), services.flatMap((service) => pins[service] ?? config.services[service]?.image ?? [])),
+        state.releases(),
     ]);
     await checkBlueGreen(site, { config, services, files: sources.files, containers });
     await recordWhatRuns(site, containers, own ? undefined : { ...sources, config });
@@ -75564,6 +75815,7 @@ async function stageFiles(site, directory, { own, pins, deadline }) {
         behind: behindEach(config),
         beside: besideThemselves(config, services),
         images,
+        brought: broughtImages(images, parseStagingNote(note).had, list),
         hashes,
         mounts,
         content: '',
@@ -75704,46 +75956,12 @@ async function discardRelease(site, id) {
     const { state, docker, name } = site;
     const record = await state.release(id).catch(() => undefined);
     if (record) {
-        await docker.untag(Object.keys(record.images).map((service) => keepTag(name, id, service)));
+        await docker.drop({ names: Object.keys(record.images).map((service) => keepTag(name, id, service)) });
         await place_forgetCommits(site, [record]);
     }
-    await state.remove(state.releasePath(id));
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/record/prune.ts
-
-
-
-/** Old releases go, with images that only they used. */
-async function prune(site, list, serving) {
-    const { state, docker, name, settings, context, host } = site;
-    const gone = obsoleteReleases(list, serving, settings.keepReleases);
-    if (gone.length === 0)
-        return;
-    await docker.untag(gone
-        .filter(broughtByUs)
-        .flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))));
-    const unused = unusedImages(list, gone);
-    const now = await docker.images([...unused.keys()]);
-    // The tag may stand for a newer image by now.
-    await docker.untag([...unused].flatMap(([reference, id]) => (now.get(reference)?.id === id ? [reference] : [])));
-    await place_forgetCommits(site, gone);
-    for (const { id } of gone) {
-        await state.remove(state.releasePath(id));
-        await state.clearBad(id);
-    }
-    context.log.info(`${host}: ${gone.length} old releases removed, ${list.releases.length - gone.length} kept`);
-}
-/** What ran before our first deploy was brought by somebody else: its images are not ours to remove. */
-const broughtByUs = ({ baseline }) => !baseline;
-/** Reference → id of the images that we brought and that only the releases that go have used. Pure. */
-function unusedImages(list, gone) {
-    const kept = new Set(list.releases
-        .filter((release) => !gone.includes(release))
-        .flatMap(({ images }) => Object.values(images).map(({ id }) => id)));
-    return new Map(gone.filter(broughtByUs).flatMap(({ images }) => Object.values(images)
-        .filter(({ id }) => !kept.has(id))
-        .map(({ id, reference }) => [reference, id])));
+    // What it brought stays for the run that tries again; its note tells the run after that whose it is.
+    const note = record?.brought?.length === 0 ? [state.notePath(id)] : [];
+    await state.remove(state.releasePath(id), ...note);
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/switch/settle.ts
@@ -79660,13 +79878,12 @@ async function endInterrupted(state, inputs, outside) {
                 if (details)
                     log.remote(id, `${details}\n`);
             },
+            // Nothing is written down: nobody reads what post saves, and where it cannot be saved targets go back all the same.
             save: (saved) => {
                 hosts = [...saved];
-                outside.save({ ...state, hosts, minimums });
             },
             saveMinimums: (saved) => {
                 minimums = [...saved];
-                outside.save({ ...state, hosts, minimums });
             },
         });
     }
