@@ -36,6 +36,8 @@ export interface Example {
   fault?: string;
   /** Inputs with which it is started by hand, as NAME=VALUE. */
   inputs?: string[];
+  /** Variables of the repository that differ from the lab's, as NAME=VALUE. */
+  vars?: string[];
   tells: RegExp[];
 }
 
@@ -43,15 +45,21 @@ export interface Example {
 export function holdEveryGuarantee(examples: readonly Example[]): void {
   const titled = examples.map((one) => ({
     ...one,
-    title: [one.workflow, ...(one.fault ? ['with', one.fault] : []), ...(one.inputs ?? [])].join(' '),
+    title: [
+      one.workflow,
+      ...(one.fault ? ['with', one.fault] : []),
+      ...(one.inputs ?? []),
+      ...(one.vars ?? []),
+    ].join(' '),
   }));
   it.each(titled)(
     '$title holds every guarantee',
-    async ({ workflow, fault, inputs = [], tells }) => {
+    async ({ workflow, fault, inputs = [], vars = [], tells }) => {
       const run = await rehearse([
         `workflows-examples/${workflow}`,
         ...(fault ? ['--fail', fault] : []),
         ...inputs.flatMap((input) => ['--input', input]),
+        ...vars.flatMap((variable) => ['--var', variable]),
       ]);
       expect(report(run)).toContain('Every guarantee held');
       expect(run.code).toBe(0);

@@ -18,6 +18,8 @@ export interface LiveRun {
   /** As the event has it; a made-up one where it has none, because the API always tells of one. */
   headCommit?: unknown;
   jobs: JobReport[];
+  /** RUNNER_NAME of its jobs: an action knows its own by it. */
+  runnerName: string;
 }
 
 export interface GithubApi {
@@ -159,7 +161,7 @@ function jobJson(run: LiveRun, job: JobReport, api: string): Record<string, unkn
     name: job.name,
     steps: steps.map((step, index) => ({ ...step, number: index + 1 })),
     labels: job.labels,
-    runner_name: job.startedAt === undefined ? null : 'lockkeeper',
+    runner_name: job.startedAt === undefined ? null : run.runnerName,
     workflow_name: run.name,
   };
 }
