@@ -216,6 +216,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       {
         SSH_KNOWN_HOSTS: knownHosts,
         ...(digests.length > 0 ? { SERVING_DIGEST: digests.at(-1)! } : {}),
+        ...fault?.vars,
         ...given,
       },
       follow.on,

@@ -18,13 +18,8 @@ export interface LiveRun {
   /** As the event has it; a made-up one where it has none, because the API always tells of one. */
   headCommit?: unknown;
   jobs: JobReport[];
-  /** What the runners are called, of which each job has its own. */
-  runner: string;
-}
-
-/** RUNNER_NAME of a job: a step finds its own job in the API by it. */
-export function runnerName(runner: string, job: Pick<JobReport, 'number'>): string {
-  return `${runner} ${job.number}`;
+  /** RUNNER_NAME of its jobs: an action knows its own by it. */
+  runnerName: string;
 }
 
 export interface GithubApi {
@@ -166,7 +161,7 @@ function jobJson(run: LiveRun, job: JobReport, api: string): Record<string, unkn
     name: job.name,
     steps: steps.map((step, index) => ({ ...step, number: index + 1 })),
     labels: job.labels,
-    runner_name: job.startedAt === undefined ? null : runnerName(run.runner, job),
+    runner_name: job.startedAt === undefined ? null : run.runnerName,
     workflow_name: run.name,
   };
 }
