@@ -316,7 +316,7 @@ const quickVars = {
   STABILITY_WINDOW: '2s',
   GATE_INTERVAL: '500ms',
   GATE_TIMEOUT: '10s',
-  WATCH_FOR: '15s',
+  WATCH_FOR: '5s',
 };
 
 /** The IAM policies that the actions ship, filled in for this account: a rehearsal proves that they suffice. */

@@ -18,8 +18,13 @@ export interface LiveRun {
   /** As the event has it; a made-up one where it has none, because the API always tells of one. */
   headCommit?: unknown;
   jobs: JobReport[];
-  /** RUNNER_NAME of its jobs: an action knows its own by it. */
-  runnerName: string;
+  /** What the runners are called, of which each job has its own. */
+  runner: string;
+}
+
+/** RUNNER_NAME of a job: a step finds its own job in the API by it. */
+export function runnerName(runner: string, job: Pick<JobReport, 'number'>): string {
+  return `${runner} ${job.number}`;
 }
 
 export interface GithubApi {
@@ -161,7 +166,7 @@ function jobJson(run: LiveRun, job: JobReport, api: string): Record<string, unkn
     name: job.name,
     steps: steps.map((step, index) => ({ ...step, number: index + 1 })),
     labels: job.labels,
-    runner_name: job.startedAt === undefined ? null : run.runnerName,
+    runner_name: job.startedAt === undefined ? null : runnerName(run.runner, job),
     workflow_name: run.name,
   };
 }

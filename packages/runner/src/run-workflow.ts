@@ -85,7 +85,7 @@ export async function runWorkflow(workflow: Workflow, options: RunOptions): Prom
     updatedAt: now(),
     headCommit: plan.payload.head_commit,
     jobs: [],
-    runnerName: options.settings.name,
+    runner: options.settings.name,
   };
   const api = await openGithubApi(live);
   try {
