@@ -31,7 +31,13 @@ holdEveryGuarantee([
   {
     workflow: 'watch.yml',
     fault: 'slow',
-    tells: [/✗ Ask as a user would/, /Watch failed/, /p95 in ms: 4\d{3}/],
+    tells: [
+      /✗ Ask as a user would: failure — unhealthy: p95 \d+ ms, at most 3000 ms allowed/,
+      /@here ❌ Watch failed → production/,
+      /▌ p95 \d+ ms, at most 3000 ms allowed/,
+      /failed in watch › Ask as a user would/,
+      /✓ Nothing dropped: \d{3,} requests, 0 failed/,
+    ],
   },
   { workflow: 'sweep-ingress.yml', tells: [/Closed: sgr-\w+/] },
 ]);

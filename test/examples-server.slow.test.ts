@@ -47,7 +47,12 @@ holdEveryGuarantee([
   {
     workflow: 'rollback.yml',
     vars: ['TARGET_GROUP_ARN='],
-    tells: [/1 of 1 targets healthy, all serve v1$/m, /– Roll the instances back/, /Rollback succeeded/],
+    tells: [
+      /1 of 1 targets healthy, all serve v1$/m,
+      /There is no load balancer: users reach the server itself/,
+      /✓ Post Switch the server back/,
+      /Rollback succeeded/,
+    ],
   },
   { workflow: 'backup.yml', tells: [/Upload it to S3: declared in/, /Backup succeeded/, /Size: \d/] },
 ]);

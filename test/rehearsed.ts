@@ -36,7 +36,7 @@ export interface Example {
   fault?: string;
   /** Inputs with which it is started by hand, as NAME=VALUE. */
   inputs?: string[];
-  /** Variables of the repository, as NAME=VALUE. */
+  /** Variables of the repository that differ from the lab's, as NAME=VALUE. */
   vars?: string[];
   tells: RegExp[];
 }

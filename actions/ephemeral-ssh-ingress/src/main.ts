@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { defineAction, InputError, type Step, UserError } from '@lockkeeper/action';
+import { defineAction, InputError, reasonOf, type Step, UserError } from '@lockkeeper/action';
 import { awsConfig, awsRoute, openSecurityGroups, takeRoute } from '@lockkeeper/aws';
 import { close, closeAfter, open, reach, type StepOutside, sweepOnly } from './ingress.ts';
 import { parseInputs } from './inputs.ts';
 import type { Holder } from './lease.ts';
 import { type IngressRecord, recordShape } from './record.ts';
 import { failedSummary } from './report.ts';
-import { causeOf } from './still-open.ts';
 
 const modes = { open, close, sweep: sweepOnly };
 
@@ -34,11 +33,11 @@ export const run = defineAction<IngressRecord>({
         await reach(inputs, done, outside);
       });
     } catch (error) {
-      const reason = reasonOf(error);
-      step.output('reason', reason);
       // Wrong inputs are listed on the run's page already, each by its name.
       if (!(error instanceof InputError))
-        await step.summary(failedSummary(reason, error instanceof UserError ? error.next : undefined));
+        await step.summary(
+          failedSummary(reasonOf(error), error instanceof UserError ? error.next : undefined),
+        );
       throw error;
     } finally {
       if (saved) save({ ...saved, ended: true });
@@ -69,12 +68,6 @@ export const run = defineAction<IngressRecord>({
 /** A main that was killed could not say so itself. */
 function interrupted({ context }: Step<IngressRecord>): string {
   return `The step was ended before it could say how it went: killed, or out of memory. What it had opened is closed.\nNext: gh run rerun ${context.runId} --repo ${context.repository}`;
-}
-
-/** One line for whoever reads the output, such as a Slack message. */
-function reasonOf(error: unknown): string {
-  const text = error instanceof InputError ? error.problems.join('; ') : causeOf(error);
-  return text.replace(/\s+/g, ' ').trim();
 }
 
 async function withGroups(

@@ -2,7 +2,7 @@ import * as core from '@actions/core';
 import { type Clock, systemClock } from '@lockkeeper/wait';
 import * as v from 'valibot';
 import { type GitHubContext, githubContext } from './context.ts';
-import { Cancelled, InputError, messageOf, UserError } from './error.ts';
+import { Cancelled, InputError, messageOf, reasonOf, UserError } from './error.ts';
 import { Inputs } from './inputs.ts';
 import { actionsLog, type Log } from './log.ts';
 import { sanitiseOwn } from './sanitise.ts';
@@ -67,6 +67,7 @@ export function defineAction<S = never>(definition: ActionDefinition<S>) {
       report(error, log);
       process.exitCode = 1;
     };
+    const told = new Set<string>();
     const step: Step<S> = {
       phase,
       inputs: new Inputs({
@@ -81,6 +82,7 @@ export function defineAction<S = never>(definition: ActionDefinition<S>) {
       },
       output: (name, value) => {
         if (!contract.outputs.includes(name)) throw new Error(`output "${name}" is not in action.yml`);
+        told.add(name);
         core.setOutput(name, value);
       },
       mask,
@@ -112,12 +114,23 @@ export function defineAction<S = never>(definition: ActionDefinition<S>) {
       }
     } catch (error) {
       fail(error);
+      // Main may have ended before it had anything to tell, as with wrong inputs: a message is to say why, all the same.
+      if (phase === 'main' && contract.outputs.includes('reason') && !told.has('reason'))
+        tellReason(error, log);
     } finally {
       log.flush();
       for (const signal of signals) process.off(signal, onSignal);
       process.off('beforeExit', onIdle);
     }
   };
+}
+
+function tellReason(error: unknown, log: Log): void {
+  try {
+    core.setOutput('reason', reasonOf(error));
+  } catch (cause) {
+    log.warning(`the output reason could not be written: ${messageOf(cause)}`);
+  }
 }
 
 function mask(secret: string): void {

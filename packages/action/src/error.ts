@@ -34,6 +34,17 @@ export class Cancelled extends UserError {
   }
 }
 
+/** One line for whoever reads the output `reason`, such as a Slack message. */
+export function reasonOf(error: unknown): string {
+  const text =
+    error instanceof InputError
+      ? error.problems.join('; ')
+      : error instanceof UserError
+        ? error.message
+        : messageOf(error);
+  return text.replace(/\s+/g, ' ').trim();
+}
+
 /** The message of anything thrown, with its causes: `fetch failed: connect ECONNREFUSED 127.0.0.1:1`. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

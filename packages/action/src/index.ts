@@ -7,7 +7,7 @@ export {
   readState,
   type Step,
 } from './define-action.ts';
-export { Cancelled, InputError, messageOf, UserError } from './error.ts';
+export { Cancelled, InputError, messageOf, reasonOf, UserError } from './error.ts';
 export { type CountOrPercent, type InputSource, Inputs, inputsOf, secretParts } from './inputs.ts';
 export { actionsLog, type Log, memoryLog } from './log.ts';
 export { isLoopback } from './loopback.ts';

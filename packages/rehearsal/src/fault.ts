@@ -19,6 +19,8 @@ export interface Fault {
   prepare?: (lab: Lab) => void;
   /** Once, at the first line of an action's step that matches. */
   at?: { line: RegExp; strike: (moment: Moment) => void };
+  /** Variables without which it could not be seen. */
+  vars?: Record<string, string>;
   /** It needs the lab's load balancer. */
   balancer?: true;
   /** How the workflow must end. */
@@ -85,9 +87,11 @@ export const faults = {
     serves: 'old',
   },
   slow: {
-    what: 'every answer that comes by the load balancer takes 4 s more, from when a gate soaks on',
+    what: 'every answer that comes by the load balancer takes 3.5 s more, from when a gate soaks on',
     balancer: true,
-    at: { line: /now soaking/, strike: ({ lab }) => lab.balancer.slowBy(4000) },
+    // So that two at a time make the 20 answers that a limit is judged by.
+    vars: { WATCH_FOR: '40s' },
+    at: { line: /now soaking/, strike: ({ lab }) => lab.balancer.slowBy(3500) },
     // Nothing is broken but a limit: only a workflow that watches for it can tell.
     conclusion: 'failure',
     serves: 'one',

@@ -65,7 +65,9 @@ export function judgeGuarantees(facts: Facts): Guarantee[] {
   const untold = [
     ...(facts.conclusion === facts.expectedConclusion
       ? []
-      : [`the workflow ended as ${facts.conclusion}, expected ${facts.expectedConclusion}`]),
+      : [
+          `the workflow ended as ${facts.conclusion}, expected ${facts.expectedConclusion}${facts.explanation ? `: ${facts.explanation}` : ''}`,
+        ]),
     ...(facts.tellsSlack && facts.slackMessages !== 1
       ? [`${facts.slackMessages} messages reached Slack, expected 1`]
       : []),

@@ -216,6 +216,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       {
         SSH_KNOWN_HOSTS: knownHosts,
         ...(digests.length > 0 ? { SERVING_DIGEST: digests.at(-1)! } : {}),
+        ...fault?.vars,
         ...given,
       },
       follow.on,
@@ -315,7 +316,7 @@ const quickVars = {
   STABILITY_WINDOW: '2s',
   GATE_INTERVAL: '500ms',
   GATE_TIMEOUT: '10s',
-  WATCH_FOR: '15s',
+  WATCH_FOR: '5s',
 };
 
 /** The IAM policies that the actions ship, filled in for this account: a rehearsal proves that they suffice. */

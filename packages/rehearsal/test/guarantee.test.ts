@@ -78,6 +78,11 @@ describe('is broken by', () => {
       'Nobody guesses: the workflow ended as success, expected failure',
     ],
     [
+      'red when it should be green, and says why it was',
+      { conclusion: 'failure', explanation: 'drain: "1" is not valid' },
+      'Nobody guesses: the workflow ended as failure, expected success: drain: "1" is not valid',
+    ],
+    [
       'a failure without a reason',
       { conclusion: 'failure', expectedConclusion: 'failure' },
       'Nobody guesses: nothing says why it failed',

@@ -97,6 +97,7 @@ describe('the API of the run', () => {
           conclusion: null,
           started_at: '2026-11-21T03:12:01Z',
           completed_at: null,
+          runner_name: 'keeper 1',
           html_url: 'https://github.com/o/r/actions/runs/77/job/1',
           steps: [
             { number: 1, name: 'Roll', conclusion: 'failure', completed_at: '2026-11-21T03:12:02Z' },
