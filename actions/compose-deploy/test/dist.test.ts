@@ -172,7 +172,8 @@ describe('the bundle', () => {
   it('reports every wrong input at once, before it connects', async () => {
     const { main } = await run({ 'health-timeout': '5', 'keep-releases': 'many', 'known-hosts': '' });
     expect(main!.annotations.length).toBeGreaterThanOrEqual(3);
-    expect(main!.outputs).toEqual({});
+    expect(Object.keys(main!.outputs)).toEqual(['reason']);
+    expect(main!.outputs.reason).toMatch(/^host-fingerprint: .*; health-timeout: .*; keep-releases: /);
     expect(main!.log.join('\n')).not.toContain('Stage on');
   }, 30_000);
 });
