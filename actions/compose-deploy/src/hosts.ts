@@ -51,12 +51,14 @@ export class Hosts {
 
   /** Gives the locks back; `leave`: post of the same run has use for them. */
   async close({ leave }: { leave: boolean }): Promise<void> {
-    for (const project of this.projects.values())
-      if (leave) project.leave();
-      else
+    await Promise.all(
+      [...this.projects.values()].map(async (project) => {
+        if (leave) return project.leave();
         await project
           .close()
           .catch((error) => this.#run.log.warning(`the lock stays until it expires: ${messageOf(error)}`));
+      }),
+    );
     for (const shell of this.#shells) await shell.close();
   }
 }

@@ -14,6 +14,7 @@ import { needsRollBack, rollBack } from './roll-back/roll-back.ts';
 import { runLines } from './run-lines.ts';
 import type { SingletonRole } from './singletons.ts';
 import { type ProjectContext, Site } from './site.ts';
+import { prune } from './stage/prune.ts';
 import { discardRelease, type Resolved, resolveRelease, stageRelease } from './stage/stage.ts';
 import { settle } from './switch/settle.ts';
 import { preDeploy, runHook, switchTo } from './switch/switch.ts';
@@ -49,7 +50,7 @@ export interface Project {
   /** Waits until the release is proven or has failed; at most `timeout` ms (default: the health timeout). */
   verify(id: string, timeout?: number): Promise<Verdict>;
   postDeploy(id: string): Promise<void>;
-  /** From now on the release serves: record, audit, prune. */
+  /** From now on the release serves: record and audit. */
   settle(id: string): Promise<void>;
   /** A staged release that is not wanted after all goes away. */
   discard(id: string): Promise<void>;
@@ -79,7 +80,7 @@ export interface Project {
   /** A note for later runs, such as the fleet this host belongs to; undefined reads as none. */
   writeNote(name: 'fleet', value: unknown): Promise<void>;
   readNote(name: 'fleet'): Promise<unknown>;
-  /** Releases the lock. */
+  /** Lets go what is no longer kept, where it was settled what serves, and releases the lock. */
   close(): Promise<void>;
   /** Ends the signs of life and leaves the lock to the post step of the same run. */
   leave(): void;
@@ -262,6 +263,8 @@ class HostProject implements Project {
   }
 
   async close(): Promise<void> {
+    // Last, for it may take a while and nobody waits for it: a host that goes back is in rotation again by now.
+    await prune(this.#site);
     await this.#site.lock?.release();
   }
 

@@ -6,7 +6,7 @@ import type { DockerHost } from './host/docker.ts';
 import type { Lock } from './host/lock.ts';
 import { type Memories, meet } from './prove/left-behind.ts';
 import type { HostState } from './record/host-state.ts';
-import type { PendingRecord } from './record/release-record.ts';
+import type { PendingRecord, ReleaseList } from './record/release-record.ts';
 import type { ReleaseSettings } from './settings.ts';
 import { replicasFor, type SingletonRole } from './singletons.ts';
 import type { RunnerImages } from './transfer/runner-images.ts';
@@ -69,6 +69,8 @@ export class Site {
   serving: string | undefined;
   /** What was begun and not ended, by this run or an earlier one. */
   pending: PendingRecord | undefined;
+  /** All releases, once one of them was settled on: then old ones may go. */
+  releases: ReleaseList | undefined;
   /** Services whose mounted files changed with the staged release, though Compose sees no change. */
   remounted: string[] = [];
   /** What this host does with the singleton services. */

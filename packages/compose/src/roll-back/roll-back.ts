@@ -6,7 +6,6 @@ import { verify } from '../prove/verify.ts';
 import type { PendingRecord, ReleaseRecord } from '../record/release-record.ts';
 import type { SingletonRole } from '../singletons.ts';
 import type { Site } from '../site.ts';
-import { prune } from '../stage/prune.ts';
 import { bringUp, runHook } from '../switch/switch.ts';
 import { begin, setPhase } from '../switch/under-way.ts';
 import { startedSince, strangers, tagsBefore, tagsOf, untouched } from './difference.ts';
@@ -39,13 +38,12 @@ export async function rollBack(
     const verdict = await verify(site, target, timeout);
     if (!verdict.good) return await notBack(site, reason, verdict.reason);
     if (left && left !== target) await site.state.markBad(left, reason);
-    const releases = await site.state.settle(
+    site.releases = await site.state.settle(
       { ...record, verifiedAt: record.verifiedAt ?? site.now() },
       `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`,
     );
     site.pending = undefined;
     site.serving = target;
-    await prune(site, releases, target);
     return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
   } catch (error) {
     if (site.context.signal?.aborted) throw error;

@@ -7,18 +7,20 @@ import type { Site } from '../site.ts';
 import { keepTag } from './images.ts';
 
 /**
- * Old releases go, with images that only they used; so does what runs that ended too early had brought. Never throws:
- * whoever asks has just proven what serves, and the next run tries again.
+ * Once it is settled what serves, old releases go, with images that only they used; so does what runs that ended too
+ * early had brought. Never throws: what serves is proven, and the next run tries again.
  */
-export async function prune(site: Site, list: ReleaseList, serving: string): Promise<void> {
-  const { settings, context, host } = site;
+export async function prune(site: Site): Promise<void> {
+  const { settings, context, host, releases: list, serving } = site;
+  if (!list || !serving) return;
+  site.releases = undefined;
   const gone = obsoleteReleases(list, serving, settings.keepReleases);
   if (gone.length + list.interrupted.length === 0) return;
   try {
+    site.lock?.check();
     await dropReleases(site, list, gone);
     await dropInterrupted(site, list, gone);
   } catch (error) {
-    if (context.signal?.aborted) throw error;
     context.log.warning(`${host}: old releases stay until the next deploy: ${messageOf(error)}`);
   }
 }

@@ -1,7 +1,6 @@
 import type { Site } from '../site.ts';
-import { prune } from '../stage/prune.ts';
 
-/** From now on the release serves: record, audit, prune. */
+/** From now on the release serves: record and audit. */
 export async function settle(site: Site, id: string): Promise<void> {
   const { state, settings, context } = site;
   site.lock?.check();
@@ -9,11 +8,10 @@ export async function settle(site: Site, id: string): Promise<void> {
   const left = site.serving;
   // A rollback asked for by a person leaves a release that is not to be chosen again by itself.
   if (settings.rollbackTo && left && left !== id) await state.markBad(left, 'left by rollback-to');
-  const releases = await state.settle(
+  site.releases = await state.settle(
     { ...record, verifiedAt: site.now() },
     `${id} serves (before: ${left ?? 'nothing'}) ${context.owner.runUrl}`,
   );
   site.pending = undefined;
   site.serving = id;
-  await prune(site, releases, id);
 }
