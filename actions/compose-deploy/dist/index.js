@@ -66101,6 +66101,15 @@ class Cancelled extends UserError {
         super(`cancelled (${signal})`);
     }
 }
+/** One line for whoever reads the output `reason`, such as a Slack message. */
+function reasonOf(error) {
+    const text = error instanceof InputError
+        ? error.problems.join('; ')
+        : error instanceof UserError
+            ? error.message
+            : messageOf(error);
+    return text.replace(/\s+/g, ' ').trim();
+}
 /** The message of anything thrown, with its causes: `fetch failed: connect ECONNREFUSED 127.0.0.1:1`. */
 function messageOf(error) {
     if (!(error instanceof Error))
@@ -66405,6 +66414,7 @@ function defineAction(definition) {
             report(error, log);
             process.exitCode = 1;
         };
+        const told = new Set();
         const step = {
             phase,
             inputs: new Inputs({
@@ -66420,6 +66430,7 @@ function defineAction(definition) {
             output: (name, value) => {
                 if (!contract.outputs.includes(name))
                     throw new Error(`output "${name}" is not in action.yml`);
+                told.add(name);
                 setOutput(name, value);
             },
             mask,
@@ -66454,6 +66465,9 @@ function defineAction(definition) {
         }
         catch (error) {
             fail(error);
+            // Main may have ended before it had anything to tell, as with wrong inputs: a message is to say why, all the same.
+            if (phase === 'main' && contract.outputs.includes('reason') && !told.has('reason'))
+                tellReason(error, log);
         }
         finally {
             log.flush();
@@ -66462,6 +66476,14 @@ function defineAction(definition) {
             process.off('beforeExit', onIdle);
         }
     };
+}
+function tellReason(error, log) {
+    try {
+        setOutput('reason', reasonOf(error));
+    }
+    catch (cause) {
+        log.warning(`the output reason could not be written: ${messageOf(cause)}`);
+    }
 }
 function mask(secret) {
     if (secret.trim())
@@ -72312,6 +72334,39 @@ async function place_forgetCommits({ context, directory }, gone) {
         await context.shell.run(forgetCommits, { args: [directory, ...ids] });
 }
 
+;// CONCATENATED MODULE: ../../packages/compose/src/singletons.ts
+/** Service → containers that a host is to have of a release. Pure. */
+function replicasFor({ services, replicas }, singletons, role) {
+    return Object.fromEntries(services.map((service) => {
+        const recorded = replicas[service] ?? 1;
+        if (role === 'as-recorded' || !singletons.includes(service))
+            return [service, recorded];
+        // The release may have been recorded when another host ran it.
+        return [service, role === 'runs' ? Math.max(1, recorded) : 0];
+    }));
+}
+/** Arguments for `docker compose up` of these services: it refuses the scale of one that it does not see. Pure. */
+function scaleArguments(replicas, services) {
+    return services.flatMap((service) => (replicas[service] === 0 ? ['--scale', `${service}=0`] : []));
+}
+/**
+ * What a host does with the singletons when it goes back. The first of `host`, A, runs them and changes first, so
+ * that there is always one; where another, B, ran them before, there are two from A's switch to B's.
+ *
+ * | B ran them, and        | A                          | so B            | in the end         |
+ * | ---------------------- | -------------------------- | --------------- | ------------------ |
+ * | nothing fails          | runs them                  | lets them go    | one, on A          |
+ * | A fails                | goes back, without them    | is not touched  | one, on B          |
+ * | B fails, all go back   | goes back after B          | runs them again | one, on B          |
+ * | B fails, A stays       | runs them (`firstRuns`)    | goes back, without them | one, on A  |
+ * | nothing is known of A  | may run them               | runs them again | one or two: none would be worse |
+ *
+ * With `on-failure: stop` everything stays as the failure left it, for a person to look at. Pure.
+ */
+function roleOnWayBack(isFirst, firstRuns) {
+    return !isFirst && firstRuns ? 'leaves' : 'as-recorded';
+}
+
 ;// CONCATENATED MODULE: ../../packages/compose/src/stage/images.ts
 
 
@@ -72403,128 +72458,6 @@ function releaseImages(config, wanted, present, host) {
 function movedByPull(before, images) {
     const now = new Map(Object.values(images).map(({ reference, id }) => [reference, id]));
     return [...before].flatMap(([reference, { id }]) => movable(reference) && now.get(reference) !== id ? [id, reference] : []);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/stage/prune.ts
-
-
-
-
-
-/**
- * Old releases go, with images that only they used; so does what runs that ended too early had brought. Never throws:
- * whoever asks has just proven what serves, and the next run tries again.
- */
-async function prune(site, list, serving) {
-    const { settings, context, host } = site;
-    const gone = obsoleteReleases(list, serving, settings.keepReleases);
-    if (gone.length + list.interrupted.length === 0)
-        return;
-    try {
-        await dropReleases(site, list, gone);
-        await dropInterrupted(site, list, gone);
-    }
-    catch (error) {
-        if (context.signal?.aborted)
-            throw error;
-        context.log.warning(`${host}: old releases stay until the next deploy: ${messageOf(error)}`);
-    }
-}
-async function dropReleases(site, list, gone) {
-    if (gone.length === 0)
-        return;
-    const { state, docker, name, settings, context, host } = site;
-    const unused = unusedImages(list, gone);
-    const now = await docker.images(unused.map(({ reference }) => reference));
-    await docker.drop({
-        names: [
-            ...gone
-                // What ran before our first deploy may have no other name any more, and is not ours to remove.
-                .filter(({ baseline }) => !baseline)
-                .flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))),
-            // The tag may stand for a newer image by now.
-            ...unused.flatMap(({ reference, id }) => (now.get(reference)?.id === id ? [reference] : [])),
-        ],
-        ids: unused.map(({ id }) => id),
-    });
-    await place_forgetCommits(site, gone);
-    await state.forget(gone.map(({ id }) => id));
-    context.log.info(`${host}: no longer kept: ${gone.map(({ id }) => id).join(', ')} (keep-releases: ${settings.keepReleases})`);
-}
-async function dropInterrupted(site, list, gone) {
-    if (list.interrupted.length === 0)
-        return;
-    const { state, docker } = site;
-    await docker.drop(leftByInterrupted(list, gone, await docker.namedImages()));
-    await state.remove(...list.interrupted.map(({ id }) => state.notePath(id)));
-}
-const idsOf = ({ images }) => Object.values(images).map(({ id }) => id);
-const idsThatStay = (releases, gone) => new Set(releases.filter((release) => !gone.includes(release)).flatMap(idsOf));
-/** Ids of a release's images that are ours to remove: not those that ran, or lay there, before we came. */
-function idsBrought(release) {
-    return release.baseline ? [] : (release.brought ?? idsOf(release));
-}
-/** The images that we brought and that only the releases that go have used, with the reference of the Compose file. Pure. */
-function unusedImages({ releases }, gone) {
-    const kept = idsThatStay(releases, gone);
-    return gone.flatMap((release) => {
-        const brought = idsBrought(release);
-        return Object.values(release.images).filter(({ id }) => brought.includes(id) && !kept.has(id));
-    });
-}
-/** What goes of runs that ended before their release had a record: our tags, and images that no release has. Pure. */
-function leftByInterrupted({ releases, interrupted }, gone, here) {
-    const kept = idsThatStay(releases, gone);
-    const ours = (tag) => tag.startsWith('lockkeeper/') && interrupted.some(({ id }) => tag.endsWith(`-${id}`));
-    const came = here.filter((image) => !kept.has(image.id) &&
-        interrupted.some((note) => cameWith(note, image) || (image.tags.some(ours) && !note.had.includes(image.id))));
-    const wanted = new Set(interrupted.flatMap((note) => note.wanted));
-    return {
-        names: [
-            ...here.flatMap(({ tags }) => tags.filter(ours)),
-            ...came.flatMap(({ tags }) => tags.filter((tag) => wanted.has(tag))),
-        ],
-        ids: came.map(({ id }) => id),
-    };
-}
-/** Of a release's images those that are ours to remove one day: they came with this run, or with one before it. Pure. */
-function broughtImages(images, had, { releases, interrupted }) {
-    const before = new Set(releases.flatMap(idsBrought));
-    const came = (id) => before.has(id) || !had.includes(id) || interrupted.some((note) => !note.had.includes(id));
-    return [...new Set(idsOf({ images }))].filter(came);
-}
-
-;// CONCATENATED MODULE: ../../packages/compose/src/singletons.ts
-/** Service → containers that a host is to have of a release. Pure. */
-function replicasFor({ services, replicas }, singletons, role) {
-    return Object.fromEntries(services.map((service) => {
-        const recorded = replicas[service] ?? 1;
-        if (role === 'as-recorded' || !singletons.includes(service))
-            return [service, recorded];
-        // The release may have been recorded when another host ran it.
-        return [service, role === 'runs' ? Math.max(1, recorded) : 0];
-    }));
-}
-/** Arguments for `docker compose up` of these services: it refuses the scale of one that it does not see. Pure. */
-function scaleArguments(replicas, services) {
-    return services.flatMap((service) => (replicas[service] === 0 ? ['--scale', `${service}=0`] : []));
-}
-/**
- * What a host does with the singletons when it goes back. The first of `host`, A, runs them and changes first, so
- * that there is always one; where another, B, ran them before, there are two from A's switch to B's.
- *
- * | B ran them, and        | A                          | so B            | in the end         |
- * | ---------------------- | -------------------------- | --------------- | ------------------ |
- * | nothing fails          | runs them                  | lets them go    | one, on A          |
- * | A fails                | goes back, without them    | is not touched  | one, on B          |
- * | B fails, all go back   | goes back after B          | runs them again | one, on B          |
- * | B fails, A stays       | runs them (`firstRuns`)    | goes back, without them | one, on A  |
- * | nothing is known of A  | may run them               | runs them again | one or two: none would be worse |
- *
- * With `on-failure: stop` everything stays as the failure left it, for a person to look at. Pure.
- */
-function roleOnWayBack(isFirst, firstRuns) {
-    return !isFirst && firstRuns ? 'leaves' : 'as-recorded';
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/host/pins.ts
@@ -72668,7 +72601,7 @@ function nextStep(own, goal, known) {
         const serves = (container) => alive(container) && !unmet.includes(container);
         const garbage = others.filter((container) => !alive(container) || (unmet.includes(container) && own.some(serves)));
         if (garbage.length > 0)
-            return { do: 'remove', ids: swap_idsOf(garbage) };
+            return { do: 'remove', ids: idsOf(garbage) };
         const lacking = goal.replicas - wanted.length;
         if (lacking > 0)
             return { do: 'start', scale: own.length + lacking };
@@ -72676,17 +72609,17 @@ function nextStep(own, goal, known) {
     const fresh = wanted.filter(({ id }) => !exposed.includes(id));
     const unproven = fresh.filter(({ id }) => !proven.has(id));
     if (unproven.length > 0)
-        return { do: 'prove', ids: swap_idsOf(unproven) };
-    const keep = swap_idsOf(wanted);
+        return { do: 'prove', ids: idsOf(unproven) };
+    const keep = idsOf(wanted);
     if (fresh.length > 0)
-        return { do: 'expose', ids: swap_idsOf(fresh), keep };
+        return { do: 'expose', ids: idsOf(fresh), keep };
     if (known.reloadDue)
         return { do: 'reload', keep };
     if (others.length === 0)
         return undefined;
     if (!goal.back && !known.checked)
         return { do: 'check', ids: keep };
-    return { do: 'retire', ids: swap_idsOf(others), keep };
+    return { do: 'retire', ids: idsOf(others), keep };
 }
 /**
  * Whether a run that takes a swap over must tell the proxy: somebody was exposed beside those that ran
@@ -72716,7 +72649,7 @@ function fitsRelease(record, service, { pending, remounted }) {
         return container.configHash === record.hashes[service];
     };
 }
-function swap_idsOf(containers) {
+function idsOf(containers) {
     return containers.map(({ id }) => id);
 }
 
@@ -73213,7 +73146,6 @@ function tagsOf(target, pending) {
 
 
 
-
 /** Whether something was begun that `rollBack` would undo. */
 async function needsRollBack(site) {
     site.pending ??= (await site.state.current()).pending;
@@ -73240,10 +73172,9 @@ async function rollBack(site, reason, { to, timeout, singletons = 'as-recorded' 
             return await notBack(site, reason, verdict.reason);
         if (left && left !== target)
             await site.state.markBad(left, reason);
-        const releases = await site.state.settle({ ...record, verifiedAt: record.verifiedAt ?? site.now() }, `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`);
+        site.releases = await site.state.settle({ ...record, verifiedAt: record.verifiedAt ?? site.now() }, `rolled back to ${target}: ${reason} ${site.context.owner.runUrl}`);
         site.pending = undefined;
         site.serving = target;
-        await prune(site, releases, target);
         return { serving: target, verified: true, message: `Rolled back to ${target}, verified.` };
     }
     catch (error) {
@@ -73723,6 +73654,8 @@ class Site {
     serving;
     /** What was begun and not ended, by this run or an earlier one. */
     pending;
+    /** All releases, once one of them was settled on: then old ones may go. */
+    releases;
     /** Services whose mounted files changed with the staged release, though Compose sees no change. */
     remounted = [];
     /** What this host does with the singleton services. */
@@ -73770,6 +73703,97 @@ class Site {
             this.downtime += this.context.clock.now() - this.#replacedAt;
         this.#replacedAt = undefined;
     }
+}
+
+;// CONCATENATED MODULE: ../../packages/compose/src/stage/prune.ts
+
+
+
+
+
+/**
+ * Once it is settled what serves, old releases go, with images that only they used; so does what runs that ended too
+ * early had brought. Never throws: what serves is proven, and the next run tries again.
+ */
+async function prune(site) {
+    const { settings, context, host, releases: list, serving } = site;
+    if (!list || !serving)
+        return;
+    site.releases = undefined;
+    const gone = obsoleteReleases(list, serving, settings.keepReleases);
+    if (gone.length + list.interrupted.length === 0)
+        return;
+    try {
+        site.lock?.check();
+        await dropReleases(site, list, gone);
+        await dropInterrupted(site, list, gone);
+    }
+    catch (error) {
+        context.log.warning(`${host}: old releases stay until the next deploy: ${messageOf(error)}`);
+    }
+}
+async function dropReleases(site, list, gone) {
+    if (gone.length === 0)
+        return;
+    const { state, docker, name, settings, context, host } = site;
+    const unused = unusedImages(list, gone);
+    const now = await docker.images(unused.map(({ reference }) => reference));
+    await docker.drop({
+        names: [
+            ...gone
+                // What ran before our first deploy may have no other name any more, and is not ours to remove.
+                .filter(({ baseline }) => !baseline)
+                .flatMap(({ id, images }) => Object.keys(images).map((service) => keepTag(name, id, service))),
+            // The tag may stand for a newer image by now.
+            ...unused.flatMap(({ reference, id }) => (now.get(reference)?.id === id ? [reference] : [])),
+        ],
+        ids: unused.map(({ id }) => id),
+    });
+    await place_forgetCommits(site, gone);
+    await state.forget(gone.map(({ id }) => id));
+    context.log.info(`${host}: no longer kept: ${gone.map(({ id }) => id).join(', ')} (keep-releases: ${settings.keepReleases})`);
+}
+async function dropInterrupted(site, list, gone) {
+    if (list.interrupted.length === 0)
+        return;
+    const { state, docker } = site;
+    await docker.drop(leftByInterrupted(list, gone, await docker.namedImages()));
+    await state.remove(...list.interrupted.map(({ id }) => state.notePath(id)));
+}
+const prune_idsOf = ({ images }) => Object.values(images).map(({ id }) => id);
+const idsThatStay = (releases, gone) => new Set(releases.filter((release) => !gone.includes(release)).flatMap(prune_idsOf));
+/** Ids of a release's images that are ours to remove: not those that ran, or lay there, before we came. */
+function idsBrought(release) {
+    return release.baseline ? [] : (release.brought ?? prune_idsOf(release));
+}
+/** The images that we brought and that only the releases that go have used, with the reference of the Compose file. Pure. */
+function unusedImages({ releases }, gone) {
+    const kept = idsThatStay(releases, gone);
+    return gone.flatMap((release) => {
+        const brought = idsBrought(release);
+        return Object.values(release.images).filter(({ id }) => brought.includes(id) && !kept.has(id));
+    });
+}
+/** What goes of runs that ended before their release had a record: our tags, and images that no release has. Pure. */
+function leftByInterrupted({ releases, interrupted }, gone, here) {
+    const kept = idsThatStay(releases, gone);
+    const ours = (tag) => tag.startsWith('lockkeeper/') && interrupted.some(({ id }) => tag.endsWith(`-${id}`));
+    const came = here.filter((image) => !kept.has(image.id) &&
+        interrupted.some((note) => cameWith(note, image) || (image.tags.some(ours) && !note.had.includes(image.id))));
+    const wanted = new Set(interrupted.flatMap((note) => note.wanted));
+    return {
+        names: [
+            ...here.flatMap(({ tags }) => tags.filter(ours)),
+            ...came.flatMap(({ tags }) => tags.filter((tag) => wanted.has(tag))),
+        ],
+        ids: came.map(({ id }) => id),
+    };
+}
+/** Of a release's images those that are ours to remove one day: they came with this run, or with one before it. Pure. */
+function broughtImages(images, had, { releases, interrupted }) {
+    const before = new Set(releases.flatMap(idsBrought));
+    const came = (id) => before.has(id) || !had.includes(id) || interrupted.some((note) => !note.had.includes(id));
+    return [...new Set(prune_idsOf({ images }))].filter(came);
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/files/view-scripts.ts
@@ -74970,8 +74994,7 @@ async function discardRelease(site, id) {
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/switch/settle.ts
-
-/** From now on the release serves: record, audit, prune. */
+/** From now on the release serves: record and audit. */
 async function settle_settle(site, id) {
     const { state, settings, context } = site;
     site.lock?.check();
@@ -74980,13 +75003,13 @@ async function settle_settle(site, id) {
     // A rollback asked for by a person leaves a release that is not to be chosen again by itself.
     if (settings.rollbackTo && left && left !== id)
         await state.markBad(left, 'left by rollback-to');
-    const releases = await state.settle({ ...record, verifiedAt: site.now() }, `${id} serves (before: ${left ?? 'nothing'}) ${context.owner.runUrl}`);
+    site.releases = await state.settle({ ...record, verifiedAt: site.now() }, `${id} serves (before: ${left ?? 'nothing'}) ${context.owner.runUrl}`);
     site.pending = undefined;
     site.serving = id;
-    await prune(site, releases, id);
 }
 
 ;// CONCATENATED MODULE: ../../packages/compose/src/project.ts
+
 
 
 
@@ -75145,6 +75168,8 @@ class HostProject {
         return this.#site.state.readNote(name);
     }
     async close() {
+        // Last, for it may take a while and nobody waits for it: a host that goes back is in rotation again by now.
+        await prune(this.#site);
         await this.#site.lock?.release();
     }
     leave() {
@@ -75509,13 +75534,13 @@ class Hosts {
     }
     /** Gives the locks back; `leave`: post of the same run has use for them. */
     async close({ leave }) {
-        for (const project of this.projects.values())
+        await Promise.all([...this.projects.values()].map(async (project) => {
             if (leave)
-                project.leave();
-            else
-                await project
-                    .close()
-                    .catch((error) => this.#run.log.warning(`the lock stays until it expires: ${messageOf(error)}`));
+                return project.leave();
+            await project
+                .close()
+                .catch((error) => this.#run.log.warning(`the lock stays until it expires: ${messageOf(error)}`));
+        }));
         for (const shell of this.#shells)
             await shell.close();
     }

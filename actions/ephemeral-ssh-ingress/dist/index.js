@@ -40687,6 +40687,15 @@ class Cancelled extends UserError {
         super(`cancelled (${signal})`);
     }
 }
+/** One line for whoever reads the output `reason`, such as a Slack message. */
+function reasonOf(error) {
+    const text = error instanceof InputError
+        ? error.problems.join('; ')
+        : error instanceof UserError
+            ? error.message
+            : messageOf(error);
+    return text.replace(/\s+/g, ' ').trim();
+}
 /** The message of anything thrown, with its causes: `fetch failed: connect ECONNREFUSED 127.0.0.1:1`. */
 function messageOf(error) {
     if (!(error instanceof Error))
@@ -40991,6 +41000,7 @@ function defineAction(definition) {
             report(error, log);
             process.exitCode = 1;
         };
+        const told = new Set();
         const step = {
             phase,
             inputs: new Inputs({
@@ -41006,6 +41016,7 @@ function defineAction(definition) {
             output: (name, value) => {
                 if (!contract.outputs.includes(name))
                     throw new Error(`output "${name}" is not in action.yml`);
+                told.add(name);
                 setOutput(name, value);
             },
             mask,
@@ -41040,6 +41051,9 @@ function defineAction(definition) {
         }
         catch (error) {
             fail(error);
+            // Main may have ended before it had anything to tell, as with wrong inputs: a message is to say why, all the same.
+            if (phase === 'main' && contract.outputs.includes('reason') && !told.has('reason'))
+                tellReason(error, log);
         }
         finally {
             log.flush();
@@ -41048,6 +41062,14 @@ function defineAction(definition) {
             process.off('beforeExit', onIdle);
         }
     };
+}
+function tellReason(error, log) {
+    try {
+        setOutput('reason', reasonOf(error));
+    }
+    catch (cause) {
+        log.warning(`the output reason could not be written: ${messageOf(cause)}`);
+    }
 }
 function mask(secret) {
     if (secret.trim())
@@ -44358,7 +44380,6 @@ const recordShape = object({
 
 
 
-
 const modes = { open: ingress_open, close: ingress_close, sweep: sweepOnly };
 const run = defineAction({
     state: recordShape,
@@ -44387,11 +44408,9 @@ const run = defineAction({
             });
         }
         catch (error) {
-            const reason = reasonOf(error);
-            step.output('reason', reason);
             // Wrong inputs are listed on the run's page already, each by its name.
             if (!(error instanceof InputError))
-                await step.summary(failedSummary(reason, error instanceof UserError ? error.next : undefined));
+                await step.summary(failedSummary(reasonOf(error), error instanceof UserError ? error.next : undefined));
             throw error;
         }
         finally {
@@ -44423,11 +44442,6 @@ const run = defineAction({
 /** A main that was killed could not say so itself. */
 function interrupted({ context }) {
     return `The step was ended before it could say how it went: killed, or out of memory. What it had opened is closed.\nNext: gh run rerun ${context.runId} --repo ${context.repository}`;
-}
-/** One line for whoever reads the output, such as a Slack message. */
-function reasonOf(error) {
-    const text = error instanceof InputError ? error.problems.join('; ') : causeOf(error);
-    return text.replace(/\s+/g, ' ').trim();
 }
 async function withGroups(step, { region, roleToAssume }, signal, use) {
     const { idToken, env, clock, log, mask, context, state } = step;

@@ -41150,6 +41150,15 @@ class Cancelled extends UserError {
         super(`cancelled (${signal})`);
     }
 }
+/** One line for whoever reads the output `reason`, such as a Slack message. */
+function reasonOf(error) {
+    const text = error instanceof InputError
+        ? error.problems.join('; ')
+        : error instanceof UserError
+            ? error.message
+            : messageOf(error);
+    return text.replace(/\s+/g, ' ').trim();
+}
 /** The message of anything thrown, with its causes: `fetch failed: connect ECONNREFUSED 127.0.0.1:1`. */
 function messageOf(error) {
     if (!(error instanceof Error))
@@ -41454,6 +41463,7 @@ function defineAction(definition) {
             report(error, log);
             process.exitCode = 1;
         };
+        const told = new Set();
         const step = {
             phase,
             inputs: new Inputs({
@@ -41469,6 +41479,7 @@ function defineAction(definition) {
             output: (name, value) => {
                 if (!contract.outputs.includes(name))
                     throw new Error(`output "${name}" is not in action.yml`);
+                told.add(name);
                 setOutput(name, value);
             },
             mask,
@@ -41503,6 +41514,9 @@ function defineAction(definition) {
         }
         catch (error) {
             fail(error);
+            // Main may have ended before it had anything to tell, as with wrong inputs: a message is to say why, all the same.
+            if (phase === 'main' && contract.outputs.includes('reason') && !told.has('reason'))
+                tellReason(error, log);
         }
         finally {
             log.flush();
@@ -41511,6 +41525,14 @@ function defineAction(definition) {
             process.off('beforeExit', onIdle);
         }
     };
+}
+function tellReason(error, log) {
+    try {
+        setOutput('reason', reasonOf(error));
+    }
+    catch (cause) {
+        log.warning(`the output reason could not be written: ${messageOf(cause)}`);
+    }
 }
 function mask(secret) {
     if (secret.trim())
@@ -47597,10 +47619,10 @@ async function send({ env, log, clock, signal }, webhook, payload) {
 /** Outputs and job summary. */
 async function tell(step, told) {
     step.output('sent', told.kind === 'sent');
-    step.output('reason', reasonOf(told));
+    step.output('reason', main_reasonOf(told));
     await step.summary(summaryOf(told));
 }
-const reasonOf = (told) => told.kind === 'sent' ? '' : told.kind === 'printed' ? 'dry-run' : told.reason;
+const main_reasonOf = (told) => told.kind === 'sent' ? '' : told.kind === 'printed' ? 'dry-run' : told.reason;
 
 var __webpack_exports__run = __webpack_exports__.e;
 export { __webpack_exports__run as run };
