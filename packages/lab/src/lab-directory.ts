@@ -2,6 +2,7 @@ import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 const prefix = 'lockkeeper-lab-';
+const owner = new RegExp(`^${prefix}(\\d+)-`);
 
 /** What the directory of a lab of this process begins with: its owner can be told when nobody can ask it any more. */
 export const labDirectoryPrefix = () => `${prefix}${process.pid}-`;
@@ -12,7 +13,7 @@ export const labDirectoryPrefix = () => `${prefix}${process.pid}-`;
  */
 export function sweepLabDirectories(parent: string): void {
   for (const name of readdirSync(parent)) {
-    const [, pid] = new RegExp(`^${prefix}(\\d+)-`).exec(name) ?? [];
+    const [, pid] = owner.exec(name) ?? [];
     if (pid === undefined || isAlive(Number(pid))) continue;
     try {
       rmdirSync(join(parent, name));

@@ -338,10 +338,7 @@ export class ImageStore {
   }
 }
 
-/** `registry/name` of `registry/name:tag` or `registry/name@digest`. */
-function repositoryOf(label: string): string {
-  return label.includes('@') ? label.slice(0, label.indexOf('@')) : label.slice(0, label.lastIndexOf(':'));
-}
+const repositoryOf = (label: string) => parseReference(label).name;
 
 /** Whether an image has one tag at most, and no reference in a second repository (moby's isSingleReference). */
 function isSingleReference({ tags, digests }: Image): boolean {
