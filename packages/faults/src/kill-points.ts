@@ -1,5 +1,8 @@
 import type { StepName } from './workflow.ts';
 
+/** A release is switched to, and not yet proven. */
+export const watching = /: healthy; watching it for/;
+
 /** What a deploy to one server logs, in this order: at each line its process is killed once. */
 export const killPoints: ReadonlyArray<{ what: string; step: StepName; line: RegExp; mute?: boolean }> = [
   { what: 'killed once the port is open', step: 'ingress', line: /\(created\)/ },
@@ -16,7 +19,7 @@ export const killPoints: ReadonlyArray<{ what: string; step: StepName; line: Reg
   },
   { what: 'killed once the container is started', step: 'deploy', line: /Container sample-web-1 {2}Started/ },
   { what: 'killed once all containers run', step: 'deploy', line: /Container sample-worker-1 {2}Running/ },
-  { what: 'killed while it is watched', step: 'deploy', line: /: healthy; watching it for/ },
+  { what: 'killed while it is watched', step: 'deploy', line: watching },
   { what: 'killed once it is proven', step: 'deploy', line: / serves .*, verified/ },
   { what: 'killed while the gate asks', step: 'gate', line: /asking every/, mute: true },
 ];

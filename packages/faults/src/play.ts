@@ -3,13 +3,11 @@ import { explanationOf, seenAfter } from '@lockkeeper/rehearsal';
 import type { WorkflowEvent, WorkflowResult } from '@lockkeeper/runner';
 import { type Disturbance, type Ending, ends, type Moment, type PhaseOfFault, type Struck } from './case.ts';
 import { judge, type Verdict } from './judgement.ts';
+import { watching } from './kill-points.ts';
 import { openScene, type RunSettings, type Scene } from './scene.ts';
 import { needlesOf, shows } from './secrets.ts';
 import { killProcess } from './strike.ts';
 import type { StepInputs } from './workflow.ts';
-
-/** Where main is killed for its post to have something to do: the release is switched to, and not yet proven. */
-const switched = /: healthy; watching it for/;
 
 /** One run with a fault in it, or the re-run after it, and what was there at its end. */
 export interface Trial extends Verdict {
@@ -134,7 +132,8 @@ function arm(scene: Scene, { at, atInPost, strike }: Disturbance, phase: PhaseOf
       if (!due || !(event.kind === 'process-started' || event.kind === 'line')) return;
       const line = event.kind === 'line' ? event.text : undefined;
       if (phase === 'post' && !killed) {
-        if (event.stepId === 'deploy' && line && switched.test(line)) killed = killProcess(pid);
+        // So that its post has something to do.
+        if (event.stepId === 'deploy' && line && watching.test(line)) killed = killProcess(pid);
         return;
       }
       if (event.phase !== phase || event.stepId !== wanted?.step) return;

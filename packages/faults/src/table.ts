@@ -1,5 +1,5 @@
 import { type Disturbance, type Ending, ends, type FaultCase } from './case.ts';
-import { killPoints, rollKillPoints } from './kill-points.ts';
+import { killPoints, rollKillPoints, watching } from './kill-points.ts';
 import {
   aws,
   cancel,
@@ -68,10 +68,9 @@ const deploy = (line: RegExp) => ({ step: 'deploy', line }) as const;
 const staging = deploy(/Stage on|staging \d/);
 const staged = deploy(/web: recreate, image/);
 const switched = deploy(/Container sample-web-1 {2}Started/);
-const proving = deploy(/: healthy; watching it for/);
-const inPostOf = (step: 'ingress' | 'deploy', line: RegExp) => ({ atInPost: { step, line } });
-const goingBack = inPostOf('deploy', /Container sample-web-1 {2}Recreate$/);
-const puttingBack = inPostOf('deploy', /^registering i-/);
+const proving = deploy(watching);
+const goingBack = { atInPost: deploy(/Container sample-web-1 {2}Recreate$/) };
+const puttingBack = { atInPost: deploy(/^registering i-/) };
 const wrong = (inputs: Record<string, string>) => ({ wrongInputs: { deploy: inputs } });
 const print = (...lines: string[]) => ({
   deploy: { 'pre-deploy': lines.map((line) => `printf '%b\\n' '${line}'`).join('\n') },
@@ -204,7 +203,7 @@ export const table: readonly FaultCase[] = [
     runs: [
       onServer('somebody took the rule away', {
         at: proving,
-        ...inPostOf('deploy', /: healthy; watching it for/),
+        atInPost: proving,
         strike: ruleGone,
       }),
     ],
@@ -457,7 +456,7 @@ export const table: readonly FaultCase[] = [
       }),
       onServer('while proving', {
         at: proving,
-        ...inPostOf('deploy', /: healthy; watching it for/),
+        atInPost: proving,
         strike: docker({ command: 'inspect', message: noDaemon, times: 2 }),
         says: /docker does not answer; waiting until it does/,
       }),
