@@ -41,7 +41,9 @@ describe('of releases that go', () => {
     ['an image stays that ran before our first deploy', [release('theirs', { baseline: true })], []],
     ['all go where the record does not tell whose they were', [release('old')], ['old']],
   ])('%s', (_what, gone, ids) =>
-    expect(unusedImages({ releases: [...gone, kept] }, gone).map(({ id }) => id)).toEqual(ids),
+    expect(unusedImages({ releases: [...gone, kept] }, gone)).toEqual(
+      ids.map((id) => ({ reference: 'registry.test/web:latest', id })),
+    ),
   );
 });
 
