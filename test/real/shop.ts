@@ -143,8 +143,7 @@ export class Shop {
 
   /** As if the last sign of life of every lock's owner were long ago; they are gone. */
   async ageLocks(): Promise<void> {
-    const connected = () => this.host.processes().some(({ command }) => command.startsWith('sshd: deploy'));
-    while (connected()) await new Promise((resolve) => setTimeout(resolve, 100));
+    while (this.host.hasSession()) await new Promise((resolve) => setTimeout(resolve, 100));
     await this.host.run(
       'for beat in "$1"/.lockkeeper/beat.*; do if [ -f "$beat" ]; then echo 1 >"$beat"; fi; done',
       {

@@ -52,6 +52,8 @@ export class Host {
   readonly #disk: string;
   /** The first process, while the power is on. */
   #pid: number | undefined;
+  /** Processes of sshd whose connections were silenced. */
+  readonly #silenced = new Set<number>();
 
   private constructor({ network, name, address }: Place, keys: Record<KeyType, SshKey>) {
     this.#network = network;
@@ -163,6 +165,17 @@ export class Host {
     await this.run(`ln -s ${v1Home}/docker-compose /usr/bin/docker-compose`, { as: 'root' });
   }
 
+  #sshdProcesses(): RunningProcess[] {
+    return this.processes().filter(({ command }) => command.startsWith('sshd: '));
+  }
+
+  /** Whether a client that can still be heard is logged in. sshd keeps those that were silenced, for hours. */
+  hasSession(): boolean {
+    return this.#sshdProcesses().some(
+      ({ pid, command }) => command.startsWith(`sshd: ${user.name}`) && !this.#silenced.has(pid),
+    );
+  }
+
   /** Cuts all SSH connections that are open now: with a TCP reset, or so that nothing arrives any more. New ones are let in. */
   async cut(how: 'reset' | 'silence'): Promise<void> {
     const open = await this.#inNetwork('ss', ['-Htn', 'state', 'established', 'sport', '=', ':22']);
@@ -170,13 +183,16 @@ export class Host {
       const [, address, port] = /\s(?:\[::ffff:)?([\d.]+)\]?:(\d+)\s*$/.exec(line.trimEnd()) ?? [];
       return address && port ? [{ address, port }] : [];
     });
-    if (how === 'silence') return this.firewall.silence(peers);
+    if (how === 'silence') {
+      for (const { pid } of this.#sshdProcesses()) this.#silenced.add(pid);
+      return this.firewall.silence(peers);
+    }
     await this.#inNetwork('ss', ['-K', 'state', 'established', 'sport', '=', ':22']);
   }
 
   /** As a package upgrade does: `kept` leaves the sessions alone, `ended` takes them with it. */
   async restartSshd(sessions: 'kept' | 'ended' = 'kept'): Promise<void> {
-    const all = this.processes().filter(({ command }) => command.startsWith('sshd: '));
+    const all = this.#sshdProcesses();
     await this.run('kill "$(cat /run/sshd.pid)"', { as: 'root' });
     if (sessions === 'ended') for (const { pid } of all) signal(pid, 'SIGTERM');
     // sshd binds its port after it has said that it started: where the old one still listens, the new one would end unseen.
