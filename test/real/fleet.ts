@@ -12,6 +12,7 @@ import { type ActionResult, type ActionRun, runAction } from '@lockkeeper/runner
 import { shippedPolicy } from '../../actions/rolling-alb-deploy/test/fleet-stage.ts';
 import { openNetwork } from './network/network.ts';
 import { openShop, type Shop } from './shop.ts';
+import { waitFor } from './wait-for.ts';
 import { openWarehouse } from './warehouse.ts';
 
 const action = fileURLToPath(new URL('../../actions/rolling-alb-deploy/', import.meta.url));
@@ -79,8 +80,9 @@ export async function openFleet({ hosts, delay }: { hosts: number; delay: number
     });
     opened.push(() => balancer.close());
     group.register(instances.map(({ id }) => ({ id })));
-    const healthy = () => group.health().every(({ state }) => state === 'healthy');
-    while (!healthy()) await new Promise((resolve) => setTimeout(resolve, 200));
+    await waitFor('all targets to be healthy', () =>
+      group.health().every(({ state }) => state === 'healthy'),
+    );
 
     const nameOf = (id: string) => shops[instances.findIndex((instance) => instance.id === id)]?.host.name;
     const [first] = shops as [Shop];

@@ -8,6 +8,7 @@ import type { Host } from './network/host.ts';
 import { directoryOf, type Network, namespaceOf, openNetwork } from './network/network.ts';
 import { allProcesses } from './network/processes.ts';
 import { registries } from './network/services.ts';
+import { waitFor } from './wait-for.ts';
 import { openWarehouse } from './warehouse.ts';
 
 /** The hosts that all the other tests stand on. */
@@ -98,7 +99,7 @@ it('hosts are gone with the process that opened them, also when it is killed', a
   ];
   expect(left().length).toBeGreaterThan(5);
   holder.kill('SIGKILL');
-  while (left().length > 0) await new Promise((resolve) => setTimeout(resolve, 200));
+  await waitFor('the network to be taken down', () => left().length === 0);
 });
 
 /** What SSH says on a new connection; `nothing` where there is no answer in a second. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ActionResult, ActionRun } from '@lockkeeper/runner';
 import { type Fleet, openFleet } from './fleet.ts';
+import { waitFor } from './wait-for.ts';
 
 describe('a roll over two real hosts behind a load balancer, under load', () => {
   let fleet: Fleet;
@@ -23,8 +24,9 @@ describe('a roll over two real hosts behind a load balancer, under load', () => 
       `${requests} requests, ${byKind.slow.requests} of them of 2 to 10 s, ${failed} failed; ${JSON.stringify(versions)}`,
     );
     expect({ failed, failures: failures.slice(0, 5) }).toEqual({ failed: 0, failures: [] });
-    while (fleet.members().some((member) => member.endsWith('initial')))
-      await new Promise((resolve) => setTimeout(resolve, 500));
+    await waitFor('the first health checks of all targets', () =>
+      fleet.members().every((member) => !member.endsWith('initial')),
+    );
     expect(fleet.members()).toEqual(['web-1:80 healthy', 'web-2:80 healthy']);
     return done;
   }

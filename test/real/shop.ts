@@ -6,6 +6,7 @@ import { type ActionResult, type ActionRun, runAction } from '@lockkeeper/runner
 import type { Host, HostOptions } from './network/host.ts';
 import { type Network, openNetwork } from './network/network.ts';
 import { request, Traffic } from './traffic.ts';
+import { waitFor } from './wait-for.ts';
 import { buildApp, openWarehouse } from './warehouse.ts';
 
 const stack = fileURLToPath(new URL('stack/', import.meta.url));
@@ -143,7 +144,10 @@ export class Shop {
 
   /** As if the last sign of life of every lock's owner were long ago; they are gone. */
   async ageLocks(): Promise<void> {
-    while (this.host.hasSession()) await new Promise((resolve) => setTimeout(resolve, 100));
+    await waitFor(
+      `sshd of ${this.host.name} to end the sessions of the run that is gone`,
+      () => !this.host.hasSession(),
+    );
     await this.host.run(
       'for beat in "$1"/.lockkeeper/beat.*; do if [ -f "$beat" ]; then echo 1 >"$beat"; fi; done',
       {
