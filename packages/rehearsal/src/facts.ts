@@ -65,6 +65,7 @@ export async function seenAfter({
 export async function gatherFacts({
   stage,
   fault,
+  missed,
   version,
   serving,
   secrets,
@@ -72,6 +73,8 @@ export async function gatherFacts({
 }: EndedRun & {
   stage: Stage;
   fault: Fault | undefined;
+  /** The fault found no moment to strike in. */
+  missed: boolean;
   /** What this run calls what it built, if it built. */
   version: string;
   /** What served when the workflow began. */
@@ -84,6 +87,7 @@ export async function gatherFacts({
   return {
     ...(await seenAfter(ended)),
     expectedConclusion: fault?.conclusion ?? 'success',
+    ...(missed ? { missed: fault?.what } : {}),
     expectedVersions: { old: [serving], new: [released], one: [serving, released] }[fault?.serves ?? 'new'],
     leaks: leaksIn(result, lab, secrets),
   };

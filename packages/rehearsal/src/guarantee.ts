@@ -3,6 +3,8 @@ export interface Facts {
   conclusion: string;
   /** How the workflow had to end. */
   expectedConclusion: string;
+  /** The fault that was to strike, and found no moment to. */
+  missed?: string;
   /** Rules of the security group, beyond those it began with. */
   openRules: string[];
   /** Hosts whose SSH port answers. */
@@ -63,7 +65,8 @@ export function judgeGuarantees(facts: Facts): Guarantee[] {
   ];
   const told = facts.conclusion === 'success' || facts.explanation !== '';
   const untold = [
-    ...(facts.conclusion === facts.expectedConclusion
+    ...(facts.missed ? [`the fault never struck (${facts.missed}): the workflow did not come that far`] : []),
+    ...(facts.missed || facts.conclusion === facts.expectedConclusion
       ? []
       : [
           `the workflow ended as ${facts.conclusion}, expected ${facts.expectedConclusion}${facts.explanation ? `: ${facts.explanation}` : ''}`,

@@ -91,11 +91,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
   const byHand = Object.keys(settings.inputs ?? {}).length > 0;
   const start = byHand ? { event: 'workflow_dispatch', inputs: settings.inputs } : {};
   const given = settings.vars ?? {};
-  const unread = unreadVariables(
-    workflow.file,
-    workflow.path ? readFileSync(workflow.path, 'utf8') : '',
-    Object.keys(given),
-  );
+  const unread = unreadVariables(workflow, Object.keys(given));
   if (unread) throw new UsageError(unread);
   const stage = stageFor(workflow, { byHand, vars: given });
   const fault: Fault | undefined = settings.fail && faults[settings.fail];
@@ -221,11 +217,6 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       },
       follow.on,
     );
-    if (fault?.at && !follow.struck())
-      emit({
-        kind: 'said',
-        text: `--fail ${settings.fail} never struck: the workflow did not come that far`,
-      });
     const workflowMs = (lab.clock.now() - loadBegan) / scale;
 
     emit({ kind: 'said', text: 'the workflow has ended; waiting for what is still in flight' });
@@ -241,6 +232,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       served,
       slack,
       fault,
+      missed: fault?.at !== undefined && !follow.struck(),
       version: versionOf(sha, stage.ref),
       serving,
       workflowMs,

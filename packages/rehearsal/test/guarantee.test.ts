@@ -50,6 +50,11 @@ describe('is broken by', () => {
       { failed: 1, firstFailure: 'get after 3.0 s: 502' },
       'Nothing dropped: 1 of 1000 requests failed, the first: get after 3.0 s: 502',
     ],
+    [
+      'a fault that never struck, so that nothing was proven of it',
+      { missed: 'answers are slow', expectedConclusion: 'failure' },
+      'Nobody guesses: the fault never struck (answers are slow): the workflow did not come that far',
+    ],
     ['no load at all', { requests: 0 }, 'Nothing dropped: 0 of 0 requests failed'],
     [
       'a server that still fails after its deploy',

@@ -26,6 +26,8 @@ export interface Workflow {
   jobs: WorkflowJob[];
   /** Every `secrets.NAME` in the file, in its order. */
   secretsUsed: SecretUse[];
+  /** The name of every `vars.NAME` in its values, in upper case, once and in the order of the file. */
+  variablesUsed: string[];
 }
 
 export interface Trigger extends Place {
@@ -237,6 +239,7 @@ class Reader {
       defaults: {},
       jobs: [],
       secretsUsed: [],
+      variablesUsed: variablesIn(source.scalars(source.root)),
     };
     for (const { key, value } of source.entries(source.root, 'the workflow')) {
       if (key.text === 'name') workflow.name = source.text(value, 'name').text || workflow.name;
@@ -543,6 +546,15 @@ class Reader {
     if (key === 'env') return inTree(node);
     return source.entries(node, 'jobs').flatMap(({ key: id, value }) => inTree(value, id.text));
   }
+}
+
+/** A condition needs no `${{ }}` around it, so they are looked for in all of a text. */
+function variablesIn(texts: readonly Text[]): string[] {
+  const spelled = /\bvars\s*(?:\.\s*|\[\s*')([a-z_]\w*)/gi;
+  const names = texts.flatMap(({ text }) =>
+    [...text.matchAll(spelled)].map(([, name]) => name!.toUpperCase()),
+  );
+  return [...new Set(names)];
 }
 
 function secretsIn(text: string): string[] {

@@ -150,6 +150,15 @@ describe('a workflow file', () => {
     ]);
   });
 
+  it('tells which variables it uses, each once, and none that only a comment names', async () => {
+    const { variablesUsed } = await load(
+      withStep(
+        "if: vars.zone != '' # not vars.OTHER\n        run: echo ${{ vars['HOST'] }} ${{ vars.ZONE }}",
+      ),
+    );
+    expect(variablesUsed).toEqual(['ZONE', 'HOST']);
+  });
+
   it('may share steps by anchors', async () => {
     const workflow = await load(
       'on: push\njobs:\n  a:\n    runs-on: x\n    steps: &s [{run: one}]\n  b:\n    runs-on: x\n    steps: *s\n',
