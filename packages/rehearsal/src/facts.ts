@@ -73,8 +73,7 @@ export async function gatherFacts({
 }: EndedRun & {
   stage: Stage;
   fault: Fault | undefined;
-  /** The fault found no moment to strike in. */
-  missed: boolean;
+  missed: Facts['missed'];
   /** What this run calls what it built, if it built. */
   version: string;
   /** What served when the workflow began. */
@@ -87,7 +86,7 @@ export async function gatherFacts({
   return {
     ...(await seenAfter(ended)),
     expectedConclusion: fault?.conclusion ?? 'success',
-    ...(missed ? { missed: fault?.what } : {}),
+    missed,
     expectedVersions: { old: [serving], new: [released], one: [serving, released] }[fault?.serves ?? 'new'],
     leaks: leaksIn(result, lab, secrets),
   };

@@ -66,7 +66,7 @@ export function judgeGuarantees(facts: Facts): Guarantee[] {
   const told = facts.conclusion === 'success' || facts.explanation !== '';
   const untold = [
     ...(facts.missed ? [`the fault never struck (${facts.missed}): the workflow did not come that far`] : []),
-    ...(facts.missed || facts.conclusion === facts.expectedConclusion
+    ...(facts.conclusion === facts.expectedConclusion
       ? []
       : [
           `the workflow ended as ${facts.conclusion}, expected ${facts.expectedConclusion}${facts.explanation ? `: ${facts.explanation}` : ''}`,

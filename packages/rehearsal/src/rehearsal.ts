@@ -232,7 +232,7 @@ export async function rehearse(settings: RehearsalSettings): Promise<Rehearsal> 
       served,
       slack,
       fault,
-      missed: fault?.at !== undefined && !follow.struck(),
+      missed: fault?.at && !follow.struck() ? fault.what : undefined,
       version: versionOf(sha, stage.ref),
       serving,
       workflowMs,

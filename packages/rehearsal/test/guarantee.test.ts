@@ -53,7 +53,7 @@ describe('is broken by', () => {
     [
       'a fault that never struck, so that nothing was proven of it',
       { missed: 'answers are slow', expectedConclusion: 'failure' },
-      'Nobody guesses: the fault never struck (answers are slow): the workflow did not come that far',
+      'Nobody guesses: the fault never struck (answers are slow): the workflow did not come that far; the workflow ended as success, expected failure',
     ],
     ['no load at all', { requests: 0 }, 'Nothing dropped: 0 of 0 requests failed'],
     [

@@ -539,7 +539,7 @@ class Reader {
       source.scalars(root).flatMap((text) => {
         return secretsIn(text.text).map((name) => {
           const quoted = name.replaceAll(/[^\w]/g, '\\$&');
-          const spelled = new RegExp(`\\bsecrets\\s*(\\.\\s*|\\[\\s*')${quoted}\\b`, 'i');
+          const spelled = new RegExp(`${reference('secrets', quoted)}\\b`, 'i');
           return { name, job, ...source.find(text, spelled) };
         });
       });
@@ -548,9 +548,12 @@ class Reader {
   }
 }
 
+/** The pattern of `context.name` and `context['name']`, where `name` is a pattern itself. */
+const reference = (context: string, name: string) => `\\b${context}\\s*(?:\\.\\s*|\\[\\s*')${name}`;
+
 /** A condition needs no `${{ }}` around it, so they are looked for in all of a text. */
 function variablesIn(texts: readonly Text[]): string[] {
-  const spelled = /\bvars\s*(?:\.\s*|\[\s*')([a-z_]\w*)/gi;
+  const spelled = new RegExp(reference('vars', '([a-z_]\\w*)'), 'gi');
   const names = texts.flatMap(({ text }) =>
     [...text.matchAll(spelled)].map(([, name]) => name!.toUpperCase()),
   );
